@@ -1,0 +1,236 @@
+/**
+ * What the hub and the host-agent agree on: HTTP with JSON bodies over a unix socket.
+ * The agent takes ids and names of ours, never a device, a pid, a mount option or an image option. The one path that it
+ * takes is the root of a repository; all files of a repository are named by id, folder and file name below it.
+ * `agentApi` is implemented by the client (runtime/bindings/agent.ts), by the agent itself and by the tests' fake.
+ */
+import type { Readable } from 'node:stream'
+import { z } from 'zod'
+import { type ArchiveFormat, type Entry, entry, type Partition } from './api/restore.ts'
+import { exportNamePattern, safeIdPattern } from './names.ts'
+
+const safeId = z.string().regex(safeIdPattern)
+const exportName = z.string().regex(exportNamePattern)
+const size = z.int().min(0).max(Number.MAX_SAFE_INTEGER)
+const diskIndex = z.int().min(0).max(65535)
+export const mountIdSchema = z.uuid()
+export const exportNameSchema = exportName
+export const repositoryIdSchema = safeId
+
+export type AgentHealth = {
+  status: 'ok'
+  version: string
+  uptime_seconds: number
+  /** How disks are attached on this host. */
+  attach_backend: 'kernel-nbd' | 'userspace'
+  qemu_version: string
+  exports: number
+  mounts: number
+  max_mounts: number
+}
+
+export const repositoryBody = z.object({ path: z.string().min(1).max(400) })
+export type RepositoryStorage = {
+  total_bytes: number
+  used_bytes: number
+  available_bytes: number
+  mount_point: string
+}
+
+/** One disk's file in a repository: `{root}/{vm_backup_context_id}/disk-{disk_index}/{base}.qcow2`. */
+export const diskFile = z.object({
+  repository_id: safeId,
+  vm_backup_context_id: safeId,
+  disk_index: diskIndex,
+  base: safeId,
+})
+export type DiskFile = z.infer<typeof diskFile>
+
+/** A chain of one disk, newest file first, the full last. */
+export const diskChain = z.object({
+  repository_id: safeId,
+  vm_backup_context_id: safeId,
+  disk_index: diskIndex,
+  bases: z.array(safeId).min(1).max(1000),
+})
+export type DiskChain = z.infer<typeof diskChain>
+
+/** A new disk file to be written over NBD, or (for the NBD routes of an admin) a file that is there. */
+export const exportBody = z.discriminatedUnion('kind', [
+  z.object({
+    kind: z.literal('new'),
+    job_id: z.string().min(1).max(191),
+    port: z.int().min(1).max(65535),
+    file: diskFile,
+    /** Size of the guest's disk in bytes; rounded up to a sector of 512. */
+    virtual_size_bytes: size,
+    /** Files that the new one builds on, newest first; empty for a full. */
+    parent_bases: z.array(safeId).max(1000),
+    shared_connections: z.int().min(1).max(64),
+  }),
+  z.object({
+    kind: z.literal('existing'),
+    job_id: z.string().min(1).max(191).nullable(),
+    port: z.int().min(1).max(65535),
+    repository_id: safeId,
+    /** Below the repository's root; the agent resolves it and checks that its real path is still inside. */
+    relative_path: z.string().min(1).max(4096),
+    read_only: z.boolean(),
+    shared_connections: z.int().min(1).max(64),
+  }),
+])
+export type ExportBody = z.infer<typeof exportBody>
+
+/** `lost`: its qemu-nbd died or the agent was restarted; the file is no restore point and waits to be dropped. */
+export type ExportStatus = 'writing' | 'sealing' | 'sealed' | 'failed' | 'lost'
+export type ExportState = {
+  export_name: string
+  /** `new`: a backup that is being written; `existing`: a file that an admin had exported. */
+  kind: 'new' | 'existing'
+  job_id: string | null
+  status: ExportStatus
+  port: number
+  pid: number | null
+  process_start: string | null
+  path: string
+  read_only: boolean
+  shared_limit: number
+  connection_count: number
+  uptime_seconds: number
+  error_message: string | null
+  /** Of a seal: guest bytes whose checksums are done, and of all. */
+  sealed_bytes: number
+  total_bytes: number
+  stored_bytes: number
+  change_id: string | null
+}
+
+/** What a sealed file's manifest says beside what the agent itself knows. */
+export const sealBody = z.object({
+  /** The agent answers when the seal has ended, or after this long with the progress so far. */
+  wait_seconds: z.number().min(0).max(60),
+  change_id: z.string().min(1).max(255).nullable(),
+  bytes_transferred: size.nullable(),
+  manifest: z.object({
+    backup_id: safeId,
+    backup_type: z.enum(['full', 'incremental']),
+    parent_backup_id: safeId.nullable(),
+    vm_name: z.string(),
+    vm_context_id: z.string().nullable(),
+    source: z.object({ vcenter_host: z.string().nullable(), vm_path: z.string().nullable(), vm_id: z.string().nullable() }),
+    disk_count: z.int().min(1),
+    disk_label: z.string().nullable(),
+    created_at: z.iso.datetime(),
+  }),
+})
+export type SealBody = z.infer<typeof sealBody>
+
+export type FileCheck = { base: string; exists: boolean; stored_bytes: number; sealed: boolean; problem: string | null }
+
+export const mountBody = diskChain.extend({ vm_name: z.string().max(255) })
+export type MountBody = z.infer<typeof mountBody>
+export type MountEndReason = 'user' | 'expired' | 'backup_deleted' | 'restart' | 'failed'
+export const mountEndReasons = ['user', 'expired', 'backup_deleted', 'restart', 'failed'] as const
+export type MountState = {
+  mount_id: string
+  status: 'mounting' | 'mounted' | 'unmounting'
+  device: string | null
+  mount_path: string
+  filesystem_type: string | null
+  default_partition: number | null
+  partitions: Partition[]
+  created_at: string
+  last_accessed_at: string
+  expires_at: string
+}
+export type EndedMount = { mount_id: string; ended_at: string; reason: MountEndReason }
+
+/** A path in a mount, as the bytes of its name. */
+export const guestPath = z.object({
+  partition: z.int().min(0).max(65535).optional(),
+  path_b64: z.string().max(16_384),
+})
+export type GuestPath = z.infer<typeof guestPath>
+export const listingBody = guestPath.extend({
+  recursive: z.boolean(),
+  limit: z.int().min(1).max(10_000),
+  offset: z.int().min(0),
+})
+export type ListingBody = z.infer<typeof listingBody>
+export type Listing = { partition: number; path: string; entries: Entry[]; total_count: number; truncated: boolean }
+export const fileInfo = entry.extend({
+  accessed_time: z.string(),
+  created_time: z.string().nullable(),
+  uid: z.int(),
+  gid: z.int(),
+  partition: z.int(),
+  /** Changes with inode, size and time. */
+  etag: z.string(),
+  /** `YYYY…Z` at full seconds, for Last-Modified. */
+  modified_http: z.string(),
+})
+export type FileInfo = z.infer<typeof fileInfo>
+export const contentBody = guestPath.extend({ start: size, length: size, etag: z.string().max(200) })
+export type ContentBody = z.infer<typeof contentBody>
+export const archiveBody = guestPath.extend({ format: z.enum(['zip', 'tar.gz']) })
+export type ArchiveBody = { partition?: number | undefined; path_b64: string; format: ArchiveFormat }
+
+export type CleanupState = {
+  running: boolean
+  interval_seconds: number
+  idle_seconds: number
+  active_mount_count: number
+  expired_mount_count: number
+  last_cleanup: string | null
+  total_cleanups: number
+  last_error: string | null
+}
+
+/**
+ * The agent's operations. All of them can be repeated. All throw HubError; every one can throw SERVICE_UNAVAILABLE when the
+ * agent does not answer.
+ */
+export interface AgentApi {
+  health(): Promise<AgentHealth>
+
+  /** Makes a folder known as a repository and measures it. REPOSITORY_TEST_FAILED when it can't be used. */
+  ensureRepository(repositoryId: string, path: string): Promise<RepositoryStorage>
+  /** The same checks, nothing kept. */
+  testRepository(path: string): Promise<RepositoryStorage>
+  /** REPOSITORY_NOT_FOUND, SERVICE_UNAVAILABLE when the storage does not answer. */
+  repositoryStorage(repositoryId: string): Promise<RepositoryStorage>
+  forgetRepository(repositoryId: string): Promise<void>
+
+  /** Makes the file when it is new, and exports it. The same call again finds its own work. PORT_IN_USE, EXPORT_IN_USE, CHAIN_BROKEN, INSUFFICIENT_STORAGE, PATH_INVALID. */
+  ensureExport(exportName: string, body: ExportBody): Promise<ExportState>
+  listExports(): Promise<ExportState[]>
+  /** EXPORT_NOT_FOUND. */
+  getExport(exportName: string): Promise<ExportState>
+  /** Stops writing, flushes, checks, makes checksums and manifest. Joins a seal that runs. EXPORT_NOT_FOUND. */
+  sealExport(exportName: string, body: SealBody): Promise<ExportState>
+  /** Ends the export. `deleteFile` also removes what it was writing; a sealed file only goes with it. Unknown: nothing to do. */
+  dropExport(exportName: string, deleteFile: boolean): Promise<{ stopped_pid: number | null }>
+
+  /** Looks at the files of a chain, in the order asked. */
+  inspectChain(chain: DiskChain): Promise<FileCheck[]>
+  /** Removes one disk's file with its manifest and checksums, and emptied folders. A file already gone is no error. */
+  deleteDiskFile(file: DiskFile): Promise<{ freed_bytes: number }>
+
+  /** Attaches a chain read-only and mounts what it can. CHAIN_BROKEN, NO_MOUNTABLE_FILESYSTEM, RESTORE_SLOTS_EXHAUSTED. */
+  ensureMount(mountId: string, body: MountBody): Promise<MountState>
+  listMounts(): Promise<{ mounts: MountState[]; ended: EndedMount[] }>
+  /** MOUNT_NOT_FOUND. Does not count as access. */
+  getMount(mountId: string): Promise<MountState>
+  /** Cuts running reads and frees everything. Unknown: nothing to do. */
+  removeMount(mountId: string, reason: MountEndReason): Promise<void>
+
+  /** The following count as access. MOUNT_NOT_FOUND, MOUNT_NOT_READY, PARTITION_NOT_FOUND, FILE_NOT_FOUND, PATH_FORBIDDEN, PATH_INVALID. */
+  listFiles(mountId: string, body: ListingBody): Promise<Listing>
+  fileInfo(mountId: string, path: GuestPath): Promise<FileInfo>
+  /** Bytes of one regular file. IS_DIRECTORY, NOT_A_REGULAR_FILE. A stream that breaks is destroyed, never ended short. */
+  readFile(mountId: string, body: ContentBody): Promise<Readable>
+  /** NOT_A_DIRECTORY. */
+  readArchive(mountId: string, body: ArchiveBody): Promise<Readable>
+
+  cleanupState(): Promise<CleanupState>
+}

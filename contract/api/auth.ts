@@ -1,0 +1,15 @@
+import { z } from 'zod'
+import { str, time } from './common.ts'
+
+export const roles = ['viewer', 'operator', 'admin'] as const
+export type Role = (typeof roles)[number]
+
+export const loginBody = z.object({ username: str(1, 64), password: str(1, 1024) })
+export const user = z.object({
+  id: z.string(),
+  username: z.string(),
+  role: z.enum(roles),
+  display_name: z.string().nullable(),
+})
+export const loginAnswer = z.object({ token: z.string(), token_type: z.literal('Bearer'), expires_at: time, user })
+export const meAnswer = user.extend({ user, expires_at: time })

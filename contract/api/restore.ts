@@ -1,0 +1,132 @@
+import { z } from 'zod'
+import { listCounts, pagingQuery, queryBool, queryInt, str, time } from './common.ts'
+
+export const mountBody = z.object({ backup_id: str(1), disk_index: z.int().min(0).max(65535) })
+
+export const partitionRoles = ['efi', 'msr', 'recovery', 'boot', 'swap', 'data', 'lvm', 'unknown'] as const
+export type PartitionRole = (typeof partitionRoles)[number]
+
+export const partition = z.object({
+  /** From 1; 0 is a disk without a partition table. */
+  number: z.int(),
+  name: z.string(),
+  kind: z.enum(['partition', 'whole_disk', 'lv']),
+  size_bytes: z.int(),
+  filesystem: z.string().nullable(),
+  label: z.string().nullable(),
+  type: z.enum(partitionRoles).nullable(),
+  mounted: z.boolean(),
+  mount_path: z.string().nullable(),
+  is_default: z.boolean(),
+  reason: z.string().nullable(),
+  /** Of a mounted one: whether its journal was clean, replayed in a throw-away overlay, or had to be left out. */
+  journal: z.enum(['clean', 'replayed', 'not_replayed']).nullable(),
+})
+export type Partition = z.infer<typeof partition>
+
+export const mountStatuses = ['mounting', 'mounted', 'unmounting', 'failed', 'unmounted'] as const
+export const mount = z.object({
+  mount_id: z.string(),
+  backup_id: z.string(),
+  backup_disk_id: z.int(),
+  disk_index: z.int(),
+  vm_name: z.string(),
+  mount_path: z.string().nullable(),
+  nbd_device: z.string().nullable(),
+  filesystem_type: z.string().nullable(),
+  mount_mode: z.literal('read-only'),
+  status: z.enum(mountStatuses),
+  default_partition: z.int().nullable(),
+  partitions: z.array(partition),
+  partition_metadata: z.string(),
+  created_at: time,
+  last_accessed_at: time,
+  expires_at: time,
+  error_message: z.string().nullable(),
+})
+export type Mount = z.infer<typeof mount>
+export const mountsAnswer = z.object({ mounts: z.array(mount), ...listCounts })
+export const mountsQuery = z.object(pagingQuery())
+export const unmountAnswer = z.object({ message: z.string(), mount_id: z.string() })
+
+/** A path is text, or base64 of its true bytes where the name is not valid UTF-8. */
+export const pathFields = {
+  path: z.string().max(16_384).optional(),
+  path_b64: z.string().max(16_384).optional(),
+}
+export const pathQuery = { ...pathFields, partition: queryInt(0, 65535).optional() }
+
+export const entry = z.object({
+  name: z.string(),
+  path: z.string(),
+  type: z.enum(['file', 'directory']),
+  size: z.int(),
+  mode: z.string(),
+  modified_time: time,
+  is_symlink: z.boolean(),
+  symlink_target: z.string().nullable(),
+  path_b64: z.string().nullable(),
+  special: z.boolean(),
+})
+export type Entry = z.infer<typeof entry>
+
+/** Bounds of one listing; a recursive one walks at most this many entries and levels. */
+export const listingLimits = { plain: 10_000, recursive: 1_000, max: 10_000, walkEntries: 100_000, walkLevels: 64 } as const
+
+export const filesQuery = z.object({ ...pathQuery, recursive: queryBool.default(false), ...pagingQuery(listingLimits.max) })
+export const filesAnswer = z.object({
+  mount_id: z.string(),
+  path: z.string(),
+  partition: z.int(),
+  files: z.array(entry),
+  ...listCounts,
+  limit: z.int(),
+  offset: z.int(),
+  has_more: z.boolean(),
+  next_offset: z.int().nullable(),
+  truncated: z.boolean(),
+})
+
+export const fileInfoQuery = z.object(pathQuery)
+export const fileInfoAnswer = entry.extend({
+  accessed_time: time,
+  created_time: time.nullable(),
+  uid: z.int(),
+  gid: z.int(),
+  mime_type: z.string().nullable(),
+  partition: z.int(),
+})
+
+export const downloadQuery = z.object({ ...pathQuery, token: z.string().max(4096).optional() })
+/** `format` is read as text, so that a wrong word gets UNSUPPORTED_FORMAT. */
+export const downloadDirectoryQuery = downloadQuery.extend({ format: z.string().max(64).default('zip') })
+export const archiveFormats = ['zip', 'tar.gz'] as const
+export type ArchiveFormat = (typeof archiveFormats)[number]
+
+export const downloadTokenBody = z.object({
+  ...pathFields,
+  partition: z.int().min(0).max(65535).optional(),
+  kind: z.enum(['file', 'directory']).default('file'),
+  format: z.string().max(64).optional(),
+})
+export const downloadTokenAnswer = z.object({ token: z.string(), expires_at: time, url: z.string() })
+
+export const resourcesAnswer = z.object({
+  active_mounts: z.int(),
+  max_mounts: z.int(),
+  available_slots: z.int(),
+  allocated_devices: z.array(z.string()),
+  available_devices: z.int(),
+  device_utilization: z.string(),
+  device_utilization_percent: z.number(),
+})
+export const cleanupStatusAnswer = z.object({
+  running: z.boolean(),
+  cleanup_interval: z.string(),
+  idle_timeout: z.string(),
+  active_mount_count: z.int(),
+  expired_mount_count: z.int(),
+  last_cleanup: time.nullable(),
+  total_cleanups: z.int(),
+  last_error: z.string().nullable(),
+})
