@@ -1,0 +1,130 @@
+/** Opens the database. Everything that is kept by the hub lies here; the repository's files and the agent's ledger are the rest. */
+import { createHash } from 'node:crypto'
+import { drizzle, type MySql2Database } from 'drizzle-orm/mysql2'
+import mysql from 'mysql2/promise'
+import { HubError } from '../contract/errors.ts'
+import * as schema from './schema/index.ts'
+
+export type Orm = MySql2Database<typeof schema>
+/** What queries take: the database or a transaction in it. */
+export type Executor = Orm | Parameters<Parameters<Orm['transaction']>[0]>[0]
+
+export type Database = {
+  orm: Orm
+  /** Runs `work` in one transaction and repeats it when MariaDB ended it by a deadlock or a lock wait. */
+  transaction: <T>(work: (tx: Executor) => Promise<T>) => Promise<T>
+  /**
+   * Runs `work` while holding a named lock that ends with this process, whatever happens to it. Locks of several hubs on one
+   * database exclude each other. Never take a second one inside: order would matter.
+   * @param waitSeconds how long to wait; past it `onBusy` decides, by default 503
+   */
+  withLock: <T>(name: string, waitSeconds: number, work: () => Promise<T>, onBusy?: () => T | Promise<T>) => Promise<T>
+  ping: () => Promise<void>
+  /** The pool below the ORM, for libraries that bring their own SQL. */
+  pool: mysql.Pool
+  close: () => Promise<void>
+}
+
+export type DatabaseAddress = { url: string } | { socketPath: string; user: string; database: string }
+
+/** Enough for the requests a hub serves at once; the rest wait in the pool's queue. */
+const connectionsMax = 16
+/** Lock holders keep a connection for as long as they work; a pool of their own keeps them from starving the queries. */
+const lockConnectionsMax = 48
+
+const retryable = new Set(['ER_LOCK_DEADLOCK', 'ER_LOCK_WAIT_TIMEOUT', 'ER_CHECKREAD'])
+const unreachable = /^(ECONNREFUSED|ECONNRESET|ENOENT|EPIPE|ETIMEDOUT|EACCES|PROTOCOL_CONNECTION_LOST|ER_SERVER_SHUTDOWN|ER_CON_COUNT_ERROR|ER_ACCESS_DENIED_ERROR)$/
+
+/** The driver's error code behind what the ORM threw, e.g. `ER_DUP_ENTRY`. */
+export const databaseErrorCode = (error: unknown): string | undefined => {
+  for (let at = error; at instanceof Error; at = at.cause) {
+    const { code, sqlState } = at as { code?: unknown; sqlState?: unknown; syscall?: unknown }
+    if (typeof code === 'string' && (sqlState !== undefined || /^(ER_|PROTOCOL_)/.test(code) || 'fatal' in at)) return code
+  }
+  return undefined
+}
+export const isDuplicate = (error: unknown) => databaseErrorCode(error) === 'ER_DUP_ENTRY'
+export const isDatabaseDown = (error: unknown) => unreachable.test(databaseErrorCode(error) ?? '')
+
+const lockBusy = () => {
+  throw new HubError('SERVICE_UNAVAILABLE', 'Another operation on the same object is still running', {
+    details: 'try again in a few seconds',
+    headers: { 'Retry-After': '5' },
+  })
+}
+
+export const openDatabase = (address: DatabaseAddress): Database => {
+  const options: mysql.PoolOptions = {
+    ...('url' in address ? { uri: address.url } : address),
+    charset: 'utf8mb4',
+    timezone: 'Z',
+    supportBigNumbers: true,
+    enableKeepAlive: true,
+    connectTimeout: 5_000,
+  }
+  const open = (connectionLimit: number) => {
+    const pool = mysql.createPool({ ...options, connectionLimit })
+    // Every session speaks UTC and refuses what it can't store, whatever the server's defaults are.
+    pool.pool.on('connection', (connection) => {
+      connection.query(
+        "SET time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', innodb_lock_wait_timeout = 10, names utf8mb4 COLLATE utf8mb4_unicode_ci",
+        () => undefined,
+      )
+    })
+    return pool
+  }
+  const pool = open(connectionsMax)
+  const locks = open(lockConnectionsMax)
+  const orm = drizzle(pool, { schema, mode: 'planetscale', casing: 'snake_case' })
+  // GET_LOCK is one namespace for the whole server; our database's name keeps hubs of other databases out.
+  const scope = 'url' in address ? new URL(address.url).pathname : address.database
+  const lockName = (name: string) => `sendense-${createHash('sha256').update(`${scope}\0${name}`).digest('hex').slice(0, 40)}`
+
+  const transaction: Database['transaction'] = async (work) => {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await orm.transaction(work)
+      } catch (error) {
+        if (attempt === 5 || !retryable.has(databaseErrorCode(error) ?? '')) throw error
+      }
+    }
+  }
+
+  const withLock: Database['withLock'] = async (name, waitSeconds, work, onBusy = lockBusy) => {
+    const connection = await locks.getConnection()
+    let clean = false
+    try {
+      const [rows] = await connection.query<mysql.RowDataPacket[]>('SELECT GET_LOCK(?, ?) AS taken', [
+        lockName(name),
+        waitSeconds,
+      ])
+      if (rows[0]?.taken !== 1) {
+        clean = true
+        return await onBusy()
+      }
+      try {
+        return await work()
+      } finally {
+        await connection.query('SELECT RELEASE_LOCK(?)', [lockName(name)])
+        clean = true
+      }
+    } finally {
+      // A connection that may still hold the lock is closed, which frees it.
+      if (clean) connection.release()
+      else connection.destroy()
+    }
+  }
+
+  return {
+    orm,
+    transaction,
+    withLock,
+    pool,
+    ping: async () => {
+      await pool.query('SELECT 1')
+    },
+    close: async () => {
+      await Promise.all([pool.end(), locks.end()])
+    },
+  }
+}

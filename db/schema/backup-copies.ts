@@ -1,0 +1,29 @@
+import { mysqlEnum, mysqlTable, text, unique, varchar } from 'drizzle-orm/mysql-core'
+import { backupCopyRules } from './backup-copy-rules.ts'
+import { backupJobs } from './backup-jobs.ts'
+import { backupRepositories } from './backup-repositories.ts'
+import { big, createdAt, id64, time } from './columns.ts'
+
+export const backupCopies = mysqlTable(
+  'backup_copies',
+  {
+    id: id64().primaryKey(),
+    sourceBackupId: id64()
+      .notNull()
+      .references(() => backupJobs.id, { onDelete: 'cascade' }),
+    repositoryId: id64()
+      .notNull()
+      .references(() => backupRepositories.id, { onDelete: 'restrict' }),
+    copyRuleId: id64().references(() => backupCopyRules.id, { onDelete: 'set null' }),
+    status: mysqlEnum(['pending', 'copying', 'verifying', 'completed', 'failed']).notNull().default('pending'),
+    filePath: varchar({ length: 512 }),
+    sizeBytes: big().notNull().default(0),
+    copyStartedAt: time(),
+    copyCompletedAt: time(),
+    verifiedAt: time(),
+    verificationStatus: mysqlEnum(['pending', 'passed', 'failed']).notNull().default('pending'),
+    errorMessage: text(),
+    createdAt: createdAt(),
+  },
+  (table) => [unique('backup_copies_target_unique').on(table.sourceBackupId, table.repositoryId)],
+)

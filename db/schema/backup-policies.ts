@@ -1,0 +1,13 @@
+import { int, mysqlTable } from 'drizzle-orm/mysql-core'
+import { backupRepositories } from './backup-repositories.ts'
+import { createdAt, flag, id64, text255, updatedAt } from './columns.ts'
+
+export const backupPolicies = mysqlTable('backup_policies', {
+  id: id64().primaryKey(),
+  name: text255().notNull().unique('backup_policies_name_unique'),
+  enabled: flag(true),
+  primaryRepositoryId: id64().references(() => backupRepositories.id, { onDelete: 'restrict' }),
+  retentionDays: int().notNull().default(30),
+  createdAt: createdAt(),
+  updatedAt: updatedAt(),
+})
