@@ -1,0 +1,22 @@
+/** GET /backups/{backup_id}: one backup with its disks. */
+import { z } from 'zod'
+import { detailAnswer } from '../../contract/api/backups.ts'
+import { id } from '../../contract/api/common.ts'
+import { HubError } from '../../contract/errors.ts'
+import { copiesOf, dependentsOf, findBackup, toBackupDisk, toBackups } from '../../db/queries/backups.ts'
+import { defineFunction } from '../../runtime/function.ts'
+
+export default defineFunction(
+  { summary: 'One backup', needs: ['DB'], params: z.object({ backup_id: id }), responses: { 200: detailAnswer }, errors: ['BACKUP_NOT_FOUND'] },
+  async ({ params, env: { DB } }) => {
+    const backup = await findBackup(DB.orm, params.backup_id)
+    if (!backup) throw new HubError('BACKUP_NOT_FOUND', 'Backup not found', { details: `no backup ${params.backup_id}` })
+    const [shown] = await toBackups(DB.orm, [backup])
+    return {
+      ...shown,
+      disks: backup.disks.map(toBackupDisk),
+      copies_count: (await copiesOf(DB.orm, backup.job.id)).length,
+      dependents_count: (await dependentsOf(DB.orm, backup.job)).length,
+    }
+  },
+)

@@ -1,0 +1,11 @@
+/** Cron: brings jobs, exports, ports and mounts in line with what is really there. */
+import { defineCron } from '../../runtime/function.ts'
+import { reconcileJobs } from '../../workflows/reconcile-jobs.ts'
+import { reconcileMounts } from '../../workflows/reconcile-mounts.ts'
+import { announceRepositories } from '../../workflows/repositories.ts'
+
+export default defineCron({ summary: 'Reconcile jobs and mounts', needs: ['DB', 'AGENT', 'NODE', 'CLOCK'] }, async (env) => {
+  await announceRepositories(env)
+  await reconcileJobs(env)
+  await reconcileMounts(env)
+})

@@ -1,0 +1,33 @@
+/** DELETE /repositories/{id}: forgets a repository; files are not touched. */
+import { z } from 'zod'
+import { id } from '../../contract/api/common.ts'
+import { deleteRepositoryAnswer } from '../../contract/api/repositories.ts'
+import { HubError } from '../../contract/errors.ts'
+import { deleteContextsOf } from '../../db/queries/backups.ts'
+import { backupCounts, deleteRepository, usersOfRepository } from '../../db/queries/repositories.ts'
+import { defineFunction } from '../../runtime/function.ts'
+import { existingRepository } from '../../workflows/existing-repository.ts'
+
+export default defineFunction(
+  {
+    summary: 'Forget a repository',
+    needs: ['DB', 'AGENT'],
+    params: z.object({ id }),
+    responses: { 200: deleteRepositoryAnswer },
+    errors: ['REPOSITORY_NOT_FOUND', 'REPOSITORY_HAS_BACKUPS', 'REPOSITORY_IN_USE'],
+  },
+  async ({ params, env: { DB, AGENT } }) => {
+    await DB.transaction(async (tx) => {
+      const row = await existingRepository(tx, params.id)
+      const backup_count = (await backupCounts(tx, [row.id])).get(row.id) ?? 0
+      if (backup_count > 0)
+        throw new HubError('REPOSITORY_HAS_BACKUPS', 'The repository holds backups', { details: 'delete them first', extra: { backup_count } })
+      const { policies, flows } = await usersOfRepository(tx, row.id)
+      if (policies.length + flows.length > 0) throw new HubError('REPOSITORY_IN_USE', 'The repository is in use', { extra: { policies, flows } })
+      await deleteContextsOf(tx, row.id)
+      await deleteRepository(tx, row.id)
+    })
+    await AGENT.forgetRepository(params.id)
+    return { success: true, message: 'repository forgotten; its files were not touched', id: params.id }
+  },
+)

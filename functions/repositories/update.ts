@@ -1,0 +1,50 @@
+/** PATCH /repositories/{id}: changes a repository; a changed path is tested first. */
+import { z } from 'zod'
+import { id } from '../../contract/api/common.ts'
+import { updateRepositoryAnswer, updateRepositoryBody } from '../../contract/api/repositories.ts'
+import { type FieldError, HubError } from '../../contract/errors.ts'
+import { backupCounts, repositoryPath, toRepository, updateRepository } from '../../db/queries/repositories.ts'
+import { defineFunction } from '../../runtime/function.ts'
+import { withFreeName } from '../../workflows/credentials.ts'
+import { existingRepository } from '../../workflows/existing-repository.ts'
+import { localPath, measureOrNull, refuseOverlap } from '../../workflows/repositories.ts'
+
+export default defineFunction(
+  {
+    summary: 'Change a repository',
+    needs: ['DB', 'AGENT', 'CLOCK'],
+    params: z.object({ id }),
+    body: updateRepositoryBody,
+    responses: { 200: updateRepositoryAnswer },
+    errors: ['REPOSITORY_NOT_FOUND', 'REPOSITORY_TEST_FAILED', 'NAME_TAKEN'],
+  },
+  async ({ params, body, env }) => {
+    const { DB, AGENT } = env
+    const before = await existingRepository(DB.orm, params.id)
+    const backups = (await backupCounts(DB.orm, [before.id])).get(before.id) ?? 0
+    const path = body.config && (body.config.path ?? body.config.disk_path) !== undefined ? localPath(before.repositoryType, body.config) : repositoryPath(before)
+    const moved = path !== repositoryPath(before)
+    const fields: FieldError[] = []
+    if (body.type !== undefined && body.type !== before.repositoryType) fields.push({ field: 'type', message: 'can not be changed', code: 'FORBIDDEN' })
+    if (moved && backups > 0) fields.push({ field: 'config.path', message: 'can not be changed while there are backups', code: 'FORBIDDEN' })
+    if (before.isImmutable && body.min_retention_days !== undefined && body.min_retention_days < before.minRetentionDays)
+      fields.push({ field: 'min_retention_days', message: 'can only grow while the repository is immutable', code: 'RANGE' })
+    if (fields.length > 0) throw new HubError('VALIDATION_FAILED', 'The request is not valid', { fields })
+
+    if (moved) {
+      await refuseOverlap({ DB }, path, before.id)
+      await AGENT.testRepository(path)
+    }
+    await withFreeName(body.name, () =>
+      updateRepository(DB.orm, before.id, {
+        name: body.name,
+        enabled: body.enabled,
+        minRetentionDays: body.min_retention_days,
+        config: body.config ? { ...before.config, ...body.config, disk_path: undefined, path } : undefined,
+      }),
+    )
+    if (moved) await AGENT.ensureRepository(before.id, path)
+    const after = await existingRepository(DB.orm, before.id)
+    return { success: true, message: 'repository changed', repository: toRepository(after, await measureOrNull(env, after, backups), backups) }
+  },
+)

@@ -1,0 +1,38 @@
+/** GET and HEAD /restore/{mount_id}/download-directory: a directory as an archive, streamed while it is made. */
+import { z } from 'zod'
+import { id } from '../../contract/api/common.ts'
+import { downloadDirectoryQuery } from '../../contract/api/restore.ts'
+import { HubError } from '../../contract/errors.ts'
+import { defineFunction, streamAnswer } from '../../runtime/function.ts'
+import { archiveFormat, attachment, checkGrant } from '../../workflows/downloads.ts'
+import { guestPath } from '../../workflows/guest-path.ts'
+import { useMount } from '../../workflows/use-mount.ts'
+
+const contentTypes = { zip: 'application/zip', 'tar.gz': 'application/gzip' } as const
+
+export default defineFunction(
+  {
+    summary: 'Download a directory as an archive',
+    needs: ['DB', 'AGENT', 'CLOCK'],
+    params: z.object({ mount_id: id }),
+    query: downloadDirectoryQuery,
+    responses: { 200: { contentType: 'application/zip', description: 'The archive, application/gzip for tar.gz' } },
+    errors: ['MOUNT_NOT_FOUND', 'MOUNT_EXPIRED', 'MOUNT_NOT_READY', 'PARTITION_NOT_FOUND', 'FILE_NOT_FOUND', 'PATH_INVALID', 'PATH_FORBIDDEN', 'NOT_A_DIRECTORY', 'UNSUPPORTED_FORMAT'],
+  },
+  ({ params: { mount_id }, query, env: { AGENT, DB, CLOCK }, caller, request }) =>
+    useMount({ AGENT, DB, CLOCK }, mount_id, async ({ vmName, diskIndex }) => {
+      const format = archiveFormat(query.format)
+      const path = checkGrant(caller, { mountId: mount_id, kind: 'directory', format, path: guestPath(query) })
+      const info = await AGENT.fileInfo(mount_id, path)
+      if (info.type !== 'directory') throw new HubError('NOT_A_DIRECTORY', 'The path is not a directory')
+      const name = info.path === '/' ? `${vmName}-disk${diskIndex}-p${info.partition}` : info.name
+      const headers = {
+        'Content-Type': contentTypes[format],
+        'Content-Disposition': attachment(`${name}.${format}`),
+        'Cache-Control': 'no-store',
+        'Accept-Ranges': 'none',
+        'X-Content-Type-Options': 'nosniff',
+      }
+      return streamAnswer(200, headers, request.method === 'HEAD' ? null : await AGENT.readArchive(mount_id, { ...path, format }))
+    }),
+)

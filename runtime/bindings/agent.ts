@@ -1,0 +1,97 @@
+/** AGENT: the host-agent over its unix socket. */
+import { Agent as HttpAgent, type IncomingMessage, request } from 'node:http'
+import type { Readable } from 'node:stream'
+import { text } from 'node:stream/consumers'
+import type { AgentApi } from '../../contract/agent.ts'
+import { errorFromBody, HubError } from '../../contract/errors.ts'
+
+/** Attaching, checking or deleting takes long on a slow disk; past this something hangs. */
+const timeoutMs = 180_000
+/** Requests that the socket carries at once; more wait here. Downloads have their own connections. */
+const connectionsMax = 64
+
+const unreachable = (cause: unknown) =>
+  new HubError('SERVICE_UNAVAILABLE', 'The host-agent does not answer', { cause, headers: { 'Retry-After': '5' } })
+
+export const openAgentClient = (socketPath: string): AgentApi & { close: () => void } => {
+  const pool = new HttpAgent({ keepAlive: true, maxSockets: connectionsMax })
+  const streams = new HttpAgent({ keepAlive: false })
+
+  const open = (method: string, path: string, body: unknown, agent: HttpAgent, limitMs: number) =>
+    new Promise<IncomingMessage>((resolve, reject) => {
+      const data = body === undefined ? undefined : Buffer.from(JSON.stringify(body))
+      const headers = data ? { 'Content-Type': 'application/json', 'Content-Length': data.length } : {}
+      const outgoing = request({ socketPath, path, method, headers, agent, timeout: limitMs })
+      outgoing.on('timeout', () => outgoing.destroy(new Error('the host-agent took too long')))
+      outgoing.on('error', (cause) => reject(unreachable(cause)))
+      outgoing.on('response', resolve)
+      outgoing.end(data)
+    })
+
+  const fail = async (response: IncomingMessage): Promise<never> => {
+    const said = await text(response).catch(() => '')
+    let known: HubError | undefined
+    try {
+      known = errorFromBody(JSON.parse(said))
+    } catch {
+      // An answer that is no error of ours says only that something is wrong over there.
+    }
+    throw known ?? unreachable(new Error(`status ${response.statusCode}: ${said.slice(0, 200)}`))
+  }
+
+  const call = async <T>(method: string, path: string, body?: unknown, limitMs = timeoutMs): Promise<T> => {
+    const response = await open(method, path, body, pool, limitMs)
+    if (response.statusCode !== 200) return fail(response)
+    const said = await text(response).catch((cause: unknown) => {
+      throw unreachable(cause)
+    })
+    return JSON.parse(said) as T
+  }
+
+  const stream = async (path: string, body: unknown): Promise<Readable> => {
+    // A client that reads slowly is no reason to cut a stream: once it runs, there is no time limit.
+    const response = await open('POST', path, body, streams, timeoutMs)
+    if (response.statusCode !== 200) return fail(response)
+    response.socket.setTimeout(0)
+    return response
+  }
+
+  const mount = (id: string) => `/mounts/${encodeURIComponent(id)}`
+  const exported = (name: string) => `/exports/${encodeURIComponent(name)}`
+  const repository = (id: string) => `/repositories/${encodeURIComponent(id)}`
+
+  return {
+    health: () => call('GET', '/health', undefined, 5_000),
+
+    ensureRepository: (id, path) => call('PUT', repository(id), { path }),
+    testRepository: (path) => call('POST', '/repositories/test', { path }),
+    repositoryStorage: (id) => call('GET', `${repository(id)}/storage`),
+    forgetRepository: (id) => call('DELETE', repository(id)),
+
+    ensureExport: (name, body) => call('PUT', exported(name), body),
+    listExports: () => call('GET', '/exports'),
+    getExport: (name) => call('GET', exported(name)),
+    sealExport: (name, body) => call('POST', `${exported(name)}/seal`, body),
+    dropExport: (name, deleteFile) => call('DELETE', `${exported(name)}?delete_file=${deleteFile}`),
+
+    inspectChain: (chain) => call('POST', '/chains/inspect', chain),
+    deleteDiskFile: (file) => call('POST', '/disk-files/delete', file),
+
+    ensureMount: (id, body) => call('PUT', mount(id), body),
+    listMounts: () => call('GET', '/mounts'),
+    getMount: (id) => call('GET', mount(id)),
+    removeMount: (id, reason) => call('DELETE', `${mount(id)}?reason=${reason}`),
+
+    listFiles: (id, body) => call('POST', `${mount(id)}/files`, body),
+    fileInfo: (id, path) => call('POST', `${mount(id)}/file-info`, path),
+    readFile: (id, body) => stream(`${mount(id)}/content`, body),
+    readArchive: (id, body) => stream(`${mount(id)}/archive`, body),
+
+    cleanupState: () => call('GET', '/cleanup'),
+
+    close: () => {
+      pool.destroy()
+      streams.destroy()
+    },
+  }
+}

@@ -1,0 +1,47 @@
+/** The form of wrangler-style.config.ts: the one map of routes, bindings and crons. */
+import type { Role } from '../contract/api/auth.ts'
+import type { BindingName } from './bindings/index.ts'
+
+export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+
+export type Alias = {
+  method?: Method
+  path: string
+  /** Outside the base /api/v1. */
+  root?: boolean
+  /** Least role on this path when it is not the route's own. */
+  role?: Role | 'open'
+  /** Answers carry Deprecation and Link to the canonical path. */
+  legacy?: boolean
+  /** The path's parameters stand for query fields of the canonical route. */
+  paramsAsQuery?: boolean
+}
+
+export type Route = {
+  method: Method
+  /** Below /api/v1 unless `root`; parameters as `{name}`. */
+  path: string
+  /** File under functions/ without its suffix. */
+  function: string
+  /** Least role that may call it; `open` needs no token. */
+  role: Role | 'open'
+  bindings: readonly BindingName[]
+  root?: boolean
+  /** Marked ⇄ in the contract: a job's token is accepted too. */
+  callback?: boolean
+  /** A download token in the query is accepted too. */
+  downloadToken?: boolean
+  aliases?: readonly Alias[]
+}
+
+export type Cron = { pattern: string; function: string; bindings: readonly BindingName[]; atStart?: boolean }
+export type Limits = {
+  /** Bytes of a request body unless the function says more. */
+  bodyMaxBytes: number
+  /** Levels of nesting in a request body. */
+  bodyMaxDepth: number
+}
+export type RouteMap = { routes: readonly Route[]; crons: readonly Cron[]; limits: Limits }
+
+export const basePath = '/api/v1'
+export const fullPath = ({ path, root }: { path: string; root?: boolean }) => (root ? path : `${basePath}${path}`)

@@ -1,0 +1,102 @@
+/**
+ * The hub: mounts the functions and serves them. Started as root it reads its keys and then gives root up before it listens.
+ * Usage: node main.js (settings in the environment, see wrangler-style.config.ts)
+ */
+import { readFile } from 'node:fs/promises'
+import { cpus } from 'node:os'
+import { createAdaptorServer } from '@hono/node-server'
+import { openDatabase } from '../db/database.ts'
+import { readSettings, routeMap } from '../wrangler-style.config.ts'
+import { openAgentClient } from './bindings/agent.ts'
+import type { Bindings } from './bindings/index.ts'
+import { keyFileSchema, openKeys } from './bindings/keys.ts'
+import { openLogins } from './bindings/logins.ts'
+import { openNodeClient } from './bindings/node.ts'
+import { RequestLog } from './bindings/runtime-info.ts'
+import { startCrons } from './crons.ts'
+import { databaseAddress } from './database-address.ts'
+import { loadFunctions } from './load.ts'
+import { log } from './log.ts'
+import { openapiDocument } from './openapi.ts'
+import { dropPrivileges } from './privileges.ts'
+import { createApp, registrations } from './router.ts'
+import { loadSwaggerAssets } from './swagger-assets.ts'
+import { projectRoot, version } from './version.ts'
+
+const settings = readSettings(process.env)
+const map = routeMap(settings.stallSeconds)
+const suffix = import.meta.url.endsWith('.ts') ? '.ts' : '.js'
+const loaded = await loadFunctions(map, new URL('../functions/', import.meta.url), suffix)
+const keys = openKeys(keyFileSchema.parse(JSON.parse(await readFile(`${settings.dataDir}/keys.json`, 'utf8'))))
+const swagger = await loadSwaggerAssets(projectRoot)
+
+await dropPrivileges()
+
+const db = openDatabase(databaseAddress(settings))
+const agent = openAgentClient(settings.agentSocket)
+let openapi: unknown
+const bindings: Bindings = {
+  DB: db,
+  AGENT: agent,
+  NODE: openNodeClient(settings.nodeUrl),
+  KEYS: keys,
+  LOGINS: openLogins(db),
+  CLOCK: { now: () => new Date() },
+  SETTINGS: {
+    version,
+    hubUrl: settings.hubUrl,
+    restoreSlots: settings.restoreSlots,
+    mountIdleSeconds: settings.mountIdleSeconds,
+    stallSeconds: settings.stallSeconds,
+    stallFailSeconds: settings.stallFailSeconds,
+    nbdPorts: settings.nbdPorts,
+    tokenlessCallbacks: settings.tokenlessCallbacks,
+  },
+  RUNTIME: {
+    startedAt: new Date(),
+    version: `node ${process.version}`,
+    cpuCores: cpus().length,
+    memory: () => {
+      const { rss, heapUsed, heapTotal } = process.memoryUsage()
+      return { rss, heap_used: heapUsed, heap_total: heapTotal }
+    },
+    swaggerAsset: (file) => swagger.get(file),
+    routes: () => registrations(loaded.routes).map(({ method, path, alias }) => ({ method, path, legacy: alias?.legacy ?? false })),
+    openapi: () => (openapi ??= openapiDocument(loaded.routes, version)),
+    requests: new RequestLog(),
+  },
+}
+if (settings.tokenlessCallbacks) log.warn('callbacks from loopback are accepted without a token (SENDENSE_TOKENLESS_CALLBACKS)')
+
+const app = createApp(loaded.routes, bindings, { limits: map.limits, corsOrigins: settings.corsOrigins })
+const server = createAdaptorServer({
+  fetch: app.fetch,
+  // A request must be here within a minute; answers may take as long as they flow.
+  serverOptions: { requestTimeout: 60_000, headersTimeout: 20_000, keepAliveTimeout: 10_000, maxHeaderSize: 32 * 1024 },
+})
+await new Promise<void>((resolve, reject) => {
+  server.once('error', reject)
+  server.listen(settings.port, settings.host, resolve)
+})
+const stopCrons = startCrons(loaded.crons, bindings)
+log.info({ host: settings.host, port: settings.port }, 'hub is ready')
+process.send?.('ready')
+
+/** Longest wait for answers that are under way; the rest goes on after the next start. */
+const graceMs = 5_000
+let stopping = false
+const stop = async (why: string) => {
+  if (stopping) return
+  stopping = true
+  log.info({ why }, 'hub is stopping')
+  setTimeout(() => process.exit(0), graceMs).unref()
+  server.close()
+  await stopCrons()
+  await db.close()
+  agent.close()
+  process.exit(0)
+}
+process.on('SIGTERM', () => void stop('SIGTERM'))
+process.on('SIGINT', () => void stop('SIGINT'))
+// The launcher is gone: giving root up has also given up the kernel's word of its death.
+process.on('disconnect', () => void stop('the launcher has ended'))

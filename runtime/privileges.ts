@@ -1,0 +1,13 @@
+/** Gives root up. What only root may read has been read by then. */
+
+/** The system user that the hub and the private database run as; made by the launcher. */
+export const hubUser = 'sendense'
+
+/** Does nothing when the process is not root. After it there is no way back. */
+export const dropPrivileges = async (): Promise<void> => {
+  if (process.getuid?.() !== 0) return
+  process.umask(0o077)
+  ;(process as unknown as { initgroups: (user: string, group: string) => void }).initgroups(hubUser, hubUser)
+  process.setgid!(hubUser)
+  process.setuid!(hubUser)
+}

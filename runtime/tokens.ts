@@ -1,0 +1,85 @@
+/** Makes and reads the three kinds of token of contract section 1.6. All are HS256, of this hub alone, for one audience. */
+import { randomUUID } from 'node:crypto'
+import { errors, type JWTPayload, jwtVerify, SignJWT } from 'jose'
+import type { Role } from '../contract/api/auth.ts'
+import { HubError } from '../contract/errors.ts'
+import type { Clock } from './bindings/index.ts'
+import type { Caller, DownloadGrant } from './function.ts'
+
+const userTokenSeconds = 24 * 3600
+/** A job's token outlives the longest job; while the job lives is checked where it is used. */
+const jobTokenSeconds = 7 * 24 * 3600
+const downloadTokenSeconds = 300
+
+/** What signs: a hub's id and its key. */
+type Signer = { hubId: string; signingKey: Uint8Array }
+type Audience = 'hub' | 'callback' | 'download'
+const sign = (keys: Signer, audience: Audience, claims: JWTPayload, now: Date, seconds: number) => {
+  const issued = Math.floor(now.getTime() / 1000)
+  return new SignJWT(claims)
+    .setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
+    .setIssuer(keys.hubId)
+    .setAudience(audience)
+    .setIssuedAt(issued)
+    .setExpirationTime(issued + seconds)
+    .setJti(randomUUID())
+    .sign(keys.signingKey)
+}
+
+export const signUserToken = async (
+  keys: Signer,
+  user: { id: string; username: string; role: Role },
+  now: Date,
+): Promise<{ token: string; expiresAt: Date }> => ({
+  token: await sign(keys, 'hub', { sub: user.id, username: user.username, role: user.role }, now, userTokenSeconds),
+  expiresAt: new Date((Math.floor(now.getTime() / 1000) + userTokenSeconds) * 1000),
+})
+
+export const signJobToken = (keys: Signer, job: { jobType: string; jobId: string; vmName: string }, now: Date) =>
+  sign(keys, 'callback', { job_type: job.jobType, job_id: job.jobId, vm_name: job.vmName }, now, jobTokenSeconds)
+
+export const signDownloadToken = async (keys: Signer, grant: DownloadGrant, now: Date): Promise<{ token: string; expiresAt: Date }> => ({
+  token: await sign(keys, 'download', { grant }, now, downloadTokenSeconds),
+  expiresAt: new Date((Math.floor(now.getTime() / 1000) + downloadTokenSeconds) * 1000),
+})
+
+const verify = async (keys: Signer, audience: Audience | Audience[], token: string, clock: Clock) => {
+  try {
+    const { payload } = await jwtVerify(token, keys.signingKey, {
+      algorithms: ['HS256'],
+      issuer: keys.hubId,
+      audience,
+      currentDate: clock.now(),
+      requiredClaims: ['exp', 'iat'],
+    })
+    return payload as Record<string, unknown>
+  } catch (cause) {
+    if (cause instanceof errors.JWTExpired) throw new HubError('TOKEN_EXPIRED', 'The token has expired', { cause })
+    throw new HubError('TOKEN_INVALID', 'The token is not valid', { cause })
+  }
+}
+
+/** A bearer token's caller: a user or a job. @throws TOKEN_EXPIRED, TOKEN_INVALID */
+export const readBearer = async (keys: Signer, token: string, clock: Clock): Promise<Caller> => {
+  const claims = await verify(keys, ['hub', 'callback'], token, clock)
+  if (claims.aud === 'callback')
+    return {
+      kind: 'job',
+      jobType: String(claims.job_type),
+      jobId: String(claims.job_id),
+      vmName: String(claims.vm_name),
+    }
+  return {
+    kind: 'user',
+    userId: String(claims.sub),
+    username: String(claims.username),
+    role: claims.role as Role,
+    expiresAt: new Date(Number(claims.exp) * 1000),
+  }
+}
+
+/** @throws TOKEN_EXPIRED, TOKEN_INVALID */
+export const readDownloadToken = async (keys: Signer, token: string, clock: Clock): Promise<Caller> => {
+  const claims = await verify(keys, 'download', token, clock)
+  return { kind: 'download', grant: claims.grant as DownloadGrant }
+}

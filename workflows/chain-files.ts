@@ -1,0 +1,25 @@
+/** Names the files of a backup's disk and of the chain below it, as the agent takes them. */
+import type { DiskChain, DiskFile } from '../contract/agent.ts'
+import type { Executor } from '../db/database.ts'
+import { ancestry, type DiskRow, type JobRow, type JobWithDisks } from '../db/queries/backups.ts'
+
+export const diskFileOf = (job: JobRow, disk: DiskRow): DiskFile => ({
+  repository_id: job.repositoryId,
+  vm_backup_context_id: job.vmBackupContextId,
+  disk_index: disk.diskIndex,
+  base: disk.fileBase,
+})
+
+/** @param chain a backup and its ancestors, newest first */
+export const diskChainOf = (chain: readonly JobWithDisks[], diskIndex: number): DiskChain => ({
+  repository_id: chain[0]!.job.repositoryId,
+  vm_backup_context_id: chain[0]!.job.vmBackupContextId,
+  disk_index: diskIndex,
+  bases: chain.flatMap(({ disks }) => disks.filter((disk) => disk.diskIndex === diskIndex).map(({ fileBase }) => fileBase)),
+})
+
+/** Whether the ancestors of a backup are all there, down to a full. */
+export const isWhole = (chain: readonly JobWithDisks[]): boolean =>
+  chain.at(-1)?.job.backupType === 'full' && chain.every(({ job }) => job.status === 'completed')
+
+export const chainOf = (db: Executor, backup: JobWithDisks): Promise<JobWithDisks[]> => ancestry(db, backup)

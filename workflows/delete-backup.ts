@@ -1,0 +1,93 @@
+/** Deletes a backup, with what builds on it when asked. The row goes last: whatever stops us, the same call finishes the work. */
+import { isActive } from '../contract/api/backups.ts'
+import { HubError } from '../contract/errors.ts'
+import {
+  copiesOf,
+  deleteBackupRow,
+  dependentsOf,
+  findBackup,
+  type JobRow,
+  type JobWithDisks,
+  refreshChains,
+} from '../db/queries/backups.ts'
+import { mountsOfBackups } from '../db/queries/mounts.ts'
+import { findRepository } from '../db/queries/repositories.ts'
+import type { Env } from '../runtime/bindings/index.ts'
+import { diskFileOf } from './chain-files.ts'
+import { endMount } from './end-mount.ts'
+import { withChainLock } from './locks.ts'
+
+type DeleteEnv = Env<'DB' | 'AGENT' | 'CLOCK'>
+export type Deleted = { deletedIds: string[]; freedBytes: number }
+
+const dayMs = 24 * 3600 * 1000
+
+/** Until when a backup can't be deleted; undefined when it can. */
+const protectedUntil = async ({ DB, CLOCK }: DeleteEnv, job: JobRow): Promise<Date | undefined> => {
+  const repository = await findRepository(DB.orm, job.repositoryId)
+  if (!repository?.isImmutable || job.status !== 'completed' || job.completedAt === null) return undefined
+  const until = new Date(job.completedAt.getTime() + repository.minRetentionDays * dayMs)
+  return until > CLOCK.now() ? until : undefined
+}
+
+/** Everything that can forbid it, for the whole set, before anything is touched. */
+const check = async (env: DeleteEnv, jobs: JobRow[]) => {
+  for (const job of jobs) {
+    if (isActive(job.status)) throw new HubError('BACKUP_RUNNING', 'The backup is running', { details: 'cancel it first', extra: { backup_id: job.id } })
+    const until = await protectedUntil(env, job)
+    if (until)
+      throw new HubError('IMMUTABLE_RETENTION_ACTIVE', 'The backup is protected by its repository', {
+        details: `${job.id} until ${until.toISOString()}`,
+        extra: { retention_expires_at: until.toISOString() },
+      })
+    const copying = (await copiesOf(env.DB.orm, job.id)).some(({ status }) => status === 'copying' || status === 'verifying')
+    if (copying) throw new HubError('COPY_RUNNING', 'The backup is being copied', { extra: { backup_id: job.id } })
+  }
+}
+
+const deleteOne = async (env: DeleteEnv, { job, disks }: JobWithDisks): Promise<number> => {
+  const { DB, AGENT } = env
+  for (const mount of await mountsOfBackups(DB.orm, [job.id])) await endMount(env, mount, 'backup_deleted')
+  let freed = 0
+  try {
+    for (const disk of disks) freed += (await AGENT.deleteDiskFile(diskFileOf(job, disk))).freed_bytes
+  } catch (cause) {
+    throw new HubError('INTERNAL', 'A file of the backup could not be removed', { details: 'the same call again goes on', cause })
+  }
+  await DB.transaction(async (tx) => {
+    await deleteBackupRow(tx, job.id)
+    await refreshChains(tx, job.vmBackupContextId)
+  })
+  return freed
+}
+
+/**
+ * @param cascade also deletes what builds on it, newest first
+ * @throws BACKUP_NOT_FOUND, HAS_DEPENDENTS, BACKUP_RUNNING, IMMUTABLE_RETENTION_ACTIVE, COPY_RUNNING
+ */
+export const deleteBackup = async (env: DeleteEnv, backupId: string, cascade: boolean): Promise<Deleted> => {
+  const { DB } = env
+  const notFound = () => new HubError('BACKUP_NOT_FOUND', 'Backup not found', { details: `no backup ${backupId}`.slice(0, 200) })
+  const found = await findBackup(DB.orm, backupId)
+  if (!found) throw notFound()
+  return withChainLock(DB, found.job.vmBackupContextId, async () => {
+    const target = await findBackup(DB.orm, backupId)
+    if (!target) throw notFound()
+    const dependents = await dependentsOf(DB.orm, target.job)
+    if (dependents.length > 0 && !cascade)
+      throw new HubError('HAS_DEPENDENTS', 'Other backups build on this one', {
+        details: 'delete them first, or use cascade',
+        extra: { dependents: dependents.map(({ id, backupType, createdAt }) => ({ backup_id: id, backup_type: backupType, created_at: createdAt.toISOString() })) },
+      })
+    const jobs = [...dependents, target.job]
+    await check(env, jobs)
+
+    const deleted: Deleted = { deletedIds: [], freedBytes: 0 }
+    for (const { id } of jobs) {
+      const backup = await findBackup(DB.orm, id)
+      if (backup) deleted.freedBytes += await deleteOne(env, backup)
+      deleted.deletedIds.push(id)
+    }
+    return deleted
+  })
+}

@@ -1,0 +1,69 @@
+/** What the two downloads share: whose token it is, content types, conditions and ranges (contract section 10.2). */
+import { create as contentDisposition } from 'content-disposition'
+import { lookup } from 'mime-types'
+import type { FileInfo, GuestPath } from '../contract/agent.ts'
+import { type ArchiveFormat, archiveFormats } from '../contract/api/restore.ts'
+import { HubError } from '../contract/errors.ts'
+import type { Caller, DownloadGrant } from '../runtime/function.ts'
+
+/** From the name; null when the name says nothing. */
+export const mimeType = (name: string): string | null => lookup(name) || null
+
+/** ASCII form and percent-encoded UTF-8, both safe in a header whatever the name holds. */
+export const attachment = (name: string): string => {
+  const safe = name.replace(/[\u0000-\u001f\u007f]/g, '_').replace(/[\u{d800}-\u{dfff}]/gu, '_') || 'download'
+  return contentDisposition(safe)
+}
+
+/** @throws UNSUPPORTED_FORMAT */
+export const archiveFormat = (text: string): ArchiveFormat => {
+  const format = archiveFormats.find((known) => known === text)
+  if (!format) throw new HubError('UNSUPPORTED_FORMAT', 'The archive format must be zip or tar.gz')
+  return format
+}
+
+/**
+ * A download token is good for one path of one mount; other callers need the role operator, which the map has checked.
+ * @throws TOKEN_SCOPE
+ */
+export const checkGrant = (caller: Caller, wanted: Omit<DownloadGrant, 'partition' | 'pathB64'> & { path: GuestPath }): GuestPath => {
+  if (caller.kind !== 'download') return wanted.path
+  const { grant } = caller
+  const fits =
+    grant.mountId === wanted.mountId &&
+    grant.kind === wanted.kind &&
+    grant.format === wanted.format &&
+    grant.pathB64 === wanted.path.path_b64 &&
+    (wanted.path.partition === undefined || wanted.path.partition === grant.partition)
+  if (!fits) throw new HubError('TOKEN_SCOPE', 'This link is good for another download')
+  return { partition: grant.partition, path_b64: grant.pathB64 }
+}
+
+export type Span = { start: number; length: number }
+const etags = (header: string) => header.split(',').map((one) => one.trim().replace(/^W\//, ''))
+
+/** Whether the client has the file already (If-None-Match first, RFC 9110 section 13.2.2). */
+export const isUnchanged = (headers: Headers, { etag, modified_http }: FileInfo): boolean => {
+  const noneMatch = headers.get('if-none-match')
+  if (noneMatch !== null) return noneMatch.trim() === '*' || etags(noneMatch).includes(etag)
+  const since = Date.parse(headers.get('if-modified-since') ?? '')
+  return !Number.isNaN(since) && Date.parse(modified_http) <= since
+}
+
+/**
+ * The one range that is asked for; undefined = the whole file, which several ranges and a changed file get too.
+ * @throws RANGE_NOT_SATISFIABLE
+ */
+export const wantedSpan = (headers: Headers, { etag, modified_http, size }: FileInfo): Span | undefined => {
+  const range = /^bytes\s*=\s*(\d*)\s*-\s*(\d*)$/i.exec(headers.get('range')?.trim() ?? '')
+  if (!range || (range[1] === '' && range[2] === '')) return undefined
+  const condition = headers.get('if-range')
+  if (condition !== null && condition !== etag && !(Date.parse(condition) === Date.parse(modified_http))) return undefined
+  const last = range[2] === '' ? size - 1 : Number(range[2])
+  if (range[1] !== '' && range[2] !== '' && last < Number(range[1])) return undefined
+  const start = range[1] === '' ? Math.max(0, size - last) : Number(range[1])
+  const end = range[1] === '' ? size - 1 : Math.min(last, size - 1)
+  if (start >= size || end < start)
+    throw new HubError('RANGE_NOT_SATISFIABLE', 'The range lies outside the file', { headers: { 'Content-Range': `bytes */${size}` } })
+  return { start, length: end - start + 1 }
+}

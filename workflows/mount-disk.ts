@@ -1,0 +1,76 @@
+/** Mounts one disk of a completed backup for browsing. The row is written first; on an error nothing is left. */
+import { randomUUID } from 'node:crypto'
+import type { MountState } from '../contract/agent.ts'
+import { HubError } from '../contract/errors.ts'
+import { isDuplicate } from '../db/database.ts'
+import { findBackup, type JobWithDisks } from '../db/queries/backups.ts'
+import { deleteMount, findMount, findMountOfDisk, insertMount, type MountWithBackup, storeMountState } from '../db/queries/mounts.ts'
+import type { Env } from '../runtime/bindings/index.ts'
+import { chainOf, diskChainOf, isWhole } from './chain-files.ts'
+import { withChainLock, withMountLock } from './locks.ts'
+import { reconcileMounts } from './reconcile-mounts.ts'
+
+type MountEnv = Env<'DB' | 'AGENT' | 'CLOCK' | 'SETTINGS'>
+export type MountedDisk = { row: MountWithBackup; state: MountState }
+
+const alreadyMounted = async ({ DB, AGENT }: MountEnv, diskRowId: number) => {
+  const existing = await findMountOfDisk(DB.orm, diskRowId)
+  if (!existing) return undefined
+  const state = await AGENT.getMount(existing.id).catch(() => undefined)
+  return new HubError('DISK_ALREADY_MOUNTED', 'This disk is mounted already', {
+    details: 'use that mount, or end it first',
+    extra: {
+      mount_id: existing.id,
+      expires_at: state?.expires_at ?? existing.expiresAt?.toISOString() ?? existing.createdAt.toISOString(),
+      status: existing.status,
+    },
+  })
+}
+
+/** @throws BACKUP_NOT_FOUND, DISK_NOT_FOUND, BACKUP_NOT_COMPLETED, CHAIN_BROKEN */
+const mountableChain = async ({ DB }: MountEnv, backupId: string, diskIndex: number) => {
+  const backup = await findBackup(DB.orm, backupId)
+  if (!backup) throw new HubError('BACKUP_NOT_FOUND', 'Backup not found', { details: `no backup ${backupId}`.slice(0, 200) })
+  const disk = backup.disks.find((row) => row.diskIndex === diskIndex)
+  if (!disk) throw new HubError('DISK_NOT_FOUND', `The backup has no disk ${diskIndex}`)
+  if (backup.job.status !== 'completed') throw new HubError('BACKUP_NOT_COMPLETED', 'The backup is not completed', { details: `it is ${backup.job.status}` })
+  const chain: JobWithDisks[] = await chainOf(DB.orm, backup)
+  if (!isWhole(chain)) throw new HubError('CHAIN_BROKEN', 'A backup that this one builds on is missing')
+  return { backup, disk, chain: diskChainOf(chain, diskIndex) }
+}
+
+/** @throws the codes of POST /restore/mount */
+export const mountDisk = async (env: MountEnv, backupId: string, diskIndex: number): Promise<MountedDisk> => {
+  const { DB, AGENT, CLOCK, SETTINGS } = env
+  // Mounts that ended by themselves give their places back first.
+  await reconcileMounts(env)
+  const { backup } = await mountableChain(env, backupId, diskIndex)
+  const mountId = randomUUID()
+
+  return withMountLock(DB, mountId, async () => {
+    // Under the chain's lock, so that no deletion has looked for mounts before this one was there.
+    const { chain, vmName } = await withChainLock(DB, backup.job.vmBackupContextId, async () => {
+      const now = await mountableChain(env, backupId, diskIndex)
+      const taken = await alreadyMounted(env, now.disk.id)
+      if (taken) throw taken
+      const at = CLOCK.now()
+      const expiresAt = new Date(at.getTime() + SETTINGS.mountIdleSeconds * 1000)
+      try {
+        await insertMount(DB.orm, { id: mountId, backupDiskId: now.disk.id, status: 'mounting', lastAccessedAt: at, expiresAt })
+      } catch (error) {
+        if (!isDuplicate(error)) throw error
+        throw (await alreadyMounted(env, now.disk.id)) ?? error
+      }
+      return { chain: now.chain, vmName: now.backup.job.vmName }
+    })
+    try {
+      const state = await AGENT.ensureMount(mountId, { ...chain, vm_name: vmName })
+      await storeMountState(DB.orm, mountId, state)
+      return { row: (await findMount(DB.orm, mountId))!, state }
+    } catch (error) {
+      await AGENT.removeMount(mountId, 'failed').catch(() => undefined)
+      await deleteMount(DB.orm, mountId)
+      throw error
+    }
+  })
+}
