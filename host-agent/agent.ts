@@ -1,0 +1,71 @@
+/** The host-agent's parts, opened in the order in which they need one another and closed in reverse. */
+import { mkdir, readdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { AgentHealth } from '../contract/agent.ts'
+import type { AgentSettings } from '../contract/settings.ts'
+import { chooseBackend } from './attach/choose.ts'
+import { program, run } from './exec.ts'
+import { Exports } from './exports/exports.ts'
+import { Mounts } from './mounts.ts'
+import { Repositories } from './repositories.ts'
+import { Sweep } from './sweep.ts'
+
+export type Agent = {
+  health: () => Promise<AgentHealth>
+  repositories: Repositories
+  exports: Exports
+  mounts: Mounts
+  sweep: Sweep
+  close: () => Promise<void>
+}
+
+/** Opens the ledger, frees what an earlier agent left, and is ready to serve. */
+export const openAgent = async (settings: AgentSettings): Promise<Agent> => {
+  await mkdir(settings.stateDir, { recursive: true, mode: 0o700 })
+  const backend = await chooseBackend(settings)
+  const qemuVersion = (await run(program.qemuImg, ['--version'])).stdout.split('\n')[0] ?? ''
+  const repositories = new Repositories(settings.stateDir)
+  await repositories.open()
+  const exports = new Exports(settings.stateDir, repositories, settings.nbdPorts)
+  await exports.open()
+  const mounts = new Mounts({
+    stateDir: settings.stateDir,
+    restoreRoot: settings.restoreRoot,
+    slots: settings.restoreSlots,
+    idleSeconds: settings.mountIdleSeconds,
+    backend,
+    repositories,
+  })
+  await mounts.open()
+  await removeLeftRunFolders(join(settings.stateDir, 'mounts'))
+  const sweep = new Sweep(mounts, settings.mountIdleSeconds)
+  await sweep.run()
+
+  return {
+    repositories,
+    exports,
+    mounts,
+    sweep,
+    health: async () => ({
+      status: 'ok',
+      version: settings.version,
+      uptime_seconds: Math.floor(process.uptime()),
+      attach_backend: backend.name,
+      qemu_version: qemuVersion,
+      exports: exports.count,
+      mounts: mounts.count,
+      max_mounts: settings.restoreSlots,
+    }),
+    close: async () => {
+      sweep.stop()
+      await mounts.close()
+      await exports.close()
+    },
+  }
+}
+
+/** Folders of mounts that no ledger entry names any more: empty, or of a crash between two steps of a release. */
+const removeLeftRunFolders = async (folder: string) => {
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  for (const name of await readdir(folder)) await rm(join(folder, name), { recursive: true, force: true })
+}

@@ -1,0 +1,115 @@
+/** With the kernel's nbd module: qemu-nbd connects a /dev/nbdN. */
+import { mkdir, open, readFile, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { HubError } from '../../contract/errors.ts'
+import { killProven, program, run, startDaemon } from '../exec.ts'
+import { KeyedMutex } from '../mutex.ts'
+import type { Attached, AttachBackend, AttachRecord } from './backend.ts'
+import { attachNode, overlayBytesMax } from './overlay.ts'
+
+const connectTimeoutMs = 15_000
+const claims = new KeyedMutex()
+/** Devices that an attach of ours is about to use. */
+const claimed = new Set<string>()
+/** Devices that lied after a connect: pinned by somebody, they answer with errors until the host is restarted. */
+const quarantined = new Set<string>()
+
+const sectors = (name: string) => readFile(`/sys/block/${name}/size`, 'utf8').then((text) => Number(text.trim()), () => -1)
+const hasOwner = (name: string) => stat(`/sys/block/${name}/pid`).then(() => true, () => false)
+
+/** Free = no size, no owner, in no mount; an nbd node can be busy in more ways than its own `pid` tells. */
+const claimFree = (limit: number): Promise<string> =>
+  claims.run('nbd', async () => {
+    const mounts = await readFile('/proc/self/mountinfo', 'utf8')
+    for (let number = 0; number < limit; number++) {
+      const name = `nbd${number}`
+      if (claimed.has(name) || quarantined.has(name) || mounts.includes(`/dev/${name}`)) continue
+      if ((await sectors(name)) !== 0 || (await hasOwner(name))) continue
+      claimed.add(name)
+      return name
+    }
+    throw new HubError('RESTORE_SLOTS_EXHAUSTED', 'All NBD devices are in use')
+  })
+
+const disconnect = async (device: string) => {
+  await run(program.partx, ['-d', device], { okCodes: [0, 1] })
+  await run(program.qemuNbd, [`--disconnect`, device], { okCodes: [0, 1] })
+}
+
+/** Reads the first sector: a connect can say yes and every read fail. */
+const answers = async (device: string): Promise<boolean> => {
+  try {
+    const file = await open(device, 'r')
+    try {
+      return (await file.read(Buffer.alloc(512), 0, 512, 0)).bytesRead === 512
+    } finally {
+      await file.close()
+    }
+  } catch {
+    return false
+  }
+}
+
+/** @param devices how many of /dev/nbd0, 1, … belong to restores */
+export const kernelNbd = (devices: number): AttachBackend => ({
+  name: 'kernel-nbd',
+
+  async attach(request, record): Promise<Attached> {
+    const { runDir, overlay, virtualSize } = request
+    await mkdir(runDir, { recursive: true, mode: 0o700 })
+    const name = await claimFree(devices)
+    const device = `/dev/${name}`
+    const known: AttachRecord = { backend: 'kernel-nbd', runDir, pid: null, startTicks: null, device }
+    await record(known)
+    const node = await attachNode(request)
+    const daemon = await startDaemon(
+      program.qemuNbd,
+      [
+        ...(overlay ? [] : ['--read-only']),
+        `--connect=${device}`,
+        `--pid-file=${join(runDir, 'export.pid')}`,
+        '--',
+        `json:${JSON.stringify(node)}`,
+      ],
+      overlay ? { fileBytesMax: overlayBytesMax } : {},
+    )
+    const detach = async () => {
+      await disconnect(device)
+      await daemon.stop(5_000)
+      await rm(runDir, { recursive: true, force: true })
+      claimed.delete(name)
+    }
+    try {
+      await record({ ...known, pid: daemon.pid, startTicks: daemon.startTicks })
+      const until = performance.now() + connectTimeoutMs
+      while ((await sectors(name)) !== virtualSize / 512) {
+        if (daemon.hasEnded()) throw new HubError('CHAIN_BROKEN', 'The disk can not be opened')
+        if (performance.now() > until) throw new HubError('SERVICE_UNAVAILABLE', 'The disk could not be attached in time')
+        await sleep(5)
+      }
+      if (!(await answers(device))) {
+        quarantined.add(name)
+        throw new HubError('SERVICE_UNAVAILABLE', 'The NBD device does not answer')
+      }
+      return { device, detach }
+    } catch (error) {
+      await detach()
+      throw error
+    }
+  },
+
+  async undo({ runDir, pid, startTicks, device }) {
+    if (device) await disconnect(device)
+    if (pid !== null && startTicks !== null) await killProven(pid, startTicks)
+    await rm(runDir, { recursive: true, force: true })
+  },
+})
+
+/** Whether this host has the module, loading it when it is there but not loaded. */
+export const kernelNbdIsPossible = async (): Promise<boolean> => {
+  const loaded = () => stat('/sys/module/nbd').then(() => true, () => false)
+  if (await loaded()) return true
+  await run(program.modprobe, ['nbd', 'max_part=16']).catch(() => undefined)
+  return loaded()
+}

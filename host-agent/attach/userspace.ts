@@ -1,0 +1,111 @@
+/** Without the nbd module: qemu-storage-daemon shows the disk as a file through FUSE, and a loop device over it makes it a disk. */
+import { mkdir, open, readFile, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { HubError } from '../../contract/errors.ts'
+import { type Daemon, killProven, program, run, startDaemon } from '../exec.ts'
+import type { Attached, AttachBackend, AttachRecord, AttachRequest } from './backend.ts'
+import { isMounted, unmount } from './mount-table.ts'
+import { attachNode, overlayBytesMax } from './overlay.ts'
+
+const readyTimeoutMs = 15_000
+
+const exportFile = (runDir: string) => join(runDir, 'disk.raw')
+
+const startExport = async (request: AttachRequest): Promise<Daemon> => {
+  const { runDir, overlay } = request
+  const node = { ...(await attachNode(request)), 'node-name': 'disk' }
+  const pidFile = join(runDir, 'export.pid')
+  await rm(pidFile, { force: true })
+  await (await open(exportFile(runDir), 'w', 0o600)).close()
+  const daemon = await startDaemon(
+    program.qemuStorageDaemon,
+    [
+      '--blockdev',
+      JSON.stringify(node),
+      '--export',
+      JSON.stringify({ type: 'fuse', id: 'export', 'node-name': 'disk', mountpoint: exportFile(runDir), writable: overlay }),
+      '--pidfile',
+      pidFile,
+    ],
+    overlay ? { fileBytesMax: overlayBytesMax } : {},
+  )
+  // It writes the pid file when all of its options are in place, so the export is there by then.
+  const until = performance.now() + readyTimeoutMs
+  for (let pauseMs = 1; performance.now() < until; pauseMs = Math.min(20, pauseMs * 2)) {
+    if (daemon.hasEnded()) throw new HubError('CHAIN_BROKEN', 'The disk can not be opened', { details: lastLine((await daemon.ended).stderr) })
+    if (await stat(pidFile).then(({ size }) => size > 0, () => false)) return daemon
+    await sleep(pauseMs)
+  }
+  await daemon.stop(0)
+  throw new HubError('SERVICE_UNAVAILABLE', 'The disk could not be attached in time')
+}
+
+/** QEMU's own words, without the paths of this host. */
+const lastLine = (stderr: string) => (stderr.trim().split('\n').at(-1) ?? '').replace(/\/\S+\//g, '')
+
+/** Loop devices whose file lies in this folder: ours, also when an agent died before it wrote the device down. */
+const loopsOver = async (runDir: string): Promise<string[]> => {
+  const { stdout } = await run(program.losetup, ['--json', '--list', '--output', 'NAME,BACK-FILE'])
+  const { loopdevices = [] } = (stdout.trim() === '' ? {} : JSON.parse(stdout)) as { loopdevices?: { name: string; 'back-file': string }[] }
+  return loopdevices.filter((loop) => loop['back-file'].startsWith(`${runDir}/`)).map(({ name }) => name)
+}
+
+const freeLoops = async (runDir: string) => {
+  for (const device of await loopsOver(runDir)) {
+    // Partition nodes first, so that none outlives the device.
+    await run(program.partx, ['-d', device], { okCodes: [0, 1] })
+    await run(program.losetup, ['-d', device], { okCodes: [0, 1] })
+  }
+}
+
+export const userspace: AttachBackend = {
+  name: 'userspace',
+
+  async attach(request, record): Promise<Attached> {
+    const { runDir, overlay } = request
+    const known: AttachRecord = { backend: 'userspace', runDir, pid: null, startTicks: null, device: null }
+    await mkdir(runDir, { recursive: true, mode: 0o700 })
+    await record(known)
+    let daemon: Daemon | undefined
+
+    const detach = async () => {
+      await freeLoops(runDir)
+      await daemon?.stop(5_000)
+      await unmount(exportFile(runDir))
+      await rm(runDir, { recursive: true, force: true })
+    }
+    try {
+      daemon = await startExport(request)
+      await record({ ...known, pid: daemon.pid, startTicks: daemon.startTicks })
+      const { stdout } = await run(program.losetup, [
+        '--partscan',
+        ...(overlay ? [] : ['--read-only']),
+        '--direct-io=on',
+        '--find',
+        '--show',
+        exportFile(runDir),
+      ])
+      const device = stdout.trim()
+      await record({ ...known, pid: daemon.pid, startTicks: daemon.startTicks, device })
+      return { device, detach }
+    } catch (error) {
+      await detach()
+      throw error
+    }
+  },
+
+  async undo({ runDir, pid, startTicks }) {
+    await freeLoops(runDir)
+    if (pid !== null && startTicks !== null) await killProven(pid, startTicks)
+    if (await isMounted(exportFile(runDir))) await unmount(exportFile(runDir))
+    await rm(runDir, { recursive: true, force: true })
+  },
+}
+
+/** Whether this host can attach this way. */
+export const userspaceIsPossible = async (): Promise<boolean> => {
+  const filesystems = await readFile('/proc/filesystems', 'utf8')
+  const there = (path: string) => stat(path).then(() => true, () => false)
+  return filesystems.includes('\tfuse\n') && (await there('/dev/fuse')) && (await there('/dev/loop-control')) && (await there(program.qemuStorageDaemon))
+}

@@ -1,0 +1,120 @@
+/** Checksums of what a guest sees of a disk: SHA-256 of every 4 MiB, read from the files themselves. */
+import { createHash } from 'node:crypto'
+import { readFileSync, readSync } from 'node:fs'
+import { Layer } from './qcow2.ts'
+
+export const blockBytes = 4 * 1024 * 1024
+export const digestBytes = 32
+
+export const blockCount = (virtualSize: number) => Math.ceil(virtualSize / blockBytes)
+export const sha256 = (data: Buffer) => createHash('sha256').update(data).digest()
+
+/** Reads a disk through its chain, block by block. Synchronous, for a worker thread. */
+export class DiskReader {
+  readonly virtualSize: number
+  readonly #layers: Layer[]
+  readonly #buffer = Buffer.alloc(blockBytes)
+  readonly #zeroDigests = new Map<number, Buffer>()
+
+  /** @param paths of the chain's QCOW2 files, newest first */
+  constructor(paths: readonly string[]) {
+    this.#layers = paths.map((path) => new Layer(path))
+    this.virtualSize = this.#layers[0]!.header.virtualSize
+    if (this.#layers.some((layer) => layer.header.clusterBits !== this.#layers[0]!.header.clusterBits))
+      throw new Error('the files of the chain have different cluster sizes')
+  }
+
+  #lengthOf(block: number) {
+    return Math.min(blockBytes, this.virtualSize - block * blockBytes)
+  }
+
+  #clustersOf(block: number): [first: number, end: number] {
+    const { clusterBytes } = this.#layers[0]!
+    return [(block * blockBytes) / clusterBytes, Math.ceil((block * blockBytes + this.#lengthOf(block)) / clusterBytes)]
+  }
+
+  /** Whether the newest file says anything about this block; if not, its checksum is the parent's. */
+  isChanged(block: number): boolean {
+    const [first, end] = this.#clustersOf(block)
+    for (let cluster = first; cluster < end; cluster++) if (this.#layers[0]!.cluster(cluster).kind !== 'absent') return true
+    return false
+  }
+
+  digest(block: number): Buffer {
+    const length = this.#lengthOf(block)
+    if (!this.#read(block, length)) return this.#zeroDigest(length)
+    return sha256(this.#buffer.subarray(0, length))
+  }
+
+  /** Fills the buffer with the block. @returns false when all of it reads as zeros, without touching a byte */
+  #read(block: number, length: number): boolean {
+    const [first, end] = this.#clustersOf(block)
+    const { clusterBytes } = this.#layers[0]!
+    let hasData = false
+    let run: { fd: number; offset: number; at: number; length: number } | undefined
+    const readRun = () => {
+      if (!run) return
+      if (!hasData) this.#buffer.fill(0)
+      hasData = true
+      const wanted = Math.min(run.length, length - run.at)
+      // A short read is the end of the file inside the last cluster: the rest is zeros.
+      readSync(run.fd, this.#buffer, run.at, wanted, run.offset)
+      run = undefined
+    }
+    for (let number = first; number < end; number++) {
+      let found: { fd: number; offset: number } | undefined
+      for (const layer of this.#layers) {
+        const cluster = layer.cluster(number)
+        if (cluster.kind === 'data') found = { fd: layer.fd, offset: cluster.offset }
+        if (cluster.kind !== 'absent') break
+      }
+      if (found && run && run.fd === found.fd && run.offset + run.length === found.offset) {
+        run.length += clusterBytes
+        continue
+      }
+      readRun()
+      if (found) run = { ...found, at: (number - first) * clusterBytes, length: clusterBytes }
+    }
+    readRun()
+    return hasData
+  }
+
+  #zeroDigest(length: number): Buffer {
+    let digest = this.#zeroDigests.get(length)
+    if (!digest) {
+      digest = sha256(Buffer.alloc(length))
+      this.#zeroDigests.set(length, digest)
+    }
+    return digest
+  }
+
+  close() {
+    for (const layer of this.#layers) layer.close()
+  }
+}
+
+export type DigestTask = { paths: string[]; parentBlocks: string | null; from: number; to: number }
+
+/**
+ * Digests of the blocks `from` to `to`, one after the other.
+ * @param onProgress called with the number of blocks done
+ */
+export const digestBlocks = ({ paths, parentBlocks, from, to }: DigestTask, onProgress: (done: number) => void): Buffer => {
+  const reader = new DiskReader(paths)
+  try {
+    const inherited = parentBlocks === null ? undefined : readFileSync(parentBlocks)
+    if (inherited && inherited.length !== blockCount(reader.virtualSize) * digestBytes)
+      throw new Error("the parent's checksums do not fit this disk")
+    const digests = Buffer.alloc((to - from) * digestBytes)
+    for (let block = from; block < to; block++) {
+      const at = (block - from) * digestBytes
+      if (inherited && !reader.isChanged(block))
+        inherited.copy(digests, at, block * digestBytes, (block + 1) * digestBytes)
+      else reader.digest(block).copy(digests, at)
+      if ((block - from) % 32 === 31) onProgress(block - from + 1)
+    }
+    return digests
+  } finally {
+    reader.close()
+  }
+}

@@ -1,0 +1,96 @@
+/** What lies beside a disk's file and makes it a restore point: its manifest and the checksums of its blocks. */
+import { chmod, open } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import type { DiskFile, SealBody } from '../../contract/agent.ts'
+import { writeDurably } from '../ledger.ts'
+import { blockBytes, sha256 } from './blocks.ts'
+
+export type Manifest = {
+  format_version: 1
+  backup_id: string
+  backup_type: 'full' | 'incremental'
+  parent_backup_id: string | null
+  parent_file: string | null
+  vm_name: string
+  vm_context_id: string | null
+  vm_backup_context_id: string
+  repository_id: string
+  source: SealBody['manifest']['source']
+  disk_index: number
+  disk_count: number
+  disk_label: string | null
+  file: string
+  virtual_size_bytes: number
+  file_size_bytes: number
+  stored_bytes: number
+  bytes_transferred: number | null
+  change_id: string | null
+  created_at: string
+  sealed_at: string
+  checksums: { algorithm: 'sha256'; block_bytes: number; file: string; digest: string }
+}
+
+type Parts = {
+  path: string
+  file: DiskFile
+  body: SealBody
+  parentFile: string | null
+  virtualSize: number
+  fileSize: number
+  storedBytes: number
+  digests: Buffer
+}
+
+/** Writes checksums, context and manifest, the manifest last; after this the file is a restore point that survives power loss. */
+export const writeManifest = async ({ path, file, body, parentFile, virtualSize, fileSize, storedBytes, digests }: Parts) => {
+  const { manifest: said } = body
+  const sealedAt = new Date().toISOString()
+  await writeDurably(`${path}.blocks`, digests, 0o444)
+  const context = {
+    format_version: 1,
+    vm_name: said.vm_name,
+    vm_context_id: said.vm_context_id,
+    vm_backup_context_id: file.vm_backup_context_id,
+    source: said.source,
+    disk_count: said.disk_count,
+    updated_at: sealedAt,
+  }
+  const manifest: Manifest = {
+    format_version: 1,
+    backup_id: said.backup_id,
+    backup_type: said.backup_type,
+    parent_backup_id: said.parent_backup_id,
+    parent_file: parentFile,
+    vm_name: said.vm_name,
+    vm_context_id: said.vm_context_id,
+    vm_backup_context_id: file.vm_backup_context_id,
+    repository_id: file.repository_id,
+    source: said.source,
+    disk_index: file.disk_index,
+    disk_count: said.disk_count,
+    disk_label: said.disk_label,
+    file: `${file.base}.qcow2`,
+    virtual_size_bytes: virtualSize,
+    file_size_bytes: fileSize,
+    stored_bytes: storedBytes,
+    bytes_transferred: body.bytes_transferred,
+    change_id: body.change_id,
+    created_at: said.created_at,
+    sealed_at: sealedAt,
+    checksums: { algorithm: 'sha256', block_bytes: blockBytes, file: basename(`${path}.blocks`), digest: sha256(digests).toString('hex') },
+  }
+  await writeDurably(join(dirname(dirname(path)), 'context.json'), `${JSON.stringify(context, null, 2)}\n`)
+  await chmod(`${path}.qcow2`, 0o444)
+  await syncFile(`${path}.qcow2`)
+  await writeDurably(`${path}.manifest.json`, `${JSON.stringify(manifest, null, 2)}\n`, 0o444)
+}
+
+/** Data and metadata of one file to the disk. @throws when the disk refuses, once and for all */
+export const syncFile = async (path: string): Promise<void> => {
+  const file = await open(path, 'r')
+  try {
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}

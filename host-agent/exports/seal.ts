@@ -1,0 +1,100 @@
+/**
+ * Makes what was written a restore point: flush, end qemu-nbd, fsync, check, checksums, manifest, in that order.
+ * qemu-nbd ending with 0 proves nothing (it does so after a lost write), so the data is read back from the file.
+ */
+import { stat } from 'node:fs/promises'
+import { basename, dirname } from 'node:path'
+import type { DiskFile, SealBody } from '../../contract/agent.ts'
+import { NbdClient } from '../../nbd/client.ts'
+import { type Daemon, program, run } from '../exec.ts'
+import { syncFolder } from '../ledger.ts'
+import { blockBytes } from './blocks.ts'
+import { diskChecksums } from './checksums.ts'
+import { syncFile, writeManifest } from './manifest.ts'
+import { chainNode, checkHeader } from './qcow2.ts'
+
+/** Writing back what the page cache holds can take long on a slow disk. */
+const flushTimeoutMs = 3_600_000
+/** After the flush qemu-nbd has only its tables left to write. */
+const stopGraceMs = 60_000
+
+export type SealTask = {
+  exportName: string
+  port: number
+  /** Undefined when an earlier agent had already ended and flushed it. */
+  daemon: Daemon | undefined
+  file: DiskFile
+  /** Absolute path of the file, without suffix. */
+  path: string
+  /** Absolute paths of the chain, newest first, the file itself included. */
+  chain: string[]
+  body: SealBody
+  onFlushed: () => Promise<void>
+  onProgress: (sealedBytes: number) => void
+  signal: AbortSignal
+}
+
+export type Sealed = { storedBytes: number; virtualSize: number }
+
+const flush = async ({ exportName, port }: SealTask) => {
+  const client = await NbdClient.connect({ host: '127.0.0.1', port, exportName })
+  const timer = setTimeout(() => client.destroy(), flushTimeoutMs)
+  try {
+    await client.flush()
+  } finally {
+    clearTimeout(timer)
+    client.close()
+  }
+}
+
+/** Ends the export so that all it took is in the file. @throws when anything says that it is not */
+const endExport = async (task: SealTask, daemon: Daemon) => {
+  await flush(task)
+  const { exitCode, signal, stderr } = await daemon.stop(stopGraceMs)
+  if (exitCode !== 0) throw new Error(`qemu-nbd ended with ${exitCode ?? signal}: ${stderr.trim()}`)
+  if (stderr.trim() !== '') throw new Error(`qemu-nbd reported: ${stderr.trim()}`)
+}
+
+type CheckReport = { corruptions?: number; 'check-errors'?: number; leaks?: number }
+const checkStructure = async (path: string) => {
+  const image = `json:${JSON.stringify(chainNode([path], true))}`
+  // 3 = leaked clusters: wasted room, no damage.
+  const { stdout } = await run(program.qemuImg, ['check', '--output=json', '--', image], { timeoutMs: flushTimeoutMs, okCodes: [0, 3] })
+  const report = JSON.parse(stdout) as CheckReport
+  if (report.corruptions || report['check-errors']) throw new Error(`the file is damaged: ${stdout}`)
+}
+
+/** @throws Error with the first thing that is wrong; the file is no restore point then */
+export const seal = async (task: SealTask): Promise<Sealed> => {
+  const qcow2 = `${task.path}.qcow2`
+  const parent = task.chain[1]
+  if (task.daemon) {
+    await endExport(task, task.daemon)
+    await syncFile(qcow2)
+    await syncFolder(dirname(qcow2))
+    await task.onFlushed()
+  }
+  const header = await checkHeader(qcow2, parent ? basename(parent) : null)
+  await checkStructure(qcow2)
+
+  const parentBlocks = parent ? parent.replace(/\.qcow2$/, '.blocks') : null
+  const hasParentBlocks = parentBlocks !== null && (await stat(parentBlocks).then(() => true, () => false))
+  const digests = await diskChecksums(
+    { paths: task.chain, virtualSize: header.virtualSize, parentBlocks: hasParentBlocks ? parentBlocks : null },
+    (blocks) => task.onProgress(Math.min(header.virtualSize, blocks * blockBytes)),
+    task.signal,
+  )
+  const { size, blocks } = await stat(qcow2)
+  const storedBytes = blocks * 512
+  await writeManifest({
+    path: task.path,
+    file: task.file,
+    body: task.body,
+    parentFile: parent ? basename(parent) : null,
+    virtualSize: header.virtualSize,
+    fileSize: size,
+    storedBytes,
+    digests,
+  })
+  return { storedBytes, virtualSize: header.virtualSize }
+}

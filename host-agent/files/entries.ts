@@ -1,0 +1,84 @@
+/** From what the filesystem says to what the contract calls an Entry. */
+import type { BigIntStats } from 'node:fs'
+import { readlink } from 'node:fs/promises'
+import type { FileInfo } from '../../contract/agent.ts'
+import type { Entry } from '../../contract/api/restore.ts'
+import { HubError } from '../../contract/errors.ts'
+import { below, joinPath, type Located, locate, type PartitionRoot } from './resolve.ts'
+
+const billion = 1_000_000_000n
+/** Times of a filesystem in full precision, as RFC 3339. Before year 0 and past 9999 there is no such form: the nearest is given. */
+export const isoTime = (nanoseconds: bigint): string => {
+  const floor = nanoseconds / billion - (nanoseconds % billion < 0n ? 1n : 0n)
+  const fraction = nanoseconds - floor * billion
+  const seconds = floor < -62135596800n ? -62135596800n : floor > 253402300799n ? 253402300799n : floor
+  const base = new Date(Number(seconds) * 1000).toISOString().slice(0, 19)
+  const digits = fraction.toString().padStart(9, '0').replace(/0+$/, '')
+  return digits === '' ? `${base}Z` : `${base}.${digits}Z`
+}
+
+/** Exact up to 2^53-1, which JSON numbers can carry; a larger size is given as that. */
+export const safeSize = (size: bigint) => Number(size > BigInt(Number.MAX_SAFE_INTEGER) ? BigInt(Number.MAX_SAFE_INTEGER) : size)
+
+/** The text of a name, and its true bytes where that text does not say them. */
+export const nameText = (bytes: Buffer): { text: string; exact: boolean } => {
+  const text = bytes.toString('utf8')
+  return { text, exact: Buffer.from(text, 'utf8').equals(bytes) }
+}
+
+const typeOf = (stat: BigIntStats) => (stat.isDirectory() ? 'directory' : 'file')
+const isSpecial = (stat: BigIntStats) => !stat.isDirectory() && !stat.isFile() && !stat.isSymbolicLink()
+
+/** What a symlink leads to; undefined when it dangles or leaves the partition. */
+export const followLink = async (root: PartitionRoot, path: readonly Buffer[]): Promise<BigIntStats | undefined> => {
+  try {
+    const target = await locate(root, path, true)
+    await target.handle.close()
+    return target.stat
+  } catch (error) {
+    if (error instanceof HubError) return undefined
+    throw error
+  }
+}
+
+/** One row of a listing. @param parentFd the open folder it lies in */
+export const toEntry = async (root: PartitionRoot, parentFd: number, path: readonly Buffer[], stat: BigIntStats): Promise<Entry> => {
+  const bytes = joinPath(path)
+  const { text, exact } = nameText(bytes)
+  const isLink = stat.isSymbolicLink()
+  const target = isLink ? await followLink(root, path) : stat
+  const link = isLink ? await readlink(below(parentFd, path.at(-1)!), { encoding: 'buffer' }) : undefined
+  return {
+    name: path.length === 0 ? '/' : nameText(path.at(-1)!).text,
+    path: text,
+    type: target ? typeOf(target) : 'file',
+    size: target?.isFile() ? safeSize(target.size) : 0,
+    mode: (Number(stat.mode) & 0o7777).toString(8).padStart(4, '0'),
+    modified_time: isoTime(stat.mtimeNs),
+    is_symlink: isLink,
+    symlink_target: link ? nameText(link).text : null,
+    path_b64: exact ? null : bytes.toString('base64'),
+    special: target ? isSpecial(target) : false,
+  }
+}
+
+/** Everything about one file: its own entry, and what a download of it (its target, for a symlink) needs. */
+export const toFileInfo = async (
+  root: PartitionRoot,
+  own: Located,
+  parentFd: number,
+  partition: number,
+): Promise<FileInfo> => {
+  const target = own.stat.isSymbolicLink() ? ((await followLink(root, own.path)) ?? own.stat) : own.stat
+  const seconds = target.mtimeNs / billion
+  return {
+    ...(await toEntry(root, parentFd, own.path, own.stat)),
+    accessed_time: isoTime(own.stat.atimeNs),
+    created_time: own.stat.birthtimeNs > 0n ? isoTime(own.stat.birthtimeNs) : null,
+    uid: Number(own.stat.uid),
+    gid: Number(own.stat.gid),
+    partition,
+    etag: `"${target.ino.toString(36)}-${target.size.toString(36)}-${target.mtimeNs.toString(36)}"`,
+    modified_http: new Date(Math.min(Math.max(Number(seconds), 0), 253402300799) * 1000).toUTCString(),
+  }
+}

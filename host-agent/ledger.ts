@@ -1,0 +1,65 @@
+/**
+ * The agent's list of what it owns: one small file a thing, written before the thing is made and removed after it is gone.
+ * What is not in the ledger is not ours and is never touched.
+ */
+import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+
+/** Writes a file so that after a crash either the old or the new content is there, and the new one once this returns. */
+export const writeDurably = async (path: string, content: string | Buffer, mode = 0o600): Promise<void> => {
+  const temporary = `${path}.tmp`
+  const file = await open(temporary, 'w', mode)
+  try {
+    await file.writeFile(content)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  await rename(temporary, path)
+  await syncFolder(join(path, '..'))
+}
+
+export const syncFolder = async (path: string): Promise<void> => {
+  const folder = await open(path, 'r')
+  try {
+    await folder.sync()
+  } finally {
+    await folder.close()
+  }
+}
+
+export class Ledger<Entry> {
+  readonly #folder: string
+
+  constructor(stateDir: string, kind: string) {
+    this.#folder = join(stateDir, 'ledger', kind)
+  }
+
+  async open(): Promise<void> {
+    await mkdir(this.#folder, { recursive: true, mode: 0o700 })
+  }
+
+  async put(name: string, entry: Entry): Promise<void> {
+    await writeDurably(this.#path(name), JSON.stringify(entry))
+  }
+
+  async remove(name: string): Promise<void> {
+    await rm(this.#path(name), { force: true })
+    await syncFolder(this.#folder)
+  }
+
+  async all(): Promise<[string, Entry][]> {
+    const entries: [string, Entry][] = []
+    for (const file of await readdir(this.#folder)) {
+      // A temporary file is an entry that was never made.
+      if (!file.endsWith('.json')) await rm(join(this.#folder, file), { force: true })
+      else entries.push([file.slice(0, -'.json'.length), JSON.parse(await readFile(join(this.#folder, file), 'utf8')) as Entry])
+    }
+    return entries
+  }
+
+  /** Names are of our own making and safe as file names; see contract/names.ts. */
+  #path(name: string) {
+    return join(this.#folder, `${name}.json`)
+  }
+}

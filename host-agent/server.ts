@@ -1,0 +1,110 @@
+/** The agent's HTTP interface on its unix socket: checks the shape, calls one method, maps the error. */
+import type { ServerResponse } from 'node:http'
+import type { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
+import { type Context, Hono } from 'hono'
+import { bodyLimit } from 'hono/body-limit'
+import { z } from 'zod'
+import {
+  archiveBody,
+  contentBody,
+  diskChain,
+  diskFile,
+  exportBody,
+  exportNameSchema,
+  guestPath,
+  listingBody,
+  mountBody,
+  mountEndReasons,
+  mountIdSchema,
+  repositoryBody,
+  repositoryIdSchema,
+  sealBody,
+} from '../contract/agent.ts'
+import { errorBody, HubError } from '../contract/errors.ts'
+import type { Agent } from './agent.ts'
+import { log } from './log.ts'
+
+type Env = { Bindings: { outgoing?: ServerResponse } }
+/** The largest request names a chain of 1000 files. */
+const bodyBytesMax = 1024 * 1024
+
+const check = <S extends z.ZodType>(schema: S, value: unknown): z.output<S> => {
+  const result = schema.safeParse(value)
+  if (!result.success) throw new HubError('VALIDATION_FAILED', 'The request is not valid', { details: z.prettifyError(result.error).slice(0, 500) })
+  return result.data
+}
+const body = async <S extends z.ZodType>(c: Context<Env>, schema: S): Promise<z.output<S>> =>
+  check(schema, await c.req.json().catch((cause: unknown) => {
+    throw new HubError('INVALID_JSON', 'The request body is not valid JSON', { cause })
+  }))
+const bytesOf = (pathB64: string) => Buffer.from(pathB64, 'base64')
+
+const send = (c: Context<Env>, stream: Readable) => {
+  const outgoing = c.env.outgoing!
+  outgoing.writeHead(200, { 'Content-Type': 'application/octet-stream' })
+  pipeline(stream, outgoing).catch((error: unknown) => log.warn({ error: String(error) }, 'a download ended early'))
+  return RESPONSE_ALREADY_SENT
+}
+
+export const createServerApp = (agent: Agent) => {
+  const app = new Hono<Env>()
+  app.use(bodyLimit({ maxSize: bodyBytesMax }))
+  const id = (c: Context<Env>) => check(mountIdSchema, c.req.param('id'))
+  const exportName = (c: Context<Env>) => check(exportNameSchema, c.req.param('name'))
+  const repository = (c: Context<Env>) => check(repositoryIdSchema, c.req.param('id'))
+
+  app.get('/health', async (c) => c.json(await agent.health()))
+
+  app.put('/repositories/:id', async (c) => c.json(await agent.repositories.ensure(repository(c), (await body(c, repositoryBody)).path)))
+  app.post('/repositories/test', async (c) => c.json(await agent.repositories.test((await body(c, repositoryBody)).path)))
+  app.get('/repositories/:id/storage', async (c) => c.json(await agent.repositories.storage(repository(c))))
+  app.delete('/repositories/:id', async (c) => {
+    await agent.repositories.forget(repository(c))
+    return c.json({})
+  })
+
+  app.put('/exports/:name', async (c) => c.json(await agent.exports.ensure(exportName(c), await body(c, exportBody))))
+  app.get('/exports', async (c) => c.json(await agent.exports.list()))
+  app.get('/exports/:name', async (c) => c.json(await agent.exports.get(exportName(c))))
+  app.post('/exports/:name/seal', async (c) => c.json(await agent.exports.seal(exportName(c), await body(c, sealBody))))
+  app.delete('/exports/:name', async (c) => c.json(await agent.exports.drop(exportName(c), c.req.query('delete_file') === 'true')))
+
+  app.post('/chains/inspect', async (c) => c.json(await agent.repositories.inspect(await body(c, diskChain))))
+  app.post('/disk-files/delete', async (c) => c.json({ freed_bytes: await agent.repositories.deleteDiskFile(await body(c, diskFile)) }))
+
+  app.put('/mounts/:id', async (c) => c.json(await agent.mounts.ensure(id(c), await body(c, mountBody))))
+  app.get('/mounts', (c) => c.json(agent.mounts.list()))
+  app.get('/mounts/:id', (c) => c.json(agent.mounts.get(id(c))))
+  app.delete('/mounts/:id', async (c) => {
+    await agent.mounts.remove(id(c), check(z.enum(mountEndReasons), c.req.query('reason')))
+    return c.json({})
+  })
+  app.post('/mounts/:id/files', async (c) => {
+    const { path_b64, partition, ...options } = await body(c, listingBody)
+    return c.json(await agent.mounts.listFiles(id(c), bytesOf(path_b64), partition, options))
+  })
+  app.post('/mounts/:id/file-info', async (c) => {
+    const { path_b64, partition } = await body(c, guestPath)
+    return c.json(await agent.mounts.fileInfo(id(c), bytesOf(path_b64), partition))
+  })
+  app.post('/mounts/:id/content', async (c) => {
+    const { path_b64, partition, start, length } = await body(c, contentBody)
+    return send(c, await agent.mounts.readFile(id(c), bytesOf(path_b64), partition, start, length))
+  })
+  app.post('/mounts/:id/archive', async (c) => {
+    const { path_b64, partition, format } = await body(c, archiveBody)
+    return send(c, await agent.mounts.readArchive(id(c), bytesOf(path_b64), partition, format))
+  })
+  app.get('/cleanup', (c) => c.json(agent.sweep.state()))
+
+  const answer = (error: HubError, c: Context<Env>) => c.json(errorBody(error, '', new Date()), error.status)
+  app.notFound((c) => answer(new HubError('ROUTE_NOT_FOUND', 'There is no such operation'), c))
+  app.onError((error, c) => {
+    const known = error instanceof HubError ? error : new HubError('INTERNAL', 'The host-agent made an error; its log has the details', { cause: error })
+    if (known.status >= 500) log.error({ path: c.req.path, code: known.code, details: known.details, cause: String((known.cause as Error)?.stack ?? known.cause) }, known.message)
+    return answer(known, c)
+  })
+  return app
+}

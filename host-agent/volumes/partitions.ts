@@ -1,0 +1,106 @@
+/** What is on a disk: its partitions, or one filesystem over all of it. Only tools that answer in data are asked. */
+import type { PartitionRole } from '../../contract/api/restore.ts'
+import { program, run } from '../exec.ts'
+
+export type Volume = {
+  /** From 1; 0 = the whole disk. */
+  number: number
+  device: string
+  name: string
+  kind: 'partition' | 'whole_disk'
+  sizeBytes: number
+  /** As blkid names it, e.g. `ext4`, `LVM2_member`, `crypto_LUKS`. */
+  filesystem: string | null
+  label: string | null
+  role: PartitionRole
+}
+
+/** More entries than any installer makes; a hostile table could name thousands. */
+const partitionsMax = 128
+
+const rolesByType: Record<string, PartitionRole> = {
+  'C12A7328-F81F-11D2-BA4B-00A0C93EC93B': 'efi',
+  'E3C9E316-0B5C-4DB8-817D-F92DF00215AE': 'msr',
+  'DE94BBA4-06D1-4D40-A16A-BFD50179D6AC': 'recovery',
+  'BC13C2FF-59E6-4262-A352-B275FD6F7172': 'boot',
+  '21686148-6449-6E6F-744E-656564454649': 'boot',
+  '0657FD6D-A4AB-43C4-84E5-0933C84B4F4F': 'swap',
+  'E6D6D379-F507-44C2-A23C-238F2A3DF928': 'lvm',
+  '0FC63DAF-8483-4772-8E79-3D69D8477DE4': 'data',
+  'EBD0A0A2-B9E5-4433-87C0-68B6B72699C7': 'data',
+  '4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709': 'data',
+  '44479540-F297-41B2-9AF7-D131D5F0458A': 'data',
+  '933AC7E1-2EB4-4F13-B844-0E14E2AEF915': 'data',
+  ef: 'efi',
+  '27': 'recovery',
+  '82': 'swap',
+  '8e': 'lvm',
+  '83': 'data',
+  '7': 'data',
+  b: 'data',
+  c: 'data',
+}
+/** MBR types that only hold other partitions. */
+const containers = new Set(['5', 'f', '85'])
+
+type Probe = { TYPE?: string; LABEL?: string; PTTYPE?: string }
+/** Reads a device's signatures itself; nothing is taken from a cache or from udev. */
+export const probe = async (device: string): Promise<Probe> => {
+  // 2 = nothing found, 8 = several signatures that contradict each other.
+  const { stdout } = await run(program.blkid, ['--probe', '--output', 'export', '--', device], { okCodes: [0, 2, 8] })
+  const found: Record<string, string> = {}
+  for (const line of stdout.split('\n')) {
+    const at = line.indexOf('=')
+    // blkid escapes what would break the line.
+    if (at > 0) found[line.slice(0, at)] = line.slice(at + 1).replace(/\\(.)/g, '$1')
+  }
+  return found
+}
+
+type SfdiskTable = { partitiontable?: { sectorsize?: number; partitions?: { node: string; start: number; size: number; type: string; name?: string }[] } }
+
+const partitionTable = async (device: string): Promise<SfdiskTable['partitiontable']> => {
+  const { exitCode, stdout } = await run(program.sfdisk, ['--json', '--', device], { okCodes: [0, 1] })
+  return exitCode === 0 ? (JSON.parse(stdout) as SfdiskTable).partitiontable : undefined
+}
+
+const roleOf = (type: string | undefined, filesystem: string | null): PartitionRole => {
+  if (filesystem === 'swap') return 'swap'
+  if (filesystem === 'LVM2_member') return 'lvm'
+  return rolesByType[type ?? ''] ?? 'unknown'
+}
+
+/** @param sizeBytes of the disk */
+export const scanVolumes = async (device: string, sizeBytes: number): Promise<Volume[]> => {
+  const disk = await probe(device)
+  const table = disk.PTTYPE === undefined ? undefined : await partitionTable(device)
+  const entries = (table?.partitions ?? []).filter(({ type }) => !containers.has(type)).slice(0, partitionsMax)
+  if (!table || entries.length === 0) {
+    const filesystem = disk.TYPE ?? null
+    const role = filesystem === null ? 'unknown' : (({ swap: 'swap', LVM2_member: 'lvm' }) as Record<string, PartitionRole>)[filesystem]
+    return [
+      { number: 0, device, name: nameOf(device), kind: 'whole_disk', sizeBytes, filesystem, label: disk.LABEL ?? null, role: role ?? 'data' },
+    ]
+  }
+  // The kernel may not have read the table (no parser built in, or nobody to wait for); -u is the same on all of them.
+  await run(program.partx, ['-u', '--', device], { okCodes: [0, 1] })
+  const sectorBytes = table.sectorsize ?? 512
+  const volumes: Volume[] = []
+  for (const { node, size, type, name } of entries) {
+    const found = await probe(node).catch(() => ({}) as Probe)
+    const filesystem = found.TYPE ?? null
+    volumes.push({
+      number: Number(/\d+$/.exec(node)?.[0] ?? 0),
+      device: node,
+      name: nameOf(node),
+      kind: 'partition',
+      sizeBytes: size * sectorBytes,
+      filesystem,
+      label: found.LABEL ?? (name ? name : null),
+      role: roleOf(type, filesystem),
+    })
+  }
+  return volumes.sort((a, b) => a.number - b.number)
+}
+
+const nameOf = (device: string) => device.slice('/dev/'.length)
