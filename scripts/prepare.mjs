@@ -1,0 +1,103 @@
+/** Brings the machine and the checkout to where the sources can run. Plain JavaScript: nothing is installed or built yet. */
+import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('../', import.meta.url))
+const say = (text) => process.stdout.write(`${text}\n`)
+
+const run = (program, args, options = {}) => {
+  const { status, error } = spawnSync(program, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], ...options })
+  if (error) throw new Error(`${program} could not be run: ${error.message}`)
+  return status === 0
+}
+
+const packagesOf = (file) =>
+  readFileSync(join(root, file), 'utf8')
+    .split('\n')
+    .map((line) => line.replace(/#.*/, '').trim())
+    .filter((line) => line !== '')
+
+const isInstalled = (names) => {
+  const { stdout } = spawnSync('/usr/bin/dpkg-query', ['--show', '--showformat=${Package} ${db:Status-Status}\n', ...names], { encoding: 'utf8' })
+  const installed = new Set((stdout ?? '').split('\n').filter((line) => line.endsWith(' installed')).map((line) => line.split(' ')[0]))
+  return (name) => installed.has(name)
+}
+
+const ensureDebianPackages = (files) => {
+  const wanted = files.flatMap(packagesOf)
+  if (!existsSync('/usr/bin/dpkg-query') || !existsSync('/usr/bin/apt-get'))
+    throw new Error(`This is no Debian system (apt-get is missing). Install these packages' programs yourself: ${wanted.join(' ')}`)
+  const missing = wanted.filter((name) => !isInstalled(wanted)(name))
+  if (missing.length === 0) return
+  say(`Installing Debian packages: ${missing.join(' ')}`)
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
+  const install = ['install', '--yes', '--quiet', '--no-install-recommends', ...missing]
+  const quiet = { env, stdio: ['ignore', 'ignore', 'inherit'] }
+  // Lists may be missing or old; with fresh ones a failure is a real one.
+  if (run('/usr/bin/apt-get', install, { env, stdio: 'ignore' })) return
+  run('/usr/bin/apt-get', ['update', '--quiet'], quiet)
+  if (!run('/usr/bin/apt-get', install, quiet))
+    throw new Error(`These Debian packages could not be installed: ${missing.join(' ')}\nCheck the network and /etc/apt, then run: apt-get install ${missing.join(' ')}`)
+}
+
+/** Whether node_modules holds what the lock file says, at the versions it says. */
+const npmIsCurrent = (withDevelopment) => {
+  const read = (path) => JSON.parse(readFileSync(join(root, path), 'utf8')).packages
+  if (!existsSync(join(root, 'node_modules/.package-lock.json'))) return false
+  const wanted = read('package-lock.json')
+  const present = read('node_modules/.package-lock.json')
+  return Object.entries(wanted).every(
+    ([path, entry]) => path === '' || entry.optional || entry.devOptional || (entry.dev && !withDevelopment) || present[path]?.version === entry.version,
+  )
+}
+
+const ensureNpmPackages = (withDevelopment) => {
+  if (npmIsCurrent(withDevelopment)) return
+  say('Installing npm packages')
+  const quiet = ['--no-audit', '--no-fund', '--loglevel=error']
+  if (!run('npm', ['ci', ...(withDevelopment ? ['--include=dev'] : ['--omit=dev']), ...quiet])) throw new Error('The npm packages could not be installed: npm ci failed')
+}
+
+const sourceFolders = ['contract', 'db', 'functions', 'host-agent', 'nbd', 'runtime', 'source-node', 'workflows', 'test/fakes', 'test/support', 'tour', 'bench']
+const stampOf = () => {
+  const hash = createHash('sha256')
+  const add = (path) => {
+    const { mtimeMs, size } = statSync(join(root, path))
+    hash.update(`${path} ${mtimeMs} ${size}\n`)
+  }
+  for (const file of ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'wrangler-style.config.ts']) add(file)
+  for (const folder of sourceFolders) {
+    if (!existsSync(join(root, folder))) continue
+    for (const name of readdirSync(join(root, folder), { recursive: true }).sort()) if (/\.ts$/.test(name)) add(join(folder, name))
+  }
+  return hash.digest('hex')
+}
+
+const ensureBuild = () => {
+  const stampFile = join(root, 'dist/.stamp')
+  const stamp = stampOf()
+  if (existsSync(stampFile) && readFileSync(stampFile, 'utf8') === stamp) return
+  say('Building')
+  // Beside the old build and then in its place: a hub that runs from this checkout is not disturbed.
+  const fresh = `dist.${process.pid}`
+  const compiler = join(root, 'node_modules/typescript/bin/tsc')
+  if (!run(process.execPath, [compiler, '--project', 'tsconfig.build.json', '--outDir', fresh])) throw new Error('The build failed')
+  mkdirSync(join(root, fresh), { recursive: true })
+  writeFileSync(join(root, fresh, '.stamp'), stamp)
+  rmSync(join(root, 'dist'), { recursive: true, force: true })
+  renameSync(join(root, fresh), join(root, 'dist'))
+}
+
+/** @param withDevelopment also what only the tests need */
+export const prepare = async ({ withDevelopment }) => {
+  const [major, minor] = process.versions.node.split('.').map(Number)
+  if (major < 20 || (major === 20 && minor < 19)) throw new Error(`Node 20.19 or newer is needed, this is ${process.version}`)
+  if (process.getuid?.() !== 0)
+    throw new Error('Sendense Hub needs root: its host-agent attaches disks and mounts them. The hub itself gives root up.\nRun: sudo npm start')
+  ensureDebianPackages(['deploy/debian-packages.txt', ...(withDevelopment ? ['test/debian-packages.txt'] : [])])
+  ensureNpmPackages(withDevelopment)
+  ensureBuild()
+}
