@@ -20,8 +20,9 @@ export type Database = {
    */
   withLock: <T>(name: string, waitSeconds: number, work: () => Promise<T>, onBusy?: () => T | Promise<T>) => Promise<T>
   ping: () => Promise<void>
-  /** The pool below the ORM, for libraries that bring their own SQL. */
+  /** The pool below the ORM and the database's name, for libraries that bring their own SQL. */
   pool: mysql.Pool
+  name: string
   close: () => Promise<void>
 }
 
@@ -77,8 +78,8 @@ export const openDatabase = (address: DatabaseAddress): Database => {
   const locks = open(lockConnectionsMax)
   const orm = drizzle(pool, { schema, mode: 'planetscale', casing: 'snake_case' })
   // GET_LOCK is one namespace for the whole server; our database's name keeps hubs of other databases out.
-  const scope = 'url' in address ? new URL(address.url).pathname : address.database
-  const lockName = (name: string) => `sendense-${createHash('sha256').update(`${scope}\0${name}`).digest('hex').slice(0, 40)}`
+  const name = 'url' in address ? decodeURIComponent(new URL(address.url).pathname.slice(1)) : address.database
+  const lockName = (lock: string) => `sendense-${createHash('sha256').update(`${name}\0${lock}`).digest('hex').slice(0, 40)}`
 
   const transaction: Database['transaction'] = async (work) => {
     for (let attempt = 1; ; attempt++) {
@@ -90,12 +91,12 @@ export const openDatabase = (address: DatabaseAddress): Database => {
     }
   }
 
-  const withLock: Database['withLock'] = async (name, waitSeconds, work, onBusy = lockBusy) => {
+  const withLock: Database['withLock'] = async (lock, waitSeconds, work, onBusy = lockBusy) => {
     const connection = await locks.getConnection()
     let clean = false
     try {
       const [rows] = await connection.query<mysql.RowDataPacket[]>('SELECT GET_LOCK(?, ?) AS taken', [
-        lockName(name),
+        lockName(lock),
         waitSeconds,
       ])
       if (rows[0]?.taken !== 1) {
@@ -105,7 +106,7 @@ export const openDatabase = (address: DatabaseAddress): Database => {
       try {
         return await work()
       } finally {
-        await connection.query('SELECT RELEASE_LOCK(?)', [lockName(name)])
+        await connection.query('SELECT RELEASE_LOCK(?)', [lockName(lock)])
         clean = true
       }
     } finally {
@@ -120,6 +121,7 @@ export const openDatabase = (address: DatabaseAddress): Database => {
     transaction,
     withLock,
     pool,
+    name,
     ping: async () => {
       await pool.query('SELECT 1')
     },

@@ -66,6 +66,8 @@ export type Daemon = {
   /** Resolves when it has ended. */
   ended: Promise<{ exitCode: number | null; signal: string | null; stderr: string }>
   hasEnded: () => boolean
+  /** What it has said so far, the last few KiB. */
+  stderr: () => string
   kill: (signal: 'SIGTERM' | 'SIGKILL') => void
   /** Ends it: TERM, and KILL when it has not gone by then. */
   stop: (graceMs: number) => Promise<{ exitCode: number | null; signal: string | null; stderr: string }>
@@ -113,6 +115,7 @@ export const startDaemon = async (
     startTicks: (await processStartTicks(pid)) ?? '',
     ended,
     hasEnded: () => over,
+    stderr: () => stderr,
     kill,
     stop: async (graceMs) => {
       kill('SIGTERM')

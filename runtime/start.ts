@@ -107,6 +107,13 @@ const run = (service: Service): Service => {
 process.on('SIGINT', () => void stopAll(0))
 process.on('SIGTERM', () => void stopAll(0))
 process.on('SIGHUP', () => void stopAll(0))
+// npm that is killed outright tells nobody: its child finds itself with another parent.
+if (process.env.npm_lifecycle_event !== undefined) {
+  const parent = process.ppid
+  setInterval(() => {
+    if (process.ppid !== parent) void stopAll(0)
+  }, 1_000).unref()
+}
 
 const startDatabase = async (): Promise<string> => {
   if (settings.databaseUrl === undefined) {

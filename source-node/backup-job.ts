@@ -143,6 +143,8 @@ export class BackupJob {
       }
       const { changeId, bytesTransferred } = await source.copy(disk.target, since, isIncremental, progress, this.#abort.signal)
       if (this.state.disks.every(({ total, done }) => total > 0 && done >= total)) this.state.phase = 'finalizing'
+      // The figures first: after the last complete call the hub takes no more.
+      await this.#report('running')
       await this.#complete(disk.index, changeId, bytesTransferred)
       disk.status = 'completed'
     } catch (error) {

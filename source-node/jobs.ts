@@ -55,7 +55,16 @@ export class Jobs {
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#jobs.values()].filter(({ state }) => state.status === 'running').map((job) => job.stop('the source node is stopping')))
+    const running = [...this.#jobs.values()].filter(({ state }) => state.status === 'running')
+    await Promise.all(
+      running.map(async (job) => {
+        await job.stop('the source node is stopping')
+        const { request } = job.state
+        await new Callbacks(request, AbortSignal.timeout(3_000))
+          .tryOnce(`/telemetry/backup/${encodeURIComponent(request.job_id)}`, { status: 'failed', error: 'the source node was stopped' })
+          .catch(() => undefined)
+      }),
+    )
   }
 
   #forgetOld() {

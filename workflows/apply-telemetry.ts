@@ -24,6 +24,7 @@ const percentOf = (done: number, total: number) => (total > 0 ? Math.min(100, Ma
 const forward = (stored: number, reported: number | undefined) => Math.max(stored, reported ?? 0)
 
 type DiskReport = NonNullable<Telemetry['disks']>[number]
+const isMoving = ({ status, bytes_transferred = 0 }: DiskReport) => (status === undefined ? bytes_transferred > 0 : status !== 'pending' && status !== 'cancelled')
 const diskChange = (row: DiskRow, report: DiskReport): Partial<DiskRow> => {
   const bytesTransferred = forward(row.bytesTransferred, report.bytes_transferred)
   const totalBytes = forward(row.totalBytes, report.total_bytes)
@@ -34,7 +35,7 @@ const diskChange = (row: DiskRow, report: DiskReport): Partial<DiskRow> => {
     bytesTransferred,
     totalBytes,
     progressPercent: done ? 100 : forward(row.progressPercent, computed),
-    status: failed ? 'failed' : report.status === undefined || report.status === 'pending' || report.status === 'cancelled' ? row.status : 'in_progress',
+    status: failed ? 'failed' : isMoving(report) ? 'in_progress' : row.status,
     ...(report.error_message ? { errorMessage: report.error_message } : {}),
   }
 }

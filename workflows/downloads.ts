@@ -1,5 +1,4 @@
 /** What the two downloads share: whose token it is, content types, conditions and ranges (contract section 10.2). */
-import { create as contentDisposition } from 'content-disposition'
 import { lookup } from 'mime-types'
 import type { FileInfo, GuestPath } from '../contract/agent.ts'
 import { type ArchiveFormat, archiveFormats } from '../contract/api/restore.ts'
@@ -9,10 +8,12 @@ import type { Caller, DownloadGrant } from '../runtime/function.ts'
 /** From the name; null when the name says nothing. */
 export const mimeType = (name: string): string | null => lookup(name) || null
 
-/** ASCII form and percent-encoded UTF-8, both safe in a header whatever the name holds. */
+/** The contract's form of Content-Disposition: an ASCII name for old clients, the true one for the others (RFC 6266). */
 export const attachment = (name: string): string => {
-  const safe = name.replace(/[\u0000-\u001f\u007f]/g, '_').replace(/[\u{d800}-\u{dfff}]/gu, '_') || 'download'
-  return contentDisposition(safe)
+  const safe = name.replace(/[\u0000-\u001f\u007f/\\]/g, '_').toWellFormed() || 'download'
+  const ascii = safe.replace(/[^\x20-\x7e]/g, '_').replace(/"/g, "'")
+  const encoded = encodeURIComponent(safe).replace(/['()*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`)
+  return `attachment; filename="${ascii}"; filename*=UTF-8''${encoded}`
 }
 
 /** @throws UNSUPPORTED_FORMAT */

@@ -139,6 +139,7 @@ const insertRows = async ({ DB, CLOCK }: StartEnv, { vm, disks, repository, requ
             repositoryPath: root,
             totalBytes: request.type === 'full' ? totalBytes : 0,
             tags: request.tags,
+            createdAt: CLOCK.now(),
           },
           disks.map((disk) => {
             const fileBase = diskFileBase(vm.vmName, disk.diskIndex, at)

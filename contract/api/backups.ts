@@ -24,14 +24,12 @@ export const startBody = z
     policy_id: str(1).nullish(),
     tags: tags.nullish(),
   })
-  .superRefine((body, check) => {
-    if (body.vm_name !== undefined || body.vm_context_id !== undefined) return
-    check.addIssue({
-      code: 'custom',
-      path: ['vm_name'],
-      message: 'is required when vm_context_id is not given',
-      params: { code: 'REQUIRED' },
-    })
+  .refine((body) => body.vm_name !== undefined || body.vm_context_id !== undefined, {
+    path: ['vm_name'],
+    error: 'is required when vm_context_id is not given',
+    params: { code: 'REQUIRED' },
+    // Told beside what else is wrong, not after it.
+    when: () => true,
   })
 
 const backupFields = {

@@ -13,18 +13,16 @@ const sourceFields = {
 }
 type SourceFields = { credential_id?: number; vcenter?: string; username?: string; password?: string; datacenter?: string }
 const withSource = <S extends z.ZodType<SourceFields>>(schema: S) =>
-  schema.superRefine((body, check) => {
-    if (body.credential_id !== undefined) return
-    for (const field of ['vcenter', 'username', 'password', 'datacenter'] as const) {
-      if (body[field] !== undefined) continue
-      check.addIssue({
-        code: 'custom',
+  (['vcenter', 'username', 'password', 'datacenter'] as const).reduce<S>(
+    (checked, field) =>
+      checked.refine((body) => body.credential_id !== undefined || body[field] !== undefined, {
         path: [field],
-        message: 'is required when credential_id is not given',
+        error: 'is required when credential_id is not given',
         params: { code: 'REQUIRED' },
-      })
-    }
-  })
+        when: () => true,
+      }) as S,
+    schema,
+  )
 
 const names = (min: number) => z.array(name).min(min).max(1000)
 

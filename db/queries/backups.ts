@@ -189,6 +189,7 @@ export const dependentsOf = async (db: Executor, job: JobRow): Promise<JobRow[]>
   const wanted = new Set([job.id])
   // A backup is newer than its parent, so one pass from old to new finds all.
   for (const row of siblings.toReversed()) if (wanted.has(row.parentBackupId!) && row.status !== 'failed' && row.status !== 'cancelled') wanted.add(row.id)
+  wanted.delete(job.id)
   return siblings.filter(({ id }) => wanted.has(id))
 }
 

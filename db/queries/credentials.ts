@@ -54,7 +54,7 @@ export const insertCredential = async (db: Executor, values: typeof vmwareCreden
 }
 
 export const updateCredential = (db: Executor, id: number, change: Partial<typeof vmwareCredentials.$inferInsert>) =>
-  db.update(vmwareCredentials).set(change).where(eq(vmwareCredentials.id, id))
+  db.update(vmwareCredentials).set({ ...change, updatedAt: sql`CURRENT_TIMESTAMP(3)` }).where(eq(vmwareCredentials.id, id))
 
 /** Takes the default mark from every other credential. */
 export const clearOtherDefaults = (db: Executor, id: number) =>

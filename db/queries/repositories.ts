@@ -1,4 +1,4 @@
-import { and, asc, count, eq, inArray } from 'drizzle-orm'
+import { and, asc, count, eq, inArray, sql } from 'drizzle-orm'
 import type { z } from 'zod'
 import type { RepositoryStorage } from '../../contract/agent.ts'
 import type { repository, repositoryTypes, Storage } from '../../contract/api/repositories.ts'
@@ -60,7 +60,7 @@ export const findRepository = async (db: Executor, id: string): Promise<Reposito
 /** Throws ER_DUP_ENTRY when the name is taken. */
 export const insertRepository = (db: Executor, values: typeof backupRepositories.$inferInsert) => db.insert(backupRepositories).values(values)
 export const updateRepository = (db: Executor, id: string, change: Partial<typeof backupRepositories.$inferInsert>) =>
-  db.update(backupRepositories).set(change).where(eq(backupRepositories.id, id))
+  db.update(backupRepositories).set({ ...change, updatedAt: sql`CURRENT_TIMESTAMP(3)` }).where(eq(backupRepositories.id, id))
 export const deleteRepository = (db: Executor, id: string) => db.delete(backupRepositories).where(eq(backupRepositories.id, id))
 
 /** Backups of each repository, whatever their state, copies included. */

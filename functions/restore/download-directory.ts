@@ -31,7 +31,6 @@ export default defineFunction(
         'Content-Disposition': attachment(`${name}.${format}`),
         'Cache-Control': 'no-store',
         'Accept-Ranges': 'none',
-        'X-Content-Type-Options': 'nosniff',
       }
       return streamAnswer(200, headers, request.method === 'HEAD' ? null : await AGENT.readArchive(mount_id, { ...path, format }))
     }),

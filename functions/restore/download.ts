@@ -26,7 +26,7 @@ export default defineFunction(
       if (info.type === 'directory')
         throw new HubError('IS_DIRECTORY', 'The path is a directory', { details: `use /restore/${mount_id}/download-directory` })
       if (info.special) throw new HubError('NOT_A_REGULAR_FILE', 'The path is not a regular file')
-      const validators = { ETag: info.etag, 'Last-Modified': info.modified_http, 'Cache-Control': 'private, no-cache', 'X-Content-Type-Options': 'nosniff' }
+      const validators = { ETag: info.etag, 'Last-Modified': info.modified_http, 'Cache-Control': 'private, no-cache' }
       if (isUnchanged(request.headers, info)) return streamAnswer(304, validators, null)
 
       const span = wantedSpan(request.headers, info)

@@ -19,8 +19,10 @@ const windowSeconds = 15 * 60
 
 export const openLogins = (db: Database): Logins => {
   const limiter = new RateLimiterMySQL({
-    storeClient: db.pool,
+    // The library speaks callbacks, which the promise pool swallows.
+    storeClient: db.pool.pool,
     storeType: 'pool',
+    dbName: db.name,
     tableName: 'login_failures',
     tableCreated: true,
     keyPrefix: 'login',

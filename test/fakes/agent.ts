@@ -1,0 +1,222 @@
+/** An agent in memory, for tests of functions and workflows alone. It passes the same suite as the real one (test/support/agent-suite.ts). */
+import { randomUUID } from 'node:crypto'
+import { Readable } from 'node:stream'
+import type { AgentApi, DiskChain, DiskFile, EndedMount, ExportBody, ExportState, GuestPath, MountState } from '../../contract/agent.ts'
+import type { Entry, Partition } from '../../contract/api/restore.ts'
+import { HubError } from '../../contract/errors.ts'
+
+const keyOf = (file: DiskFile) => `${file.repository_id}/${file.vm_backup_context_id}/${file.disk_index}/${file.base}`
+const firstPid = 900_000
+const time = '2026-01-02T03:04:05Z'
+
+type File = { sealed: boolean; storedBytes: number }
+
+export class FakeAgent implements AgentApi {
+  readonly repositories = new Map<string, string>()
+  readonly files = new Map<string, File>()
+  readonly exports = new Map<string, { state: ExportState; body: ExportBody }>()
+  readonly mounts = new Map<string, MountState>()
+  readonly ended: EndedMount[] = []
+  /** Directories as null, files as their content; the same on every mount. */
+  readonly tree = new Map<string, string | null>([
+    ['/', null],
+    ['/etc', null],
+    ['/etc/hostname', 'guest\n'],
+    ['/empty', ''],
+  ])
+  /** Folders that can be no repository. */
+  readonly badPaths = new Set<string>()
+  /** Ports that somebody else sits on. */
+  readonly busyPorts = new Set<number>()
+  /** Chains that hold a filesystem, by the key of their newest file; others are blank disks. */
+  readonly mountable = new Set<string>()
+  /** Every call fails as if the agent were gone. */
+  down = false
+  storage = { total_bytes: 1e12, used_bytes: 1e11, available_bytes: 9e11 }
+  maxMounts = 8
+  #pid = firstPid
+
+  #check() {
+    if (this.down) throw new HubError('SERVICE_UNAVAILABLE', 'The host-agent does not answer')
+  }
+
+  async health() {
+    this.#check()
+    return { status: 'ok' as const, version: 'fake', uptime_seconds: 1, attach_backend: 'userspace' as const, qemu_version: 'fake', exports: this.exports.size, mounts: this.mounts.size, max_mounts: this.maxMounts }
+  }
+
+  async ensureRepository(id: string, path: string) {
+    const measured = await this.testRepository(path)
+    this.repositories.set(id, path)
+    return measured
+  }
+  async testRepository(path: string) {
+    this.#check()
+    if (this.badPaths.has(path) || path.includes('/missing')) throw new HubError('REPOSITORY_TEST_FAILED', 'The repository can not be used', { details: `${path} is not reachable` })
+    return { ...this.storage, mount_point: path }
+  }
+  async repositoryStorage(id: string) {
+    this.#check()
+    return { ...this.storage, mount_point: this.#root(id) }
+  }
+  async forgetRepository(id: string) {
+    this.#check()
+    this.repositories.delete(id)
+  }
+  #root(id: string) {
+    const root = this.repositories.get(id)
+    if (!root) throw new HubError('REPOSITORY_NOT_FOUND', 'The host-agent does not know this repository')
+    return root
+  }
+
+  async ensureExport(name: string, body: ExportBody) {
+    this.#check()
+    const present = this.exports.get(name)
+    if (present) {
+      if (present.state.job_id === body.job_id && present.state.port === body.port && present.state.status === 'writing') return present.state
+      throw new HubError('EXPORT_IN_USE', `The export ${name} is in use`)
+    }
+    if (this.busyPorts.has(body.port)) throw new HubError('PORT_IN_USE', `Port ${body.port} is in use`)
+    const path = body.kind === 'new' ? `${this.#root(body.file.repository_id)}/${body.file.vm_backup_context_id}/disk-${body.file.disk_index}/${body.file.base}.qcow2` : `${this.#root(body.repository_id)}/${body.relative_path}`
+    if (body.kind === 'new') {
+      const parents = body.parent_bases.map((base) => keyOf({ ...body.file, base }))
+      if (parents.some((key) => !this.files.get(key)?.sealed)) throw new HubError('CHAIN_BROKEN', 'The backup that this one builds on is damaged')
+      this.files.set(keyOf(body.file), { sealed: false, storedBytes: 196_608 })
+    } else if (body.relative_path.includes('..') || body.relative_path.includes('missing')) throw new HubError('PATH_INVALID', 'The path is not a file inside a repository')
+    const state: ExportState = {
+      export_name: name,
+      kind: body.kind,
+      job_id: body.job_id,
+      status: 'writing',
+      port: body.port,
+      pid: ++this.#pid,
+      process_start: '1',
+      path,
+      read_only: body.kind === 'existing' && body.read_only,
+      shared_limit: body.shared_connections,
+      connection_count: 0,
+      uptime_seconds: 0,
+      error_message: null,
+      sealed_bytes: 0,
+      total_bytes: body.kind === 'new' ? body.virtual_size_bytes : 0,
+      stored_bytes: 0,
+      change_id: null,
+    }
+    this.exports.set(name, { state, body })
+    return state
+  }
+  async listExports() {
+    this.#check()
+    return [...this.exports.values()].map(({ state }) => state)
+  }
+  async getExport(name: string) {
+    this.#check()
+    const found = this.exports.get(name)
+    if (!found) throw new HubError('EXPORT_NOT_FOUND', `There is no export ${name}`)
+    return found.state
+  }
+  async sealExport(name: string, body: Parameters<AgentApi['sealExport']>[1]) {
+    const state = await this.getExport(name)
+    const file = this.exports.get(name)!.body
+    if (state.status !== 'writing' || file.kind !== 'new') return state
+    this.files.set(keyOf(file.file), { sealed: true, storedBytes: 196_608 })
+    Object.assign(state, { status: 'sealed', pid: null, sealed_bytes: state.total_bytes, stored_bytes: 196_608, change_id: body.change_id })
+    return state
+  }
+  async dropExport(name: string, deleteFile: boolean) {
+    this.#check()
+    const found = this.exports.get(name)
+    this.exports.delete(name)
+    if (found && deleteFile && found.body.kind === 'new') this.files.delete(keyOf(found.body.file))
+    return { stopped_pid: found?.state.pid ?? null }
+  }
+
+  async inspectChain(chain: DiskChain) {
+    this.#check()
+    return chain.bases.map((base) => {
+      const file = this.files.get(keyOf({ ...chain, base }))
+      return { base, exists: file !== undefined, stored_bytes: file?.storedBytes ?? 0, sealed: file?.sealed ?? false, problem: !file ? 'is missing' : file.sealed ? null : 'has no manifest' }
+    })
+  }
+  async deleteDiskFile(file: DiskFile) {
+    this.#check()
+    const known = this.files.get(keyOf(file))
+    this.files.delete(keyOf(file))
+    return { freed_bytes: known?.storedBytes ?? 0 }
+  }
+
+  async ensureMount(id: string, { bases, ...chain }: DiskChain) {
+    this.#check()
+    const present = this.mounts.get(id)
+    if (present) return present
+    if (this.mounts.size >= this.maxMounts)
+      throw new HubError('RESTORE_SLOTS_EXHAUSTED', 'All restore slots are in use', { extra: { active_mounts: this.mounts.size, max_mounts: this.maxMounts } })
+    const keys = bases.map((base) => keyOf({ ...chain, base }))
+    if (keys.some((key) => !this.files.has(key))) throw new HubError('CHAIN_BROKEN', 'A file of the chain is missing')
+    const mounted = this.mountable.has(keys[0]!)
+    const partition: Partition = { number: 0, name: 'loop90', kind: 'whole_disk', size_bytes: 1024, filesystem: mounted ? 'ext4' : null, label: null, type: 'data', mounted, mount_path: mounted ? `/fake/${id}/partition-0` : null, is_default: mounted, reason: mounted ? null : 'no known filesystem', journal: mounted ? 'clean' : null }
+    if (!mounted) throw new HubError('NO_MOUNTABLE_FILESYSTEM', 'No partition of this disk can be mounted', { extra: { partitions: [partition] } })
+    const now = new Date()
+    const state: MountState = { mount_id: id, status: 'mounted', device: `/dev/loop-${randomUUID().slice(0, 8)}`, mount_path: `/fake/${id}`, filesystem_type: 'ext4', default_partition: 0, partitions: [partition], created_at: now.toISOString(), last_accessed_at: now.toISOString(), expires_at: new Date(now.getTime() + 3_600_000).toISOString() }
+    this.mounts.set(id, state)
+    return state
+  }
+  async listMounts() {
+    this.#check()
+    return { mounts: [...this.mounts.values()], ended: this.ended }
+  }
+  async getMount(id: string) {
+    this.#check()
+    const mount = this.mounts.get(id)
+    if (!mount) throw new HubError('MOUNT_NOT_FOUND', 'There is no such mount')
+    return mount
+  }
+  async removeMount(id: string, reason: EndedMount['reason']) {
+    this.#check()
+    if (this.mounts.delete(id)) this.ended.push({ mount_id: id, ended_at: new Date().toISOString(), reason })
+  }
+
+  async #find(id: string, { partition, path_b64 }: GuestPath): Promise<{ path: string; content: string | null }> {
+    await this.getMount(id)
+    if (partition !== undefined && partition !== 0) throw new HubError('PARTITION_NOT_FOUND', `Partition ${partition} is not there`)
+    const parts: string[] = []
+    for (const part of Buffer.from(path_b64, 'base64').toString().split('/')) {
+      if (part === '' || part === '.') continue
+      if (part !== '..') parts.push(part)
+      else if (parts.pop() === undefined) throw new HubError('PATH_FORBIDDEN', 'The path leaves the partition')
+    }
+    const path = `/${parts.join('/')}`
+    const content = this.tree.get(path)
+    if (content === undefined) throw new HubError('FILE_NOT_FOUND', 'There is no such file or directory')
+    return { path, content }
+  }
+  #entry(path: string, content: string | null): Entry {
+    return { name: path === '/' ? '/' : path.slice(path.lastIndexOf('/') + 1), path, type: content === null ? 'directory' : 'file', size: content?.length ?? 0, mode: content === null ? '0755' : '0644', modified_time: time, is_symlink: false, symlink_target: null, path_b64: null, special: false }
+  }
+  async listFiles(id: string, body: Parameters<AgentApi['listFiles']>[1]) {
+    const { path, content } = await this.#find(id, body)
+    if (content !== null) throw new HubError('NOT_A_DIRECTORY', 'The path is not a directory')
+    const prefix = path === '/' ? '/' : `${path}/`
+    const all = [...this.tree].filter(([name]) => name !== '/' && name.startsWith(prefix) && (body.recursive || !name.slice(prefix.length).includes('/'))).map(([name, text]) => this.#entry(name, text))
+    all.sort((a, b) => (body.recursive ? 0 : Number(b.type === 'directory') - Number(a.type === 'directory')) || (a.path < b.path ? -1 : 1))
+    return { partition: 0, path, entries: all.slice(body.offset, body.offset + body.limit), total_count: all.length, truncated: false }
+  }
+  async fileInfo(id: string, guest: GuestPath) {
+    const { path, content } = await this.#find(id, guest)
+    return { ...this.#entry(path, content), accessed_time: time, created_time: null, uid: 0, gid: 0, partition: 0, etag: `"${content?.length ?? 0}"`, modified_http: new Date(time).toUTCString() }
+  }
+  async readFile(id: string, body: Parameters<AgentApi['readFile']>[1]) {
+    const { content } = await this.#find(id, body)
+    if (content === null) throw new HubError('IS_DIRECTORY', 'The path is a directory')
+    return Readable.from([Buffer.from(content).subarray(body.start, body.start + body.length)])
+  }
+  async readArchive(id: string, body: GuestPath) {
+    const { content } = await this.#find(id, body)
+    if (content !== null) throw new HubError('NOT_A_DIRECTORY', 'The path is not a directory')
+    return Readable.from([Buffer.from('an archive')])
+  }
+  async cleanupState() {
+    this.#check()
+    return { running: true, interval_seconds: 300, idle_seconds: 3600, active_mount_count: this.mounts.size, expired_mount_count: 0, last_cleanup: null, total_cleanups: 0, last_error: null }
+  }
+}

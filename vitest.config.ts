@@ -1,0 +1,19 @@
+import { defineConfig } from 'vitest/config'
+
+const project = (name: string, include: string[], more: object = {}) => ({ test: { name, include, ...more } })
+
+export default defineConfig({
+  test: {
+    projects: [
+      project('unit', ['test/contract/**/*.test.ts', 'test/workflows/pure/**/*.test.ts']),
+      project('functions', ['test/functions/**/*.test.ts', 'test/db/**/*.test.ts', 'test/workflows/*.test.ts'], {
+        globalSetup: ['test/support/database-server.ts'],
+        testTimeout: 30_000,
+        hookTimeout: 60_000,
+      }),
+      // Real devices and processes: one file at a time, so that the census of one is not disturbed by another.
+      project('host-agent', ['test/host-agent/**/*.test.ts'], { fileParallelism: false, testTimeout: 120_000, hookTimeout: 120_000 }),
+      project('e2e', ['test/e2e/**/*.test.ts'], { fileParallelism: false, testTimeout: 240_000, hookTimeout: 120_000 }),
+    ],
+  },
+})
