@@ -1,5 +1,7 @@
 /** Loads every function that the map names, and refuses to start when map, files and contract do not agree. */
 import { readdir } from 'node:fs/promises'
+import { join, relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { contractRoutes, notBuiltYet } from '../contract/routes.ts'
 import type { Cron, Route, RouteMap } from './config.ts'
 import type { CronFunction, HubFunction } from './function.ts'
@@ -21,10 +23,7 @@ const pathsOf = (route: Route) => [
 const functionFiles = async (folder: URL, suffix: string) =>
   (await readdir(folder, { recursive: true, withFileTypes: true }))
     .filter((file) => file.isFile() && file.name.endsWith(suffix))
-    .map((file) => {
-      const inside = `${file.parentPath}/`.slice(new URL('.', folder).pathname.length)
-      return `${inside}${file.name.slice(0, -suffix.length)}`
-    })
+    .map((file) => relative(fileURLToPath(folder), join(file.parentPath, file.name)).slice(0, -suffix.length))
 
 /**
  * @param folder URL of functions/, ending with a slash

@@ -1,0 +1,47 @@
+/** Who may import whom: the table of docs/architecture.md, watched. */
+import { readdirSync, readFileSync } from 'node:fs'
+import { join, relative, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { expect, it } from 'vitest'
+
+const root = fileURLToPath(new URL('../../', import.meta.url))
+/** Folders of ours that a folder may import, and packages or built-ins that it must not. */
+const rules: Record<string, { may: string[]; never: RegExp }> = {
+  contract: { may: ['contract'], never: /^(?!zod$|node:stream$)/ },
+  nbd: { may: ['nbd'], never: /^(?!node:)/ },
+  db: { may: ['db', 'contract'], never: /^(hono|@hono|execa|node:child_process|node:fs)/ },
+  workflows: { may: ['workflows', 'contract', 'db'], never: /^(hono|@hono|execa|node:child_process|node:fs)/ },
+  functions: { may: ['contract', 'db', 'workflows'], never: /^(hono|@hono|execa|node:child_process|node:fs)/ },
+  runtime: { may: ['runtime', 'contract', 'db'], never: /^execa/ },
+  'host-agent': { may: ['host-agent', 'contract', 'nbd'], never: /^(drizzle|mysql2)/ },
+  'source-node': { may: ['source-node', 'contract', 'nbd'], never: /^(drizzle|mysql2)/ },
+}
+/** Single files beside those folders, and why. */
+const also: Record<string, RegExp> = {
+  // Types of what the map grants; the declaration of a function.
+  workflows: /^runtime\/(bindings\/(index|keys)|function)\.ts$/,
+  functions: /^runtime\/function\.ts$/,
+  runtime: /^wrangler-style\.config\.ts$/,
+}
+/** Starting processes is for these files alone. */
+const mayStartProcesses = /^(host-agent\/exec|source-node\/exec|source-node\/mover\/hash-in-background|runtime\/(start|service|embedded-database))\.ts$/
+
+const imports = (text: string) => [...text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map((match) => match[1]!)
+const files = Object.keys(rules).flatMap((folder) => (readdirSync(join(root, folder), { recursive: true }) as string[]).filter((name) => name.endsWith('.ts')).map((name) => join(folder, name)))
+
+it.each(files)('%s', (file) => {
+  const folder = Object.keys(rules).find((name) => file.startsWith(`${name}/`))!
+  const { may, never } = rules[folder]!
+  const text = readFileSync(join(root, file), 'utf8')
+  for (const name of imports(text)) {
+    if (!name.startsWith('.')) {
+      expect(never.test(name), `${file} imports ${name}`).toBe(false)
+      if (/^(execa|node:child_process)$/.test(name) && !/^import type .*'(execa|node:child_process)'/m.test(text)) expect(mayStartProcesses.test(file), `${file} starts processes`).toBe(true)
+      continue
+    }
+    const target = relative(root, resolve(root, file, '..', name))
+    const allowed = may.includes(target.split('/')[0]!) || also[folder]?.test(target)
+    expect(allowed, `${file} imports ${target}`).toBe(true)
+  }
+  expect(text, `${file} uses a shell`).not.toMatch(/shell:\s*true|\bexec(Sync)?\(`/)
+})

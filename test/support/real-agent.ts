@@ -1,0 +1,84 @@
+/** The real agent as a process of its own, with a state folder, a repository and ports that nobody else uses. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { AgentApi } from '../../contract/agent.ts'
+import { openAgentClient } from '../../runtime/bindings/agent.ts'
+import { waitFor } from '../../runtime/service.ts'
+
+export type RealAgent = {
+  agent: AgentApi
+  folder: string
+  repositoryPath: string
+  restoreRoot: string
+  firstPort: number
+  pid: () => number
+  /** SIGKILL and a new agent over the same state. */
+  killAndRestart: () => Promise<void>
+  kill: () => Promise<void>
+  start: () => Promise<void>
+  close: () => Promise<void>
+}
+
+/** Ports outside the default range, each test file its own. */
+let nextPort = 21_000 + (process.pid % 300) * 100
+const isFree = (port: number) =>
+  new Promise<boolean>((resolve) => {
+    const probe = createServer()
+    probe.once('error', () => resolve(false))
+    probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)))
+  })
+export const freePorts = async (count: number): Promise<number> => {
+  for (let first = nextPort; ; first += count) {
+    const free = await Promise.all(Array.from({ length: count }, (_, at) => isFree(first + at)))
+    if (!free.every((one) => one)) continue
+    nextPort = first + count
+    return first
+  }
+}
+
+export const openRealAgent = async ({ slots = 8, idleSeconds = 3600 } = {}): Promise<RealAgent> => {
+  const folder = mkdtempSync(join(tmpdir(), 'sendense-agent-'))
+  const repositoryPath = join(folder, 'repository')
+  const restoreRoot = join(folder, 'restore')
+  mkdirSync(repositoryPath)
+  const firstPort = await freePorts(40)
+  const socketPath = join(folder, 'agent.sock')
+  const settings = join(folder, 'settings.json')
+  writeFileSync(settings, JSON.stringify({ socketPath, socketGid: null, stateDir: join(folder, 'state'), restoreRoot, nbdPorts: { first: firstPort, last: firstPort + 39 }, restoreSlots: slots, mountIdleSeconds: idleSeconds, attachBackend: process.env.SENDENSE_TEST_ATTACH_BACKEND ?? 'auto', version: 'test' }))
+  const main = fileURLToPath(new URL('../../dist/host-agent/main.js', import.meta.url))
+  const agent = openAgentClient(socketPath)
+  let child: ChildProcess
+  const start = async () => {
+    child = spawn('/usr/bin/setpriv', ['--pdeathsig', 'KILL', '--', process.execPath, main, '--settings', settings], { stdio: ['ignore', 'ignore', 'inherit'], env: { PATH: process.env.PATH, UV_THREADPOOL_SIZE: '24' } })
+    await waitFor('the agent under test', () => agent.health().then(() => true), 30_000)
+  }
+  const end = async (signal: 'SIGTERM' | 'SIGKILL') => {
+    const ended = new Promise((resolve) => child.once('exit', resolve))
+    child.kill(signal)
+    await ended
+  }
+  await start()
+  return {
+    agent,
+    folder,
+    repositoryPath,
+    restoreRoot,
+    firstPort,
+    pid: () => child.pid!,
+    start,
+    kill: () => end('SIGKILL'),
+    killAndRestart: async () => {
+      await end('SIGKILL')
+      await start()
+    },
+    close: async () => {
+      await end('SIGTERM')
+      agent.close()
+      rmSync(folder, { recursive: true })
+    },
+  }
+}
