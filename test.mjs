@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { prepare } from './scripts/prepare.mjs'
 
 await prepare({ withDevelopment: true })
-const { census, differences } = await import('./dist/test/support/census.js')
+const { census, leftBehind } = await import('./dist/test/support/census.js')
 
 const folder = mkdtempSync(join(tmpdir(), 'sendense-test-report-'))
 const report = join(folder, 'report.json')
@@ -15,7 +15,7 @@ const { status } = spawnSync(process.execPath, ['node_modules/vitest/vitest.mjs'
 const { numPassedTests: passed, numFailedTests: failed, numPendingTests: skipped } = JSON.parse(readFileSync(report, 'utf8'))
 rmSync(folder, { recursive: true })
 
-const left = differences(before, await census())
+const left = await leftBehind(before)
 for (const line of left) console.error(`left behind: ${line}`)
 const failures = failed + (left.length > 0 ? 1 : 0)
 console.log(`${passed} passed, ${failures} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`)

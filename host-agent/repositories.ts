@@ -151,7 +151,7 @@ export class Repositories {
             return { base, exists: true, stored_bytes: info.blocks * 512, sealed, problem: sealed ? null : 'has no manifest' }
           } catch (error) {
             const missing = (error as NodeJS.ErrnoException).code === 'ENOENT'
-            const problem = missing ? 'is missing' : (error as Error).message
+            const problem = missing ? 'is missing' : `is damaged: ${(error instanceof HubError && error.details) || (error as Error).message}`
             return { base, exists: !missing, stored_bytes: 0, sealed: false, problem }
           }
         }),

@@ -80,8 +80,8 @@ export const userspace: AttachBackend = {
       await record({ ...known, pid: daemon.pid, startTicks: daemon.startTicks })
       const { stdout } = await run(program.losetup, [
         '--partscan',
-        ...(overlay ? [] : ['--read-only']),
-        '--direct-io=on',
+        // Direct I/O reads twice as fast, but over a writable FUSE export it gave one sector's data for another's (XFS log replay).
+        ...(overlay ? ['--direct-io=off'] : ['--read-only', '--direct-io=on']),
         '--find',
         '--show',
         exportFile(runDir),

@@ -9,16 +9,23 @@ const output = (program: string, args: string[]) => execFileSync(program, args, 
 
 const processes = () =>
   lines(output('/bin/ps', ['-eo', 'args']))
-    .filter((line) => /qemu|nbdcopy|mariadbd|host-agent\/main|source-node\/main|runtime\/(main|start)|start\.mjs|ntfs-3g/.test(line))
+    .filter((line) => !line.includes('<defunct>') && /qemu|nbdcopy|mariadbd|host-agent\/main|source-node\/main|runtime\/(main|start)|start\.mjs|ntfs-3g/.test(line))
     .map((line) => line.slice(0, 200))
 const temporary = () => readdirSync('/tmp').filter((name) => name.startsWith('sendense-') && !name.startsWith('sendense-test-report-'))
+
+/** Sockets that somebody listens on (flag __SO_ACCEPTCON); connections come and go. */
+const listening = () =>
+  lines(readFileSync('/proc/net/unix', 'utf8'))
+    .map((line) => line.split(/\s+/))
+    .filter(([, , , flags, , , , path]) => flags === '00010000' && path?.includes('sendense'))
+    .map((fields) => fields[7]!)
 
 export const census = async (): Promise<Census> => ({
   processes: processes(),
   'loop devices': lines(output('/usr/sbin/losetup', ['--list', '--noheadings', '--output', 'NAME,BACK-FILE'])),
   'nbd devices': readdirSync('/sys/block').filter((name) => /^nbd/.test(name) && readFileSync(`/sys/block/${name}/size`, 'utf8').trim() !== '0'),
   mounts: lines(readFileSync('/proc/self/mountinfo', 'utf8')).map((line) => line.split(' ')[4]!),
-  'unix sockets': lines(readFileSync('/proc/net/unix', 'utf8')).map((line) => line.split(/\s+/)[7] ?? '').filter((path) => path.includes('sendense')),
+  'unix sockets': listening(),
   'temporary files': [...temporary(), ...readdirSync('/dev/shm').filter((name) => name.startsWith('sendense-'))],
 })
 
@@ -32,3 +39,11 @@ export const differences = (before: Census, now: Census): string[] =>
     }
     return left.map((thing) => `${kind}: ${thing}`)
   })
+
+/** Waits until nothing is there that was not before; what ends by itself (an unmounted FUSE driver, say) may take a moment. */
+export const leftBehind = async (before: Census, timeoutMs = 10_000): Promise<string[]> => {
+  for (const until = performance.now() + timeoutMs; ; await new Promise((resolve) => setTimeout(resolve, 100))) {
+    const left = differences(before, await census())
+    if (left.length === 0 || performance.now() > until) return left
+  }
+}

@@ -14,7 +14,8 @@ export const blankImage = (path: string, bytes: number) => {
 
 export type FilesystemKind = 'ext4' | 'xfs' | 'btrfs' | 'ntfs'
 const makers: Record<FilesystemKind, (device: string) => [string, string[]]> = {
-  ext4: (device) => ['/usr/sbin/mkfs.ext4', ['-q', '-F', '-L', 'ext4-label', device]],
+  // Many small files need more inodes than the default gives.
+  ext4: (device) => ['/usr/sbin/mkfs.ext4', ['-q', '-F', '-i', '4096', '-L', 'ext4-label', device]],
   xfs: (device) => ['/usr/sbin/mkfs.xfs', ['-q', '-f', '-L', 'xfs-label', device]],
   btrfs: (device) => ['/usr/bin/mkfs.btrfs', ['-q', '-f', '-L', 'btrfs-label', device]],
   ntfs: (device) => ['/usr/sbin/mkfs.ntfs', ['-q', '-F', '-Q', '-L', 'ntfs-label', device]],
