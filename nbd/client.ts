@@ -108,9 +108,11 @@ export class NbdClient {
       const handle = header.readBigUInt64BE(8)
       const waiting = this.#waiting.get(handle)
       if (!waiting) throw new Error('the NBD server answered a request that was never made')
+      // It stays among the waiting until its data is here, so that a connection that breaks now rejects it too.
+      const data = code === 0 && waiting.readLength > 0 ? await reader.take(waiting.readLength) : Buffer.alloc(0)
       this.#waiting.delete(handle)
-      if (code !== 0) waiting.reject(new Error(`the NBD server answered ${errorNames[code] ?? `error ${code}`}`))
-      else waiting.resolve(waiting.readLength > 0 ? await reader.take(waiting.readLength) : Buffer.alloc(0))
+      if (code === 0) waiting.resolve(data)
+      else waiting.reject(new Error(`the NBD server answered ${errorNames[code] ?? `error ${code}`}`))
     }
   }
 

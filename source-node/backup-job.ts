@@ -23,6 +23,7 @@ export type JobState = {
 const reportEveryMs = 1_000
 /** Disks copied at the same time: more would only fight over the same disks and network. */
 const disksAtOnce = 4
+const stopWaitMs = 500
 
 /** `2000:nbd://127.0.0.1:10100/name` by disk key. @throws Error when it is malformed */
 export const parseTargets = (text: string): Map<number, NbdTarget> => {
@@ -62,9 +63,15 @@ export class BackupJob {
     this.done = this.#run()
   }
 
+  /** Answers soon: a job that is reporting its own failure waits for the hub, which waits for this. */
   async stop(reason: string): Promise<void> {
     this.#abort.abort(new JobEnded(reason))
-    await this.done
+    let timer: NodeJS.Timeout | undefined
+    const soon = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, stopWaitMs)
+    })
+    await Promise.race([this.done, soon])
+    clearTimeout(timer)
   }
 
   async #run() {
