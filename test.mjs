@@ -11,8 +11,23 @@ const { census, leftBehind } = await import('./dist/test/support/census.js')
 const folder = mkdtempSync(join(tmpdir(), 'sendense-test-report-'))
 const report = join(folder, 'report.json')
 const before = await census()
-const { status } = spawnSync(process.execPath, ['node_modules/vitest/vitest.mjs', 'run', '--reporter=default', '--reporter=json', `--outputFile=${report}`, ...process.argv.slice(2)], { stdio: 'inherit' })
-const { numPassedTests: passed, numFailedTests: failed, numPendingTests: skipped } = JSON.parse(readFileSync(report, 'utf8'))
+const { status } = spawnSync(
+  process.execPath,
+  [
+    'node_modules/vitest/vitest.mjs',
+    'run',
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile=${report}`,
+    ...process.argv.slice(2),
+  ],
+  { stdio: 'inherit' },
+)
+const {
+  numPassedTests: passed,
+  numFailedTests: failed,
+  numPendingTests: skipped,
+} = JSON.parse(readFileSync(report, 'utf8'))
 rmSync(folder, { recursive: true })
 
 const left = await leftBehind(before)

@@ -12,7 +12,11 @@ export default defineConfig({
         hookTimeout: 60_000,
       }),
       // Real devices and processes: one file at a time, so that the census of one is not disturbed by another.
-      project('host-agent', ['test/host-agent/**/*.test.ts'], { fileParallelism: false, testTimeout: 120_000, hookTimeout: 120_000 }),
+      project('host-agent', ['test/host-agent/**/*.test.ts'], {
+        fileParallelism: false,
+        testTimeout: 120_000,
+        hookTimeout: 120_000,
+      }),
       project('e2e', ['test/e2e/**/*.test.ts'], { fileParallelism: false, testTimeout: 240_000, hookTimeout: 120_000 }),
     ],
   },

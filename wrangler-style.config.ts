@@ -10,11 +10,7 @@ import type { Cron, Route, RouteMap } from './runtime/config.ts'
 // ── Settings ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 const integer = (min: number, max: number) =>
-  z
-    .string()
-    .regex(/^\d+$/, 'must be a whole number')
-    .transform(Number)
-    .pipe(z.int().min(min).max(max))
+  z.string().regex(/^\d+$/, 'must be a whole number').transform(Number).pipe(z.int().min(min).max(max))
 const portRange = z
   .string()
   .regex(/^\d+-\d+$/, 'must look like 10100-10200')
@@ -22,7 +18,10 @@ const portRange = z
     const [first, last] = text.split('-').map(Number) as [number, number]
     return { first, last }
   })
-  .refine(({ first, last }) => first >= 1024 && last <= 65535 && first <= last && last - first < 10_000, 'must be a range of ports from 1024 to 65535')
+  .refine(
+    ({ first, last }) => first >= 1024 && last <= 65535 && first <= last && last - first < 10_000,
+    'must be a range of ports from 1024 to 65535',
+  )
 const url = (protocols: RegExp) =>
   z.string().refine((text) => {
     const parsed = URL.canParse(text) ? new URL(text) : undefined
@@ -49,7 +48,12 @@ const environment = z.object({
   SENDENSE_SOURCES: z.string().min(1).optional(),
   SENDENSE_CORS_ORIGINS: z
     .string()
-    .transform((text) => text.split(',').map((origin) => origin.trim()).filter((origin) => origin !== ''))
+    .transform((text) =>
+      text
+        .split(',')
+        .map((origin) => origin.trim())
+        .filter((origin) => origin !== ''),
+    )
     .default([]),
   SENDENSE_TOKENLESS_CALLBACKS: z.enum(['off', 'loopback']).default('off'),
   SENDENSE_ATTACH_BACKEND: z.enum(['auto', 'kernel-nbd', 'userspace']).default('auto'),
@@ -63,10 +67,14 @@ export const readSettings = (variables: Record<string, string | undefined>) => {
   const given = Object.fromEntries(Object.entries(variables).filter(([, value]) => value !== undefined && value !== ''))
   const result = environment.safeParse(given)
   if (!result.success)
-    throw new Error(`These settings are wrong:\n${result.error.issues.map(({ path, message }) => `- ${path.join('.')}: ${message}`).join('\n')}`)
+    throw new Error(
+      `These settings are wrong:\n${result.error.issues.map(({ path, message }) => `- ${path.join('.')}: ${message}`).join('\n')}`,
+    )
   const env = result.data
   if (env.SENDENSE_STALL_FAIL_SECONDS < env.SENDENSE_STALL_SECONDS)
-    throw new Error('These settings are wrong:\n- SENDENSE_STALL_FAIL_SECONDS: must not be less than SENDENSE_STALL_SECONDS')
+    throw new Error(
+      'These settings are wrong:\n- SENDENSE_STALL_FAIL_SECONDS: must not be less than SENDENSE_STALL_SECONDS',
+    )
   const dataDir = resolve(env.SENDENSE_DATA_DIR)
   // Socket paths are short whatever the data folder is called: the kernel takes 107 bytes.
   const runDir = `/run/sendense/${createHash('sha256').update(dataDir).digest('hex').slice(0, 12)}`
@@ -81,8 +89,13 @@ export const readSettings = (variables: Record<string, string | undefined>) => {
     adminPassword: env.SENDENSE_ADMIN_PASSWORD,
     nodeUrl: env.SENDENSE_NODE_URL,
     /** A node of our own is started unless another address is named. */
-    localNode: nodeUrl.href === new URL(defaultNodeUrl).href ? { host: nodeUrl.hostname, port: Number(nodeUrl.port) } : undefined,
-    hubUrl: env.SENDENSE_HUB_URL ?? `http://${anyAddress ? '127.0.0.1' : env.SENDENSE_HOST.includes(':') ? `[${env.SENDENSE_HOST}]` : env.SENDENSE_HOST}:${env.SENDENSE_PORT}`,
+    localNode:
+      nodeUrl.href === new URL(defaultNodeUrl).href
+        ? { host: nodeUrl.hostname, port: Number(nodeUrl.port) }
+        : undefined,
+    hubUrl:
+      env.SENDENSE_HUB_URL ??
+      `http://${anyAddress ? '127.0.0.1' : env.SENDENSE_HOST.includes(':') ? `[${env.SENDENSE_HOST}]` : env.SENDENSE_HOST}:${env.SENDENSE_PORT}`,
     agentSocket: env.SENDENSE_AGENT_SOCKET ?? `${runDir}/agent.sock`,
     restoreRoot: resolve(env.SENDENSE_RESTORE_ROOT),
     nbdPorts: env.SENDENSE_NBD_PORTS,
@@ -99,18 +112,53 @@ export const readSettings = (variables: Record<string, string | undefined>) => {
 
 // ── Routes ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-const get = (path: string, fn: string, role: Route['role'], bindings: readonly BindingName[], more: Partial<Route> = {}): Route => ({ method: 'GET', path, function: fn, role, bindings, ...more })
-const post = (path: string, fn: string, role: Route['role'], bindings: readonly BindingName[], more: Partial<Route> = {}): Route => ({ method: 'POST', path, function: fn, role, bindings, ...more })
-const put = (path: string, fn: string, role: Route['role'], bindings: readonly BindingName[]): Route => ({ method: 'PUT', path, function: fn, role, bindings })
-const patch = (path: string, fn: string, role: Route['role'], bindings: readonly BindingName[]): Route => ({ method: 'PATCH', path, function: fn, role, bindings })
-const del = (path: string, fn: string, role: Route['role'], bindings: readonly BindingName[], more: Partial<Route> = {}): Route => ({ method: 'DELETE', path, function: fn, role, bindings, ...more })
+const get = (
+  path: string,
+  fn: string,
+  role: Route['role'],
+  bindings: readonly BindingName[],
+  more: Partial<Route> = {},
+): Route => ({ method: 'GET', path, function: fn, role, bindings, ...more })
+const post = (
+  path: string,
+  fn: string,
+  role: Route['role'],
+  bindings: readonly BindingName[],
+  more: Partial<Route> = {},
+): Route => ({ method: 'POST', path, function: fn, role, bindings, ...more })
+const put = (path: string, fn: string, role: Route['role'], bindings: readonly BindingName[]): Route => ({
+  method: 'PUT',
+  path,
+  function: fn,
+  role,
+  bindings,
+})
+const patch = (path: string, fn: string, role: Route['role'], bindings: readonly BindingName[]): Route => ({
+  method: 'PATCH',
+  path,
+  function: fn,
+  role,
+  bindings,
+})
+const del = (
+  path: string,
+  fn: string,
+  role: Route['role'],
+  bindings: readonly BindingName[],
+  more: Partial<Route> = {},
+): Route => ({ method: 'DELETE', path, function: fn, role, bindings, ...more })
 
 const routes: Route[] = [
   post('/auth/login', 'auth/login', 'open', ['DB', 'KEYS', 'CLOCK', 'LOGINS']),
   get('/auth/me', 'auth/me', 'viewer', ['DB']),
 
-  get('/health', 'health/show', 'open', ['DB', 'AGENT', 'NODE', 'CLOCK', 'SETTINGS', 'RUNTIME'], { aliases: [{ path: '/health', root: true }] }),
-  get('/swagger/*', 'swagger/show', 'open', ['RUNTIME'], { root: true, aliases: [{ path: '/swagger/*', role: 'viewer' }] }),
+  get('/health', 'health/show', 'open', ['DB', 'AGENT', 'NODE', 'CLOCK', 'SETTINGS', 'RUNTIME'], {
+    aliases: [{ path: '/health', root: true }],
+  }),
+  get('/swagger/*', 'swagger/show', 'open', ['RUNTIME'], {
+    root: true,
+    aliases: [{ path: '/swagger/*', role: 'viewer' }],
+  }),
   get('/openapi.json', 'swagger/openapi', 'open', ['RUNTIME'], { root: true }),
   get('/debug/health', 'debug/health', 'viewer', ['DB', 'AGENT', 'NODE', 'CLOCK', 'RUNTIME']),
   get('/debug/failover-jobs', 'debug/failover-jobs', 'viewer', ['DB', 'CLOCK']),
@@ -131,7 +179,9 @@ const routes: Route[] = [
   post('/discovery/add-vms', 'discovery/add-vms', 'operator', ['DB', 'NODE', 'KEYS', 'CLOCK']),
   post('/discovery/bulk-add', 'discovery/bulk-add', 'operator', ['DB', 'NODE', 'KEYS', 'CLOCK']),
   post('/discovery/preview', 'discovery/preview', 'operator', ['DB', 'NODE', 'KEYS', 'CLOCK']),
-  get('/discovery/ungrouped-vms', 'discovery/ungrouped-vms', 'viewer', ['DB', 'CLOCK'], { aliases: [{ path: '/vm-contexts/ungrouped' }] }),
+  get('/discovery/ungrouped-vms', 'discovery/ungrouped-vms', 'viewer', ['DB', 'CLOCK'], {
+    aliases: [{ path: '/vm-contexts/ungrouped' }],
+  }),
 
   get('/vmware-credentials', 'vmware-credentials/list', 'viewer', ['DB']),
   post('/vmware-credentials', 'vmware-credentials/create', 'admin', ['DB', 'KEYS']),
@@ -142,7 +192,9 @@ const routes: Route[] = [
   put('/vmware-credentials/{id}/set-default', 'vmware-credentials/set-default', 'admin', ['DB']),
   post('/vmware-credentials/{id}/test', 'vmware-credentials/test', 'admin', ['DB', 'NODE', 'KEYS']),
 
-  post('/backups', 'backups/start', 'operator', ['DB', 'AGENT', 'NODE', 'KEYS', 'CLOCK', 'SETTINGS'], { aliases: [{ path: '/backup/start', legacy: true }] }),
+  post('/backups', 'backups/start', 'operator', ['DB', 'AGENT', 'NODE', 'KEYS', 'CLOCK', 'SETTINGS'], {
+    aliases: [{ path: '/backup/start', legacy: true }],
+  }),
   get('/backups', 'backups/list', 'viewer', ['DB'], { aliases: [{ path: '/backup/list', legacy: true }] }),
   get('/backups/chain', 'backups/chain', 'viewer', ['DB', 'AGENT'], {
     aliases: [
@@ -152,12 +204,20 @@ const routes: Route[] = [
   }),
   get('/backups/stats', 'backups/stats', 'viewer', ['DB']),
   get('/backups/changeid', 'backups/changeid', 'viewer', ['DB', 'CLOCK'], { callback: true }),
-  get('/backups/{backup_id}', 'backups/show', 'viewer', ['DB'], { aliases: [{ path: '/backup/{backup_id}', legacy: true }] }),
-  del('/backups/{backup_id}', 'backups/delete', 'operator', ['DB', 'AGENT', 'CLOCK'], { aliases: [{ path: '/backup/{backup_id}', legacy: true }] }),
-  post('/backups/{backup_id}/complete', 'backups/complete', 'operator', ['DB', 'AGENT', 'NODE', 'CLOCK'], { callback: true }),
+  get('/backups/{backup_id}', 'backups/show', 'viewer', ['DB'], {
+    aliases: [{ path: '/backup/{backup_id}', legacy: true }],
+  }),
+  del('/backups/{backup_id}', 'backups/delete', 'operator', ['DB', 'AGENT', 'CLOCK'], {
+    aliases: [{ path: '/backup/{backup_id}', legacy: true }],
+  }),
+  post('/backups/{backup_id}/complete', 'backups/complete', 'operator', ['DB', 'AGENT', 'NODE', 'CLOCK'], {
+    callback: true,
+  }),
   post('/backups/{backup_id}/cancel', 'backups/cancel', 'operator', ['DB', 'AGENT', 'NODE', 'CLOCK']),
 
-  post('/telemetry/{job_type}/{job_id}', 'telemetry/report', 'operator', ['DB', 'AGENT', 'NODE', 'CLOCK'], { callback: true }),
+  post('/telemetry/{job_type}/{job_id}', 'telemetry/report', 'operator', ['DB', 'AGENT', 'NODE', 'CLOCK'], {
+    callback: true,
+  }),
 
   post('/restore/mount', 'restore/mount', 'operator', ['DB', 'AGENT', 'CLOCK', 'SETTINGS']),
   get('/restore/mounts', 'restore/mounts', 'viewer', ['DB', 'AGENT', 'CLOCK']),
@@ -167,8 +227,12 @@ const routes: Route[] = [
   del('/restore/{mount_id}', 'restore/unmount', 'operator', ['DB', 'AGENT', 'CLOCK']),
   get('/restore/{mount_id}/files', 'restore/files', 'viewer', ['DB', 'AGENT', 'CLOCK']),
   get('/restore/{mount_id}/file-info', 'restore/file-info', 'viewer', ['DB', 'AGENT', 'CLOCK']),
-  get('/restore/{mount_id}/download', 'restore/download', 'operator', ['DB', 'AGENT', 'CLOCK'], { downloadToken: true }),
-  get('/restore/{mount_id}/download-directory', 'restore/download-directory', 'operator', ['DB', 'AGENT', 'CLOCK'], { downloadToken: true }),
+  get('/restore/{mount_id}/download', 'restore/download', 'operator', ['DB', 'AGENT', 'CLOCK'], {
+    downloadToken: true,
+  }),
+  get('/restore/{mount_id}/download-directory', 'restore/download-directory', 'operator', ['DB', 'AGENT', 'CLOCK'], {
+    downloadToken: true,
+  }),
   post('/restore/{mount_id}/download-token', 'restore/download-token', 'operator', ['DB', 'AGENT', 'CLOCK', 'KEYS']),
 
   post('/repositories', 'repositories/create', 'admin', ['DB', 'AGENT', 'CLOCK']),
@@ -194,7 +258,11 @@ const routes: Route[] = [
 /** Device cleanup is absent on purpose: the host-agent schedules it. */
 const crons = (stallSeconds: number): Cron[] => [
   // Every 30 seconds, and more often where jobs stall sooner.
-  { pattern: `*/${Math.min(30, Math.max(1, Math.floor(stallSeconds / 2)))} * * * * *`, function: 'jobs/detect-stale', bindings: ['DB', 'AGENT', 'NODE', 'CLOCK', 'SETTINGS'] },
+  {
+    pattern: `*/${Math.min(30, Math.max(1, Math.floor(stallSeconds / 2)))} * * * * *`,
+    function: 'jobs/detect-stale',
+    bindings: ['DB', 'AGENT', 'NODE', 'CLOCK', 'SETTINGS'],
+  },
   { pattern: '*/20 * * * * *', function: 'jobs/reconcile', bindings: ['DB', 'AGENT', 'NODE', 'CLOCK'], atStart: true },
   { pattern: '17 3 * * *', function: 'jobs/apply-retention', bindings: ['DB', 'AGENT', 'CLOCK'] },
 ]

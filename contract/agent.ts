@@ -117,7 +117,11 @@ export const sealBody = z.object({
     parent_backup_id: safeId.nullable(),
     vm_name: z.string(),
     vm_context_id: z.string().nullable(),
-    source: z.object({ vcenter_host: z.string().nullable(), vm_path: z.string().nullable(), vm_id: z.string().nullable() }),
+    source: z.object({
+      vcenter_host: z.string().nullable(),
+      vm_path: z.string().nullable(),
+      vm_id: z.string().nullable(),
+    }),
     disk_count: z.int().min(1),
     disk_label: z.string().nullable(),
     created_at: z.iso.datetime(),

@@ -10,12 +10,7 @@ export const safeName = (vmName: string, length = vmPartMax) =>
     .slice(0, length)
 
 /** `YYYYMMDD-HHMMSS` in UTC. */
-export const stamp = (at: Date) =>
-  at
-    .toISOString()
-    .slice(0, 19)
-    .replace(/[-:]/g, '')
-    .replace('T', '-')
+export const stamp = (at: Date) => at.toISOString().slice(0, 19).replace(/[-:]/g, '').replace('T', '-')
 
 export const unixSeconds = (at: Date) => Math.floor(at.getTime() / 1000)
 

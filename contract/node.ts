@@ -1,7 +1,7 @@
 /** What the hub and a source node agree on (contract section 24), as far as backups need it. */
 import { z } from 'zod'
-import { inventoryVm } from './api/inventory.ts'
 import { bytes, str } from './api/common.ts'
+import { inventoryVm } from './api/inventory.ts'
 
 export const discoverRequest = z.object({
   vcenter: str(1),

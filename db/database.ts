@@ -34,13 +34,15 @@ const connectionsMax = 16
 const lockConnectionsMax = 48
 
 const retryable = new Set(['ER_LOCK_DEADLOCK', 'ER_LOCK_WAIT_TIMEOUT', 'ER_CHECKREAD'])
-const unreachable = /^(ECONNREFUSED|ECONNRESET|ENOENT|EPIPE|ETIMEDOUT|EACCES|PROTOCOL_CONNECTION_LOST|ER_SERVER_SHUTDOWN|ER_CON_COUNT_ERROR|ER_ACCESS_DENIED_ERROR)$/
+const unreachable =
+  /^(ECONNREFUSED|ECONNRESET|ENOENT|EPIPE|ETIMEDOUT|EACCES|PROTOCOL_CONNECTION_LOST|ER_SERVER_SHUTDOWN|ER_CON_COUNT_ERROR|ER_ACCESS_DENIED_ERROR)$/
 
 /** The driver's error code behind what the ORM threw, e.g. `ER_DUP_ENTRY`. */
 export const databaseErrorCode = (error: unknown): string | undefined => {
   for (let at = error; at instanceof Error; at = at.cause) {
     const { code, sqlState } = at as { code?: unknown; sqlState?: unknown; syscall?: unknown }
-    if (typeof code === 'string' && (sqlState !== undefined || /^(ER_|PROTOCOL_)/.test(code) || 'fatal' in at)) return code
+    if (typeof code === 'string' && (sqlState !== undefined || /^(ER_|PROTOCOL_)/.test(code) || 'fatal' in at))
+      return code
   }
   return undefined
 }
@@ -79,7 +81,8 @@ export const openDatabase = (address: DatabaseAddress): Database => {
   const orm = drizzle(pool, { schema, mode: 'planetscale', casing: 'snake_case' })
   // GET_LOCK is one namespace for the whole server; our database's name keeps hubs of other databases out.
   const name = 'url' in address ? decodeURIComponent(new URL(address.url).pathname.slice(1)) : address.database
-  const lockName = (lock: string) => `sendense-${createHash('sha256').update(`${name}\0${lock}`).digest('hex').slice(0, 40)}`
+  const lockName = (lock: string) =>
+    `sendense-${createHash('sha256').update(`${name}\0${lock}`).digest('hex').slice(0, 40)}`
 
   const transaction: Database['transaction'] = async (work) => {
     for (let attempt = 1; ; attempt++) {

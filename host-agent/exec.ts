@@ -1,7 +1,7 @@
 /** The only place that starts child processes: absolute program, argument list, fixed environment, limits. */
 import type { ChildProcess } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
-import { execa, ExecaError } from 'execa'
+import { type ExecaError, execa } from 'execa'
 
 /** Where Debian keeps the tools. */
 export const program = {
@@ -54,7 +54,12 @@ export const run = async (
     stdin: 'ignore',
   })
   if (result.exitCode === undefined || !okCodes.includes(result.exitCode))
-    throw new ToolError(tool, result.exitCode, result.timedOut ? 'timed out' : result.stderr || String((result as ExecaError).shortMessage ?? ''), result)
+    throw new ToolError(
+      tool,
+      result.exitCode,
+      result.timedOut ? 'timed out' : result.stderr || String((result as ExecaError).shortMessage ?? ''),
+      result,
+    )
   return { exitCode: result.exitCode, stdout: result.stdout, stderr: result.stderr }
 }
 

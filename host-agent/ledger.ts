@@ -53,7 +53,11 @@ export class Ledger<Entry> {
     for (const file of await readdir(this.#folder)) {
       // A temporary file is an entry that was never made.
       if (!file.endsWith('.json')) await rm(join(this.#folder, file), { force: true })
-      else entries.push([file.slice(0, -'.json'.length), JSON.parse(await readFile(join(this.#folder, file), 'utf8')) as Entry])
+      else
+        entries.push([
+          file.slice(0, -'.json'.length),
+          JSON.parse(await readFile(join(this.#folder, file), 'utf8')) as Entry,
+        ])
     }
     return entries
   }

@@ -3,10 +3,18 @@ import { mkdir, rmdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { finished } from 'node:stream/promises'
-import type { DiskChain, EndedMount, FileInfo, Listing, MountBody, MountEndReason, MountState } from '../contract/agent.ts'
+import type {
+  DiskChain,
+  EndedMount,
+  FileInfo,
+  Listing,
+  MountBody,
+  MountEndReason,
+  MountState,
+} from '../contract/agent.ts'
 import type { ArchiveFormat, Partition } from '../contract/api/restore.ts'
 import { HubError } from '../contract/errors.ts'
-import type { Attached, AttachBackend, AttachRecord } from './attach/backend.ts'
+import type { AttachBackend, Attached, AttachRecord } from './attach/backend.ts'
 import { unmount } from './attach/mount-table.ts'
 import { checkHeader } from './exports/qcow2.ts'
 import { archive } from './files/archive.ts'
@@ -88,7 +96,10 @@ export class Mounts {
   }
 
   list(): { mounts: MountState[]; ended: EndedMount[] } {
-    return { mounts: [...this.#mounts.values()].map((mount) => this.#state(mount)), ended: [...this.#endedMounts.values()] }
+    return {
+      mounts: [...this.#mounts.values()].map((mount) => this.#state(mount)),
+      ended: [...this.#endedMounts.values()],
+    }
   }
 
   /** @throws MOUNT_NOT_FOUND */
@@ -109,7 +120,13 @@ export class Mounts {
       const { vm_name: _, ...chain } = body
       const mount: Mount = {
         id,
-        entry: { chain, root: join(restoreRoot, id), mountPaths: [], attach: null, createdAt: new Date().toISOString() },
+        entry: {
+          chain,
+          root: join(restoreRoot, id),
+          mountPaths: [],
+          attach: null,
+          createdAt: new Date().toISOString(),
+        },
         status: 'mounting',
         partitions: [],
         defaultPartition: null,
@@ -151,19 +168,35 @@ export class Mounts {
 
   async sweepExpired(): Promise<void> {
     await this.#forgetOldEnds()
-    for (const mount of [...this.#mounts.values()]) if (this.#isExpired(mount) || mount.status === 'unmounting') await this.#expire(mount)
+    for (const mount of [...this.#mounts.values()])
+      if (this.#isExpired(mount) || mount.status === 'unmounting') await this.#expire(mount)
   }
 
   async close(): Promise<void> {
     for (const id of [...this.#mounts.keys()]) await this.remove(id, 'restart')
   }
 
-  async listFiles(id: string, path: Buffer, partition: number | undefined, options: { recursive: boolean; limit: number; offset: number }): Promise<Listing> {
+  async listFiles(
+    id: string,
+    path: Buffer,
+    partition: number | undefined,
+    options: { recursive: boolean; limit: number; offset: number },
+  ): Promise<Listing> {
     const { number, root } = this.#open(id, partition)
     const located = await locate(root, splitPath(path), true)
     try {
-      const { entries, totalCount, truncated } = await (options.recursive ? listTree : listFolder)(root, located, options)
-      return { partition: number, path: nameText(joinPath(located.path)).text, entries, total_count: totalCount, truncated }
+      const { entries, totalCount, truncated } = await (options.recursive ? listTree : listFolder)(
+        root,
+        located,
+        options,
+      )
+      return {
+        partition: number,
+        path: nameText(joinPath(located.path)).text,
+        entries,
+        total_count: totalCount,
+        truncated,
+      }
     } finally {
       await located.handle.close()
     }
@@ -184,7 +217,13 @@ export class Mounts {
     }
   }
 
-  async readFile(id: string, path: Buffer, partition: number | undefined, start: number, length: number): Promise<Readable> {
+  async readFile(
+    id: string,
+    path: Buffer,
+    partition: number | undefined,
+    start: number,
+    length: number,
+  ): Promise<Readable> {
     const { mount, root } = this.#open(id, partition)
     const located = await locate(root, splitPath(path), true)
     return this.#lend(mount, await sendFile(located, start, length))
@@ -218,12 +257,20 @@ export class Mounts {
       await this.#ledger.put(id, entry)
     }
     const attach = async (overlay: boolean) => {
-      mount.attached = await backend.attach({ runDir: join(stateDir, 'mounts', id), chain: paths, virtualSize, overlay }, record)
+      mount.attached = await backend.attach(
+        { runDir: join(stateDir, 'mounts', id), chain: paths, virtualSize, overlay },
+        record,
+      )
       return scanVolumes(mount.attached.device, virtualSize)
     }
-    const mountAll = async (volumes: Volume[], step: 'plain' | 'replay' | 'as-it-is', wanted: (volume: Volume) => boolean) => {
+    const mountAll = async (
+      volumes: Volume[],
+      step: 'plain' | 'replay' | 'as-it-is',
+      wanted: (volume: Volume) => boolean,
+    ) => {
       let needsReplay = false
-      for (const volume of volumes.filter(wanted)) needsReplay = (await this.#mountOne(mount, volume, step)) || needsReplay
+      for (const volume of volumes.filter(wanted))
+        needsReplay = (await this.#mountOne(mount, volume, step)) || needsReplay
       return needsReplay
     }
 
@@ -244,7 +291,10 @@ export class Mounts {
     this.#pickDefault(mount)
     if (mount.defaultPartition === null)
       throw new HubError('NO_MOUNTABLE_FILESYSTEM', 'No partition of this disk can be mounted', {
-        details: mount.partitions.map(({ number, reason }) => `partition ${number}: ${reason}`).join('; ').slice(0, 1000),
+        details: mount.partitions
+          .map(({ number, reason }) => `partition ${number}: ${reason}`)
+          .join('; ')
+          .slice(0, 1000),
         extra: { partitions: mount.partitions },
       })
   }
@@ -257,7 +307,10 @@ export class Mounts {
       mount.entry.mountPaths.push(path)
       await this.#ledger.put(mount.id, mount.entry)
     }
-    const result = refused === undefined ? await mountVolume(volume, path, step) : { mounted: false as const, reason: refused, needsReplay: false }
+    const result =
+      refused === undefined
+        ? await mountVolume(volume, path, step)
+        : { mounted: false as const, reason: refused, needsReplay: false }
     if (result.mounted) mount.roots.set(volume.number, await openRoot(path))
     else mount.entry.mountPaths = mount.entry.mountPaths.filter((known) => known !== path)
     mount.partitions = mount.partitions.filter(({ number }) => number !== volume.number)
@@ -333,7 +386,9 @@ export class Mounts {
 
   async #expire(mount: Mount) {
     if (this.#mounts.get(mount.id) !== mount) return
-    await this.remove(mount.id, 'expired').catch((error: unknown) => log.error({ mount: mount.id, error: String(error) }, 'an expired mount could not be ended; it is tried again'))
+    await this.remove(mount.id, 'expired').catch((error: unknown) =>
+      log.error({ mount: mount.id, error: String(error) }, 'an expired mount could not be ended; it is tried again'),
+    )
   }
 
   #isExpired(mount: Mount) {
@@ -390,7 +445,10 @@ export class Mounts {
   }
 
   #state(mount: Mount): MountState {
-    const expires = mount.deadline === Number.POSITIVE_INFINITY ? Date.now() + this.#options.idleSeconds * 1000 : Date.now() + (mount.deadline - performance.now())
+    const expires =
+      mount.deadline === Number.POSITIVE_INFINITY
+        ? Date.now() + this.#options.idleSeconds * 1000
+        : Date.now() + (mount.deadline - performance.now())
     return {
       mount_id: mount.id,
       status: mount.status,

@@ -1,5 +1,18 @@
 /** Folders that are repositories, the files in them, and nothing outside them. */
-import { access, constants, lstat, mkdir, open, readdir, readFile, realpath, rm, rmdir, stat, statfs } from 'node:fs/promises'
+import {
+  access,
+  constants,
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  realpath,
+  rm,
+  rmdir,
+  stat,
+  statfs,
+} from 'node:fs/promises'
 import { dirname, join, resolve, sep } from 'node:path'
 import type { DiskChain, DiskFile, FileCheck, RepositoryStorage } from '../contract/agent.ts'
 import { HubError } from '../contract/errors.ts'
@@ -20,7 +33,10 @@ const within = (path: string, folder: string) => path === folder || path.startsW
 const inTime = async <T>(work: Promise<T>): Promise<T> => {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new HubError('SERVICE_UNAVAILABLE', 'The storage does not answer')), storageTimeoutMs)
+    timer = setTimeout(
+      () => reject(new HubError('SERVICE_UNAVAILABLE', 'The storage does not answer')),
+      storageTimeoutMs,
+    )
   })
   return Promise.race([work, late]).finally(() => clearTimeout(timer))
 }
@@ -85,7 +101,8 @@ export class Repositories {
   async ensure(id: string, path: string): Promise<RepositoryStorage> {
     const root = await inTime(usableFolder(path))
     for (const [other, folder] of this.#roots)
-      if (other !== id && (within(root, folder) || within(folder, root))) throw testFailed(`${path} overlaps another repository`)
+      if (other !== id && (within(root, folder) || within(folder, root)))
+        throw testFailed(`${path} overlaps another repository`)
     await this.#writeIdentity(id, root)
     await this.#ledger.put(id, { path: root })
     this.#roots.set(id, root)
@@ -147,11 +164,22 @@ export class Repositories {
             const info = await lstat(path)
             if (!info.isFile()) throw new Error('is not a regular file')
             await checkHeader(path, chain.bases[at + 1] ? `${chain.bases[at + 1]}.qcow2` : null)
-            const sealed = await stat(`${this.diskPath({ ...chain, base })}.manifest.json`).then(() => true, () => false)
-            return { base, exists: true, stored_bytes: info.blocks * 512, sealed, problem: sealed ? null : 'has no manifest' }
+            const sealed = await stat(`${this.diskPath({ ...chain, base })}.manifest.json`).then(
+              () => true,
+              () => false,
+            )
+            return {
+              base,
+              exists: true,
+              stored_bytes: info.blocks * 512,
+              sealed,
+              problem: sealed ? null : 'has no manifest',
+            }
           } catch (error) {
             const missing = (error as NodeJS.ErrnoException).code === 'ENOENT'
-            const problem = missing ? 'is missing' : `is damaged: ${(error instanceof HubError && error.details) || (error as Error).message}`
+            const problem = missing
+              ? 'is missing'
+              : `is damaged: ${(error instanceof HubError && error.details) || (error as Error).message}`
             return { base, exists: !missing, stored_bytes: 0, sealed: false, problem }
           }
         }),
@@ -162,7 +190,10 @@ export class Repositories {
   /** Removes one disk's file, manifest and checksums, then the folders that this emptied. */
   async deleteDiskFile(file: DiskFile): Promise<number> {
     const path = this.diskPath(file)
-    const freed = await lstat(`${path}.qcow2`).then((info) => info.blocks * 512, () => 0)
+    const freed = await lstat(`${path}.qcow2`).then(
+      (info) => info.blocks * 512,
+      () => 0,
+    )
     // The manifest goes first: without it the rest is no restore point, whenever we are interrupted.
     for (const suffix of ['.manifest.json', '.blocks', '.qcow2']) {
       await rm(path + suffix, { force: true })

@@ -32,13 +32,19 @@ const bodyBytesMax = 1024 * 1024
 
 const check = <S extends z.ZodType>(schema: S, value: unknown): z.output<S> => {
   const result = schema.safeParse(value)
-  if (!result.success) throw new HubError('VALIDATION_FAILED', 'The request is not valid', { details: z.prettifyError(result.error).slice(0, 500) })
+  if (!result.success)
+    throw new HubError('VALIDATION_FAILED', 'The request is not valid', {
+      details: z.prettifyError(result.error).slice(0, 500),
+    })
   return result.data
 }
 const body = async <S extends z.ZodType>(c: Context<Env>, schema: S): Promise<z.output<S>> =>
-  check(schema, await c.req.json().catch((cause: unknown) => {
-    throw new HubError('INVALID_JSON', 'The request body is not valid JSON', { cause })
-  }))
+  check(
+    schema,
+    await c.req.json().catch((cause: unknown) => {
+      throw new HubError('INVALID_JSON', 'The request body is not valid JSON', { cause })
+    }),
+  )
 const bytesOf = (pathB64: string) => Buffer.from(pathB64, 'base64')
 
 const send = (c: Context<Env>, stream: Readable) => {
@@ -57,8 +63,12 @@ export const createServerApp = (agent: Agent) => {
 
   app.get('/health', async (c) => c.json(await agent.health()))
 
-  app.put('/repositories/:id', async (c) => c.json(await agent.repositories.ensure(repository(c), (await body(c, repositoryBody)).path)))
-  app.post('/repositories/test', async (c) => c.json(await agent.repositories.test((await body(c, repositoryBody)).path)))
+  app.put('/repositories/:id', async (c) =>
+    c.json(await agent.repositories.ensure(repository(c), (await body(c, repositoryBody)).path)),
+  )
+  app.post('/repositories/test', async (c) =>
+    c.json(await agent.repositories.test((await body(c, repositoryBody)).path)),
+  )
   app.get('/repositories/:id/storage', async (c) => c.json(await agent.repositories.storage(repository(c))))
   app.delete('/repositories/:id', async (c) => {
     await agent.repositories.forget(repository(c))
@@ -69,10 +79,14 @@ export const createServerApp = (agent: Agent) => {
   app.get('/exports', async (c) => c.json(await agent.exports.list()))
   app.get('/exports/:name', async (c) => c.json(await agent.exports.get(exportName(c))))
   app.post('/exports/:name/seal', async (c) => c.json(await agent.exports.seal(exportName(c), await body(c, sealBody))))
-  app.delete('/exports/:name', async (c) => c.json(await agent.exports.drop(exportName(c), c.req.query('delete_file') === 'true')))
+  app.delete('/exports/:name', async (c) =>
+    c.json(await agent.exports.drop(exportName(c), c.req.query('delete_file') === 'true')),
+  )
 
   app.post('/chains/inspect', async (c) => c.json(await agent.repositories.inspect(await body(c, diskChain))))
-  app.post('/disk-files/delete', async (c) => c.json({ freed_bytes: await agent.repositories.deleteDiskFile(await body(c, diskFile)) }))
+  app.post('/disk-files/delete', async (c) =>
+    c.json({ freed_bytes: await agent.repositories.deleteDiskFile(await body(c, diskFile)) }),
+  )
 
   app.put('/mounts/:id', async (c) => c.json(await agent.mounts.ensure(id(c), await body(c, mountBody))))
   app.get('/mounts', (c) => c.json(agent.mounts.list()))
@@ -102,8 +116,20 @@ export const createServerApp = (agent: Agent) => {
   const answer = (error: HubError, c: Context<Env>) => c.json(errorBody(error, '', new Date()), error.status)
   app.notFound((c) => answer(new HubError('ROUTE_NOT_FOUND', 'There is no such operation'), c))
   app.onError((error, c) => {
-    const known = error instanceof HubError ? error : new HubError('INTERNAL', 'The host-agent made an error; its log has the details', { cause: error })
-    if (known.status >= 500) log.error({ path: c.req.path, code: known.code, details: known.details, cause: String((known.cause as Error)?.stack ?? known.cause) }, known.message)
+    const known =
+      error instanceof HubError
+        ? error
+        : new HubError('INTERNAL', 'The host-agent made an error; its log has the details', { cause: error })
+    if (known.status >= 500)
+      log.error(
+        {
+          path: c.req.path,
+          code: known.code,
+          details: known.details,
+          cause: String((known.cause as Error)?.stack ?? known.cause),
+        },
+        known.message,
+      )
     return answer(known, c)
   })
   return app

@@ -1,6 +1,6 @@
 /** zip-stream brings no types of its own; these are the parts that we use. */
 declare module 'zip-stream' {
-  import { Transform, type Readable } from 'node:stream'
+  import { type Readable, Transform } from 'node:stream'
   import type { ZlibOptions } from 'node:zlib'
 
   export default class ZipStream extends Transform {

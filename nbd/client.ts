@@ -103,7 +103,8 @@ export class NbdClient {
   async #receive(reader: Reader) {
     for (;;) {
       const header = await reader.take(16)
-      if (header.readUInt32BE(0) !== magic.simpleReply) throw new Error('the NBD server sent something that is no reply')
+      if (header.readUInt32BE(0) !== magic.simpleReply)
+        throw new Error('the NBD server sent something that is no reply')
       const code = header.readUInt32BE(4)
       const handle = header.readBigUInt64BE(8)
       const waiting = this.#waiting.get(handle)
@@ -210,7 +211,8 @@ const negotiate = async (socket: Socket, reader: Reader, exportName: string) => 
     const length = reply.readUInt32BE(16)
     if (length > 65536) throw new Error('the NBD server broke the handshake')
     const data = await reader.take(length)
-    if (type >= optionReply.errorBit) throw new Error(`the NBD server refused the export: ${data.toString('utf8').slice(0, 200)}`)
+    if (type >= optionReply.errorBit)
+      throw new Error(`the NBD server refused the export: ${data.toString('utf8').slice(0, 200)}`)
     if (type === optionReply.ack) break
     if (type === optionReply.info && data.readUInt16BE(0) === info.export) {
       const bytes = data.readBigUInt64BE(2)

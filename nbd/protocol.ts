@@ -11,6 +11,20 @@ export const option = { go: 7 } as const
 export const optionReply = { ack: 1, info: 3, errorBit: 0x80000000 } as const
 export const info = { export: 0, blockSize: 3 } as const
 export const command = { read: 0, write: 1, disconnect: 2, flush: 3, writeZeroes: 6 } as const
-export const transmissionFlags = { readOnly: 1 << 1, flush: 1 << 2, writeZeroes: 1 << 6, multiConnection: 1 << 8 } as const
+export const transmissionFlags = {
+  readOnly: 1 << 1,
+  flush: 1 << 2,
+  writeZeroes: 1 << 6,
+  multiConnection: 1 << 8,
+} as const
 /** Errors of a reply, by number. */
-export const errorNames: Record<number, string> = { 1: 'EPERM', 5: 'EIO', 12: 'ENOMEM', 22: 'EINVAL', 28: 'ENOSPC', 75: 'EOVERFLOW', 95: 'ENOTSUP', 108: 'ESHUTDOWN' }
+export const errorNames: Record<number, string> = {
+  1: 'EPERM',
+  5: 'EIO',
+  12: 'ENOMEM',
+  22: 'EINVAL',
+  28: 'ENOSPC',
+  75: 'EOVERFLOW',
+  95: 'ENOTSUP',
+  108: 'ESHUTDOWN',
+}

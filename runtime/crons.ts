@@ -11,8 +11,9 @@ export const startCrons = (crons: readonly LoadedCron[], bindings: Bindings): ((
   const run = async (cron: LoadedCron) => {
     const env = Object.fromEntries(cron.bindings.map((name) => [name, bindings[name]])) as Bindings
     const skip = () => undefined
-    const work = bindings.DB.withLock(`cron ${cron.function}`, 0, () => cron.fn.run(env), skip).catch((error: unknown) =>
-      log.error({ cron: cron.function, causes: causes(error) }, 'a cron failed; it runs again at its next time'),
+    const work = bindings.DB.withLock(`cron ${cron.function}`, 0, () => cron.fn.run(env), skip).catch(
+      (error: unknown) =>
+        log.error({ cron: cron.function, causes: causes(error) }, 'a cron failed; it runs again at its next time'),
     )
     running.add(work)
     await work

@@ -10,4 +10,6 @@ export const databaseSocket = ({ runDir }: Settings) => `${runDir}/database/db.s
  * @param user who is connecting
  */
 export const databaseAddress = (settings: Settings, user: string = hubUser): DatabaseAddress =>
-  settings.databaseUrl ? { url: settings.databaseUrl } : { socketPath: databaseSocket(settings), user, database: databaseName }
+  settings.databaseUrl
+    ? { url: settings.databaseUrl }
+    : { socketPath: databaseSocket(settings), user, database: databaseName }

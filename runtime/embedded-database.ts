@@ -43,13 +43,38 @@ export const prepareDatabase = async (settings: Settings, ids: UserIds): Promise
   await chown(socketFolder, owner.uid, ids.gid)
   await chmod(socketFolder, 0o750)
 
-  const asOwner = ['--reuid', String(owner.uid), '--regid', String(owner.gid), '--clear-groups', '--pdeathsig', 'TERM', '--']
-  const common = ['--no-defaults', `--datadir=${files}`, '--innodb-log-file-size=32M', ...(owner.name === 'root' ? ['--user=root'] : [])]
-  const isNew = await access(join(files, 'mysql')).then(() => false, () => true)
+  const asOwner = [
+    '--reuid',
+    String(owner.uid),
+    '--regid',
+    String(owner.gid),
+    '--clear-groups',
+    '--pdeathsig',
+    'TERM',
+    '--',
+  ]
+  const common = [
+    '--no-defaults',
+    `--datadir=${files}`,
+    '--innodb-log-file-size=32M',
+    ...(owner.name === 'root' ? ['--user=root'] : []),
+  ]
+  const isNew = await access(join(files, 'mysql')).then(
+    () => false,
+    () => true,
+  )
   if (isNew)
     await execute(
       '/usr/bin/setpriv',
-      [...asOwner, '/usr/bin/mariadb-install-db', ...common, '--auth-root-authentication-method=socket', '--auth-root-socket-user=root', '--skip-test-db', '--skip-name-resolve'],
+      [
+        ...asOwner,
+        '/usr/bin/mariadb-install-db',
+        ...common,
+        '--auth-root-authentication-method=socket',
+        '--auth-root-socket-user=root',
+        '--skip-test-db',
+        '--skip-name-resolve',
+      ],
       { env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' }, timeout: initTimeoutMs, maxBuffer: 16 * 1024 * 1024 },
     )
 
@@ -101,6 +126,9 @@ export const upgradeDatabase = async (settings: Settings): Promise<void> => {
   const last = await readFile(file, 'utf8').catch(() => undefined)
   if (last === version) return
   if (last !== undefined)
-    await execute('/usr/bin/mariadb-upgrade', ['--no-defaults', `--socket=${databaseSocket(settings)}`, '--silent'], { timeout: 600_000, maxBuffer: 16 * 1024 * 1024 })
+    await execute('/usr/bin/mariadb-upgrade', ['--no-defaults', `--socket=${databaseSocket(settings)}`, '--silent'], {
+      timeout: 600_000,
+      maxBuffer: 16 * 1024 * 1024,
+    })
   await writeFile(file, version)
 }

@@ -14,14 +14,22 @@ export const passwordFile = (settings: Settings) => join(settings.dataDir, 'admi
 export const ensureFirstUser = async (db: Database, settings: Settings): Promise<string> => {
   const user = await findUser(db.orm, firstUsername)
   const { adminPassword } = settings
-  if (user && adminPassword === undefined) return `as set before; at first start it was written to ${passwordFile(settings)}`
+  if (user && adminPassword === undefined)
+    return `as set before; at first start it was written to ${passwordFile(settings)}`
   if (user && adminPassword !== undefined) {
-    if (!(await verifyPassword(adminPassword, user.passwordHash))) await setPassword(db.orm, user.id, await hashPassword(adminPassword))
+    if (!(await verifyPassword(adminPassword, user.passwordHash)))
+      await setPassword(db.orm, user.id, await hashPassword(adminPassword))
     return 'in SENDENSE_ADMIN_PASSWORD'
   }
   const password = adminPassword ?? randomBytes(18).toString('base64url')
   // The file first: a password that nobody can read would lock everyone out.
   if (adminPassword === undefined) await writeFile(passwordFile(settings), `${password}\n`, { mode: 0o600 })
-  await insertUser(db.orm, { id: randomUUID(), username: firstUsername, passwordHash: await hashPassword(password), role: 'admin', displayName: 'Administrator' })
+  await insertUser(db.orm, {
+    id: randomUUID(),
+    username: firstUsername,
+    passwordHash: await hashPassword(password),
+    role: 'admin',
+    displayName: 'Administrator',
+  })
   return adminPassword === undefined ? `in ${passwordFile(settings)}` : 'in SENDENSE_ADMIN_PASSWORD'
 }

@@ -44,8 +44,10 @@ export const loadFunctions = async (map: RouteMap, folder: URL, suffix: '.ts' | 
     return module.default
   }
   const checkBindings = (fn: { needs: readonly string[] }, granted: readonly string[], where: string) => {
-    for (const need of fn.needs) if (!granted.includes(need)) problems.push(`${where} uses ${need}, which the map does not grant`)
-    for (const grant of granted) if (!fn.needs.includes(grant)) problems.push(`${where} is granted ${grant}, which it does not use`)
+    for (const need of fn.needs)
+      if (!granted.includes(need)) problems.push(`${where} uses ${need}, which the map does not grant`)
+    for (const grant of granted)
+      if (!fn.needs.includes(grant)) problems.push(`${where} is granted ${grant}, which it does not use`)
   }
 
   for (const route of map.routes) {
@@ -69,7 +71,8 @@ export const loadFunctions = async (map: RouteMap, folder: URL, suffix: '.ts' | 
   }
 
   const mapped = new Set([...map.routes, ...map.crons].map((entry) => entry.function))
-  for (const file of files) if (!mapped.has(file)) problems.push(`functions/${file} is in no route and no cron of the map`)
+  for (const file of files)
+    if (!mapped.has(file)) problems.push(`functions/${file} is in no route and no cron of the map`)
 
   const served = map.routes.flatMap(pathsOf)
   const known = new Set([...contractRoutes].map(withoutNames))

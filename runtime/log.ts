@@ -4,7 +4,10 @@ import pino from 'pino'
 export const log = pino({
   base: null,
   timestamp: pino.stdTimeFunctions.isoTime,
-  redact: { paths: ['password', '*.password', 'token', '*.token', 'authorization', '*.authorization'], censor: '[hidden]' },
+  redact: {
+    paths: ['password', '*.password', 'token', '*.token', 'authorization', '*.authorization'],
+    censor: '[hidden]',
+  },
 })
 
 /** The whole chain of causes, for the log alone. */

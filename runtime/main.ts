@@ -61,12 +61,14 @@ const bindings: Bindings = {
       return { rss, heap_used: heapUsed, heap_total: heapTotal }
     },
     swaggerAsset: (file) => swagger.get(file),
-    routes: () => registrations(loaded.routes).map(({ method, path, alias }) => ({ method, path, legacy: alias?.legacy ?? false })),
+    routes: () =>
+      registrations(loaded.routes).map(({ method, path, alias }) => ({ method, path, legacy: alias?.legacy ?? false })),
     openapi: () => (openapi ??= openapiDocument(loaded.routes, version)),
     requests: new RequestLog(),
   },
 }
-if (settings.tokenlessCallbacks) log.warn('callbacks from loopback are accepted without a token (SENDENSE_TOKENLESS_CALLBACKS)')
+if (settings.tokenlessCallbacks)
+  log.warn('callbacks from loopback are accepted without a token (SENDENSE_TOKENLESS_CALLBACKS)')
 
 const app = createApp(loaded.routes, bindings, { limits: map.limits, corsOrigins: settings.corsOrigins })
 const server = createAdaptorServer({

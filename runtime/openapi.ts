@@ -16,7 +16,10 @@ const toSchema = (schema: z.ZodType, io: 'input' | 'output'): Json => {
 
 const parameters = (schema: z.ZodType | undefined, where: 'path' | 'query') => {
   if (!schema) return []
-  const { properties = {}, required = [] } = toSchema(schema, 'input') as { properties?: Record<string, Json>; required?: string[] }
+  const { properties = {}, required = [] } = toSchema(schema, 'input') as {
+    properties?: Record<string, Json>
+    required?: string[]
+  }
   return Object.entries(properties).map(([name, property]) => ({
     name,
     in: where,
@@ -29,7 +32,10 @@ const parameters = (schema: z.ZodType | undefined, where: 'path' | 'query') => {
 const pathParameters = (path: string, fn: HubFunction) => {
   const declared = parameters(fn.params, 'path')
   const names = [...path.matchAll(/\{([^}]*)\}/g)].map((match) => match[1]!)
-  return names.map((name) => declared.find((one) => one.name === name) ?? { name, in: 'path', required: true, schema: { type: 'string' } })
+  return names.map(
+    (name) =>
+      declared.find((one) => one.name === name) ?? { name, in: 'path', required: true, schema: { type: 'string' } },
+  )
 }
 
 const generalErrors = (fn: HubFunction, open: boolean): ErrorCode[] => [
@@ -98,7 +104,11 @@ export const openapiDocument = (routes: readonly LoadedRoute[], version: string)
   }
   return {
     openapi: '3.1.0',
-    info: { title: 'Sendense Hub', version, description: 'Backs up whole virtual machines and gives single files back.' },
+    info: {
+      title: 'Sendense Hub',
+      version,
+      description: 'Backs up whole virtual machines and gives single files back.',
+    },
     servers: [{ url: '/' }],
     paths,
     components: {

@@ -123,7 +123,10 @@ const sendStream = (c: AppContext, { status, headers, stream }: Answer) => {
 const toHubError = (error: unknown): HubError => {
   if (error instanceof HubError) return error
   if (isDatabaseDown(error))
-    return new HubError('SERVICE_UNAVAILABLE', 'The database does not answer', { cause: error, headers: { 'Retry-After': '5' } })
+    return new HubError('SERVICE_UNAVAILABLE', 'The database does not answer', {
+      cause: error,
+      headers: { 'Retry-After': '5' },
+    })
   if (error instanceof HTTPException && error.status < 500)
     return new HubError('VALIDATION_FAILED', 'The request is not valid', { details: error.message, cause: error })
   return new HubError('INTERNAL', 'The hub made an error; its log has the details', { cause: error })
@@ -138,7 +141,16 @@ export const createApp = (routes: readonly LoadedRoute[], bindings: Bindings, op
   const answerError = (error: unknown, c: AppContext) => {
     const known = toHubError(error)
     if (known.status >= 500)
-      log.error({ request_id: c.get('requestId'), method: c.req.method, path: c.req.path, code: known.code, causes: causes(error) }, known.message)
+      log.error(
+        {
+          request_id: c.get('requestId'),
+          method: c.req.method,
+          path: c.req.path,
+          code: known.code,
+          causes: causes(error),
+        },
+        known.message,
+      )
     for (const [name, value] of Object.entries(known.headers)) c.header(name, value)
     c.header('Cache-Control', 'no-store')
     return c.json(errorBody(known, c.get('requestId'), bindings.CLOCK.now()), known.status)
@@ -180,7 +192,10 @@ export const createApp = (routes: readonly LoadedRoute[], bindings: Bindings, op
     app.on(method, path.replace(/\{([^}]*)\}/g, ':$1'), async (c) => {
       if (alias?.legacy) {
         c.header('Deprecation', deprecatedSince)
-        c.header('Link', `<${successorOf(route, alias, c.req.param() as Record<string, string>)}>; rel="successor-version"`)
+        c.header(
+          'Link',
+          `<${successorOf(route, alias, c.req.param() as Record<string, string>)}>; rel="successor-version"`,
+        )
       }
       const caller: Caller = await authenticate(
         rule,

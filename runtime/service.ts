@@ -47,7 +47,11 @@ export class Service {
     const log = openSync(logFile, 'a', 0o600)
     const began = performance.now()
     // A group of its own: Ctrl-C at the terminal reaches the launcher, which ends them in order.
-    const child = spawn(command, args, { env, stdio: ['ignore', log, log, ...(ipc ? (['ipc'] as const) : [])], detached: true })
+    const child = spawn(command, args, {
+      env,
+      stdio: ['ignore', log, log, ...(ipc ? (['ipc'] as const) : [])],
+      detached: true,
+    })
     closeSync(log)
     this.#child = child
     child.once('error', (error) => this.#giveUp(new Error(`${name} could not be started: ${error.message}`)))

@@ -10,7 +10,7 @@ import { migrateDatabase } from '../db/migrate.ts'
 import { readSettings, type Settings } from '../wrangler-style.config.ts'
 import { newKeyFile } from './bindings/keys.ts'
 import { databaseAddress, databaseSocket } from './database-address.ts'
-import { prepareDatabase, upgradeDatabase, type UserIds } from './embedded-database.ts'
+import { prepareDatabase, type UserIds, upgradeDatabase } from './embedded-database.ts'
 import { ensureFirstUser, firstUsername } from './first-user.ts'
 import { hubUser } from './privileges.ts'
 import { Service, waitFor } from './service.ts'
@@ -21,11 +21,27 @@ const inProject = (path: string) => fileURLToPath(new URL(path, import.meta.url)
 
 /** The unprivileged system user; made once. */
 const ensureUser = (): UserIds => {
-  const id = (flag: string) => Number(execFileSync('/usr/bin/id', [flag, hubUser], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim())
+  const id = (flag: string) =>
+    Number(
+      execFileSync('/usr/bin/id', [flag, hubUser], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim(),
+    )
   try {
     return { uid: id('-u'), gid: id('-g') }
   } catch {
-    execFileSync('/usr/sbin/useradd', ['--system', '--user-group', '--no-create-home', '--home-dir', '/nonexistent', '--shell', '/usr/sbin/nologin', hubUser], { stdio: 'ignore' })
+    execFileSync(
+      '/usr/sbin/useradd',
+      [
+        '--system',
+        '--user-group',
+        '--no-create-home',
+        '--home-dir',
+        '/nonexistent',
+        '--shell',
+        '/usr/sbin/nologin',
+        hubUser,
+      ],
+      { stdio: 'ignore' },
+    )
     return { uid: id('-u'), gid: id('-g') }
   }
 }
@@ -34,7 +50,11 @@ const ensureUser = (): UserIds => {
 const lockDataDir = (dataDir: string) =>
   new Promise<void>((resolve, reject) => {
     const lock = createServer()
-    lock.once('error', () => reject(new Error(`Another Sendense Hub uses ${dataDir}. End it first, or set SENDENSE_DATA_DIR to another folder.`)))
+    lock.once('error', () =>
+      reject(
+        new Error(`Another Sendense Hub uses ${dataDir}. End it first, or set SENDENSE_DATA_DIR to another folder.`),
+      ),
+    )
     lock.listen(`\0sendense-start:${dataDir}`, resolve)
     lock.unref()
   })
@@ -49,21 +69,32 @@ const portIsFree = (host: string, port: number): Promise<boolean> =>
 /** Our own node's port: the usual one, or the next that is free, so that hubs can stand side by side. */
 const freePort = async (host: string, first: number): Promise<number> => {
   for (let port = first; port < first + 100; port++) if (await portIsFree(host, port)) return port
-  throw new Error(`No port from ${first} to ${first + 99} is free for the local source node. Set SENDENSE_NODE_URL to a node that runs.`)
+  throw new Error(
+    `No port from ${first} to ${first + 99} is free for the local source node. Set SENDENSE_NODE_URL to a node that runs.`,
+  )
 }
 
 const prepareFolders = async (settings: Settings, { gid }: UserIds) => {
   const { dataDir, runDir } = settings
   await mkdir(dataDir, { recursive: true, mode: 0o711 })
-  for (const name of ['logs', 'agent', 'node', 'run']) await mkdir(join(dataDir, name), { recursive: true, mode: 0o700 })
+  for (const name of ['logs', 'agent', 'node', 'run'])
+    await mkdir(join(dataDir, name), { recursive: true, mode: 0o700 })
   await mkdir(runDir, { recursive: true, mode: 0o755 })
   await chown(runDir, 0, gid)
   await chmod(runDir, 0o750)
   const keys = join(dataDir, 'keys.json')
-  if (await access(keys).then(() => false, () => true)) await writeFile(keys, JSON.stringify(newKeyFile()), { mode: 0o600, flag: 'wx' })
+  if (
+    await access(keys).then(
+      () => false,
+      () => true,
+    )
+  )
+    await writeFile(keys, JSON.stringify(newKeyFile()), { mode: 0o600, flag: 'wx' })
 }
 
-const getStatus = (options: { socketPath: string; path: string } | { host: string; port: number; path: string }): Promise<{ status: number; body: string }> =>
+const getStatus = (
+  options: { socketPath: string; path: string } | { host: string; port: number; path: string },
+): Promise<{ status: number; body: string }> =>
   new Promise((resolve, reject) => {
     const outgoing = request({ ...options, timeout: 5_000 }, (response) => {
       let body = ''
@@ -120,7 +151,13 @@ const startDatabase = async (): Promise<string> => {
     const service = run(new Service(await prepareDatabase(settings, ids)))
     // Another server's answer on a stale socket would be no answer of ours: the pid file names who is there.
     const pidFile = join(settings.dataDir, 'database/mariadbd.pid')
-    await waitFor('the database', async () => Number(await readFile(pidFile, 'utf8')) === service.pid && (await access(databaseSocket(settings)).then(() => true)), 60_000)
+    await waitFor(
+      'the database',
+      async () =>
+        Number(await readFile(pidFile, 'utf8')) === service.pid &&
+        (await access(databaseSocket(settings)).then(() => true)),
+      60_000,
+    )
     await upgradeDatabase(settings)
   }
   const db = openDatabase(databaseAddress(settings, 'root'))
@@ -161,7 +198,11 @@ const startAgent = async () => {
       graceMs: 60_000,
     }),
   )
-  await waitFor('the host-agent', async () => (await getStatus({ socketPath: settings.agentSocket, path: '/health' })).status === 200, 60_000)
+  await waitFor(
+    'the host-agent',
+    async () => (await getStatus({ socketPath: settings.agentSocket, path: '/health' })).status === 200,
+    60_000,
+  )
 }
 
 /** @returns the node's URL */
@@ -170,7 +211,13 @@ const startNode = async (): Promise<string> => {
   const { host, port: first } = settings.localNode
   const port = await freePort(host, first)
   const file = join(settings.dataDir, 'run/node.json')
-  const nodeSettings = { host, port, stateDir: join(settings.dataDir, 'node'), sourcesFile: settings.sourcesFile, version }
+  const nodeSettings = {
+    host,
+    port,
+    stateDir: join(settings.dataDir, 'node'),
+    sourcesFile: settings.sourcesFile,
+    version,
+  }
   await writeFile(file, JSON.stringify(nodeSettings), { mode: 0o600 })
   run(
     new Service({
@@ -182,12 +229,20 @@ const startNode = async (): Promise<string> => {
       graceMs: 15_000,
     }),
   )
-  await waitFor('the source node', async () => (await getStatus({ host, port, path: '/api/v1/health' })).status === 200, 60_000)
+  await waitFor(
+    'the source node',
+    async () => (await getStatus({ host, port, path: '/api/v1/health' })).status === 200,
+    60_000,
+  )
   return `http://${host}:${port}`
 }
 
 const startHub = async (nodeUrl: string) => {
-  const own = Object.fromEntries(Object.entries(process.env).filter(([name]) => /^(SENDENSE_|DATABASE_URL$)/.test(name) && name !== 'SENDENSE_ADMIN_PASSWORD')) as Record<string, string>
+  const own = Object.fromEntries(
+    Object.entries(process.env).filter(
+      ([name]) => /^(SENDENSE_|DATABASE_URL$)/.test(name) && name !== 'SENDENSE_ADMIN_PASSWORD',
+    ),
+  ) as Record<string, string>
   run(
     new Service({
       name: 'hub',
@@ -202,7 +257,9 @@ const startHub = async (nodeUrl: string) => {
   const answers = async () => {
     const { status, body } = await getStatus({ host: connectHost, port: settings.port, path: '/health' })
     const { checks } = JSON.parse(body) as { checks: Record<string, string> }
-    return status === 200 && checks.host_agent === 'ok' && (settings.localNode === undefined || checks.source_node === 'ok')
+    return (
+      status === 200 && checks.host_agent === 'ok' && (settings.localNode === undefined || checks.source_node === 'ok')
+    )
   }
   await waitFor('the hub', answers, 60_000)
 }
@@ -214,7 +271,9 @@ try {
   await startHub(nodeUrl)
   say('')
   say(`Sendense Hub ${version} is ready.`)
-  say(`  address   http://${connectHost.includes(':') ? `[${connectHost}]` : connectHost}:${settings.port}   (API pages: /swagger/)`)
+  say(
+    `  address   http://${connectHost.includes(':') ? `[${connectHost}]` : connectHost}:${settings.port}   (API pages: /swagger/)`,
+  )
   say(`  user      ${firstUsername}`)
   say(`  password  ${where}`)
   say(`  sources   ${settings.localNode ? settings.sourcesFile : nodeUrl}`)

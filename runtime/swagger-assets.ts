@@ -1,7 +1,12 @@
 /** The files of the API pages, read once at start; nothing comes from another host. */
 import { readFile } from 'node:fs/promises'
 
-const contentTypes: Record<string, string> = { html: 'text/html; charset=utf-8', css: 'text/css', js: 'text/javascript', png: 'image/png' }
+const contentTypes: Record<string, string> = {
+  html: 'text/html; charset=utf-8',
+  css: 'text/css',
+  js: 'text/javascript',
+  png: 'image/png',
+}
 const files = ['swagger-ui.css', 'swagger-ui-bundle.js', 'favicon-32x32.png']
 
 const page = `<!doctype html>
@@ -12,10 +17,13 @@ const page = `<!doctype html>
 `
 const script = `window.ui = SwaggerUIBundle({ url: 'doc.json', dom_id: '#page', deepLinking: true })\n`
 
-export const loadSwaggerAssets = async (projectRoot: URL): Promise<Map<string, { contentType: string; data: Buffer }>> => {
+export const loadSwaggerAssets = async (
+  projectRoot: URL,
+): Promise<Map<string, { contentType: string; data: Buffer }>> => {
   const folder = new URL('node_modules/swagger-ui-dist/', projectRoot)
   const assets = new Map<string, { contentType: string; data: Buffer }>()
-  const add = (name: string, data: Buffer) => assets.set(name, { contentType: contentTypes[name.split('.').at(-1)!]!, data })
+  const add = (name: string, data: Buffer) =>
+    assets.set(name, { contentType: contentTypes[name.split('.').at(-1)!]!, data })
   for (const name of files) add(name, await readFile(new URL(name, folder)))
   add('index.html', Buffer.from(page))
   add('start.js', Buffer.from(script))

@@ -38,7 +38,11 @@ export const signUserToken = async (
 export const signJobToken = (keys: Signer, job: { jobType: string; jobId: string; vmName: string }, now: Date) =>
   sign(keys, 'callback', { job_type: job.jobType, job_id: job.jobId, vm_name: job.vmName }, now, jobTokenSeconds)
 
-export const signDownloadToken = async (keys: Signer, grant: DownloadGrant, now: Date): Promise<{ token: string; expiresAt: Date }> => ({
+export const signDownloadToken = async (
+  keys: Signer,
+  grant: DownloadGrant,
+  now: Date,
+): Promise<{ token: string; expiresAt: Date }> => ({
   token: await sign(keys, 'download', { grant }, now, downloadTokenSeconds),
   expiresAt: new Date((Math.floor(now.getTime() / 1000) + downloadTokenSeconds) * 1000),
 })

@@ -44,7 +44,10 @@ export const validate = <S extends z.ZodType>(schema: S, value: unknown): z.outp
   if (result.success) return result.data
   const fields = fieldErrors(result.error.issues)
   throw new HubError('VALIDATION_FAILED', 'The request is not valid', {
-    details: fields.map(({ field, message }) => `${field || 'body'}: ${message}`).join('; ').slice(0, 1000),
+    details: fields
+      .map(({ field, message }) => `${field || 'body'}: ${message}`)
+      .join('; ')
+      .slice(0, 1000),
     fields,
   })
 }

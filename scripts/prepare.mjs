@@ -21,15 +21,27 @@ const packagesOf = (file) =>
     .filter((line) => line !== '')
 
 const isInstalled = (names) => {
-  const { stdout } = spawnSync('/usr/bin/dpkg-query', ['--show', '--showformat=${Package} ${db:Status-Status}\n', ...names], { encoding: 'utf8' })
-  const installed = new Set((stdout ?? '').split('\n').filter((line) => line.endsWith(' installed')).map((line) => line.split(' ')[0]))
+  const { stdout } = spawnSync(
+    '/usr/bin/dpkg-query',
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg's own placeholders
+    ['--show', '--showformat=${Package} ${db:Status-Status}\n', ...names],
+    { encoding: 'utf8' },
+  )
+  const installed = new Set(
+    (stdout ?? '')
+      .split('\n')
+      .filter((line) => line.endsWith(' installed'))
+      .map((line) => line.split(' ')[0]),
+  )
   return (name) => installed.has(name)
 }
 
 const ensureDebianPackages = (files) => {
   const wanted = files.flatMap(packagesOf)
   if (!existsSync('/usr/bin/dpkg-query') || !existsSync('/usr/bin/apt-get'))
-    throw new Error(`This is no Debian system (apt-get is missing). Install these packages' programs yourself: ${wanted.join(' ')}`)
+    throw new Error(
+      `This is no Debian system (apt-get is missing). Install these packages' programs yourself: ${wanted.join(' ')}`,
+    )
   const missing = wanted.filter((name) => !isInstalled(wanted)(name))
   if (missing.length === 0) return
   say(`Installing Debian packages: ${missing.join(' ')}`)
@@ -40,7 +52,9 @@ const ensureDebianPackages = (files) => {
   if (run('/usr/bin/apt-get', install, { env, stdio: 'ignore' })) return
   run('/usr/bin/apt-get', ['update', '--quiet'], quiet)
   if (!run('/usr/bin/apt-get', install, quiet))
-    throw new Error(`These Debian packages could not be installed: ${missing.join(' ')}\nCheck the network and /etc/apt, then run: apt-get install ${missing.join(' ')}`)
+    throw new Error(
+      `These Debian packages could not be installed: ${missing.join(' ')}\nCheck the network and /etc/apt, then run: apt-get install ${missing.join(' ')}`,
+    )
 }
 
 /** Whether node_modules holds what the lock file says, at the versions it says. */
@@ -50,7 +64,12 @@ const npmIsCurrent = (withDevelopment) => {
   const wanted = read('package-lock.json')
   const present = read('node_modules/.package-lock.json')
   return Object.entries(wanted).every(
-    ([path, entry]) => path === '' || entry.optional || entry.devOptional || (entry.dev && !withDevelopment) || present[path]?.version === entry.version,
+    ([path, entry]) =>
+      path === '' ||
+      entry.optional ||
+      entry.devOptional ||
+      (entry.dev && !withDevelopment) ||
+      present[path]?.version === entry.version,
   )
 }
 
@@ -58,10 +77,24 @@ const ensureNpmPackages = (withDevelopment) => {
   if (npmIsCurrent(withDevelopment)) return
   say('Installing npm packages')
   const quiet = ['--no-audit', '--no-fund', '--loglevel=error']
-  if (!run('npm', ['ci', ...(withDevelopment ? ['--include=dev'] : ['--omit=dev']), ...quiet])) throw new Error('The npm packages could not be installed: npm ci failed')
+  if (!run('npm', ['ci', ...(withDevelopment ? ['--include=dev'] : ['--omit=dev']), ...quiet]))
+    throw new Error('The npm packages could not be installed: npm ci failed')
 }
 
-const sourceFolders = ['contract', 'db', 'functions', 'host-agent', 'nbd', 'runtime', 'source-node', 'workflows', 'test/fakes', 'test/support', 'tour', 'bench']
+const sourceFolders = [
+  'contract',
+  'db',
+  'functions',
+  'host-agent',
+  'nbd',
+  'runtime',
+  'source-node',
+  'workflows',
+  'test/fakes',
+  'test/support',
+  'tour',
+  'bench',
+]
 const stampOf = () => {
   const hash = createHash('sha256')
   const add = (path) => {
@@ -71,7 +104,8 @@ const stampOf = () => {
   for (const file of ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'wrangler-style.config.ts']) add(file)
   for (const folder of sourceFolders) {
     if (!existsSync(join(root, folder))) continue
-    for (const name of readdirSync(join(root, folder), { recursive: true }).sort()) if (/\.ts$/.test(name)) add(join(folder, name))
+    for (const name of readdirSync(join(root, folder), { recursive: true }).sort())
+      if (/\.ts$/.test(name)) add(join(folder, name))
   }
   return hash.digest('hex')
 }
@@ -84,7 +118,8 @@ const ensureBuild = () => {
   // Beside the old build and then in its place: a hub that runs from this checkout is not disturbed.
   const fresh = `dist.${process.pid}`
   const compiler = join(root, 'node_modules/typescript/bin/tsc')
-  if (!run(process.execPath, [compiler, '--project', 'tsconfig.build.json', '--outDir', fresh])) throw new Error('The build failed')
+  if (!run(process.execPath, [compiler, '--project', 'tsconfig.build.json', '--outDir', fresh]))
+    throw new Error('The build failed')
   mkdirSync(join(root, fresh), { recursive: true })
   writeFileSync(join(root, fresh, '.stamp'), stamp)
   rmSync(join(root, 'dist'), { recursive: true, force: true })
@@ -94,9 +129,12 @@ const ensureBuild = () => {
 /** @param withDevelopment also what only the tests need */
 export const prepare = async ({ withDevelopment }) => {
   const [major, minor] = process.versions.node.split('.').map(Number)
-  if (major < 20 || (major === 20 && minor < 19)) throw new Error(`Node 20.19 or newer is needed, this is ${process.version}`)
+  if (major < 20 || (major === 20 && minor < 19))
+    throw new Error(`Node 20.19 or newer is needed, this is ${process.version}`)
   if (process.getuid?.() !== 0)
-    throw new Error('Sendense Hub needs root: its host-agent attaches disks and mounts them. The hub itself gives root up.\nRun: sudo npm start')
+    throw new Error(
+      'Sendense Hub needs root: its host-agent attaches disks and mounts them. The hub itself gives root up.\nRun: sudo npm start',
+    )
   ensureDebianPackages(['deploy/debian-packages.txt', ...(withDevelopment ? ['test/debian-packages.txt'] : [])])
   ensureNpmPackages(withDevelopment)
   ensureBuild()

@@ -5,7 +5,15 @@ import { log } from './log.ts'
 import { openSource, type SourceContext } from './sources/open.ts'
 import type { NbdTarget, OpenVm, SourceDisk } from './sources/source.ts'
 
-export type DiskState = { index: number; total: number; done: number; status: 'pending' | 'in_progress' | 'completed' | 'failed'; error: string | null; startedAt: number; target: NbdTarget }
+export type DiskState = {
+  index: number
+  total: number
+  done: number
+  status: 'pending' | 'in_progress' | 'completed' | 'failed'
+  error: string | null
+  startedAt: number
+  target: NbdTarget
+}
 export type JobState = {
   request: StartRequest
   status: 'running' | 'completed' | 'failed'
@@ -30,7 +38,8 @@ export const parseTargets = (text: string): Map<number, NbdTarget> => {
   const targets = new Map<number, NbdTarget>()
   for (const part of text.split(',')) {
     const [, key, host, port, exportName] = /^(\d+):nbd:\/\/([^:/]+):(\d+)\/(.+)$/.exec(part) ?? []
-    if (!key || !host || !port || !exportName) throw new Error(`nbd_targets: ${part.slice(0, 100)} is not <key>:nbd://<host>:<port>/<export>`)
+    if (!key || !host || !port || !exportName)
+      throw new Error(`nbd_targets: ${part.slice(0, 100)} is not <key>:nbd://<host>:<port>/<export>`)
     targets.set(Number(key), { host, port: Number(port), exportName: decodeURIComponent(exportName) })
   }
   return targets
@@ -56,7 +65,15 @@ export class BackupJob {
       startedAt: now,
       updatedAt: now,
       error: null,
-      disks: [...targets].map(([key, target]) => ({ index: key - firstDiskKey, total: 0, done: 0, status: 'pending', error: null, startedAt: 0, target })),
+      disks: [...targets].map(([key, target]) => ({
+        index: key - firstDiskKey,
+        total: 0,
+        done: 0,
+        status: 'pending',
+        error: null,
+        startedAt: 0,
+        target,
+      })),
       speed: 0,
       peak: 0,
     }
@@ -77,10 +94,16 @@ export class BackupJob {
   async #run() {
     const { state } = this
     let vm: OpenVm | undefined
-    const timer = setInterval(() => void this.#report('running').catch((error: Error) => this.#onReportError(error)), reportEveryMs)
+    const timer = setInterval(
+      () => void this.#report('running').catch((error: Error) => this.#onReportError(error)),
+      reportEveryMs,
+    )
     try {
       await this.#report('running')
-      vm = await (await openSource(this.#context, state.request.vcenter_host)).open({ name: state.request.vm_name, path: state.request.vm_path })
+      vm = await (await openSource(this.#context, state.request.vcenter_host)).open({
+        name: state.request.vm_name,
+        path: state.request.vm_path,
+      })
       state.phase = 'transferring'
       await this.#copyDisks(vm)
       state.phase = 'completed'
@@ -93,7 +116,9 @@ export class BackupJob {
       state.error = error instanceof Error ? error.message : String(error)
       log.error({ job: state.request.job_id, error: state.error }, 'backup failed')
       if (!(error instanceof JobEnded) && !this.#abort.signal.aborted)
-        await this.#callbacks.call('POST', this.#telemetryPath(), { ...this.#telemetry('failed'), error: { message: state.error } }).catch(() => undefined)
+        await this.#callbacks
+          .call('POST', this.#telemetryPath(), { ...this.#telemetry('failed'), error: { message: state.error } })
+          .catch(() => undefined)
     } finally {
       clearInterval(timer)
       await vm?.close()
@@ -129,7 +154,9 @@ export class BackupJob {
     if (reason instanceof JobEnded) return reason
     const message = reason instanceof Error ? reason.message : String(reason)
     const { request } = this.state
-    await new Callbacks(request, AbortSignal.timeout(300_000)).call('POST', this.#telemetryPath(), { ...this.#telemetry('failed'), error: { message } }).catch(() => undefined)
+    await new Callbacks(request, AbortSignal.timeout(300_000))
+      .call('POST', this.#telemetryPath(), { ...this.#telemetry('failed'), error: { message } })
+      .catch(() => undefined)
     return reason
   }
 
@@ -148,7 +175,13 @@ export class BackupJob {
           disk.done = Math.max(disk.done, bytes)
         },
       }
-      const { changeId, bytesTransferred } = await source.copy(disk.target, since, isIncremental, progress, this.#abort.signal)
+      const { changeId, bytesTransferred } = await source.copy(
+        disk.target,
+        since,
+        isIncremental,
+        progress,
+        this.#abort.signal,
+      )
       if (this.state.disks.every(({ total, done }) => total > 0 && done >= total)) this.state.phase = 'finalizing'
       // The figures first: after the last complete call the hub takes no more.
       await this.#report('running')
@@ -170,11 +203,15 @@ export class BackupJob {
   }
 
   async #complete(diskIndex: number, changeId: string | null, bytesTransferred: number) {
-    const { status, body } = await this.#callbacks.call('POST', `/backups/${encodeURIComponent(this.state.request.job_id)}/complete`, {
-      disk_id: diskIndex,
-      change_id: changeId,
-      bytes_transferred: bytesTransferred,
-    })
+    const { status, body } = await this.#callbacks.call(
+      'POST',
+      `/backups/${encodeURIComponent(this.state.request.job_id)}/complete`,
+      {
+        disk_id: diskIndex,
+        change_id: changeId,
+        bytes_transferred: bytesTransferred,
+      },
+    )
     if (status !== 200) throw new Error(`the hub did not complete disk ${diskIndex}: ${String(body.error ?? status)}`)
   }
 

@@ -59,8 +59,12 @@ export class Callbacks {
       redirect: 'error',
       signal: AbortSignal.any([this.#signal, AbortSignal.timeout(answerTimeoutMs)]),
     })
-    const answer = { status: response.status, body: (await response.json().catch(() => ({}))) as Record<string, unknown> }
-    if (response.status === 409 && answer.body.code === 'JOB_ENDED') throw new JobEnded(`the hub has ended the job: ${String(answer.body.job_status)}`)
+    const answer = {
+      status: response.status,
+      body: (await response.json().catch(() => ({}))) as Record<string, unknown>,
+    }
+    if (response.status === 409 && answer.body.code === 'JOB_ENDED')
+      throw new JobEnded(`the hub has ended the job: ${String(answer.body.job_status)}`)
     return answer
   }
 }

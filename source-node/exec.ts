@@ -1,13 +1,19 @@
 /** The only place of the node that starts child processes: absolute program, argument list, fixed environment. */
-import { setTimeout as sleep } from 'node:timers/promises'
+
 import { setPriority } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { execa } from 'execa'
 
 const environment = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' }
 
 /** @throws Error with the tool's last words */
 export const run = async (tool: string, args: readonly string[], timeoutMs = 30_000): Promise<{ stdout: string }> => {
-  const { stdout } = await execa(tool, args, { env: environment, extendEnv: false, timeout: timeoutMs, stdin: 'ignore' })
+  const { stdout } = await execa(tool, args, {
+    env: environment,
+    extendEnv: false,
+    timeout: timeoutMs,
+    stdin: 'ignore',
+  })
   return { stdout }
 }
 
@@ -28,7 +34,12 @@ const stderrMax = 4096
  * Starts a process that dies with the node.
  * @param lowPriority for work that must not slow down what others wait for
  */
-export const startChild = (tool: string, args: readonly string[], signal: AbortSignal, { lowPriority = false } = {}): Child => {
+export const startChild = (
+  tool: string,
+  args: readonly string[],
+  signal: AbortSignal,
+  { lowPriority = false } = {},
+): Child => {
   const subprocess = execa('/usr/bin/setpriv', ['--pdeathsig', 'KILL', '--', tool, ...args], {
     env: environment,
     extendEnv: false,
@@ -59,7 +70,8 @@ export const startChild = (tool: string, args: readonly string[], signal: AbortS
     over = true
     signal.removeEventListener('abort', kill)
     if (signal.aborted) throw new Error('stopped')
-    if (result.exitCode !== 0) throw new Error(`${tool} ended with ${result.exitCode ?? result.signal}: ${stderr.trim().slice(-500)}`)
+    if (result.exitCode !== 0)
+      throw new Error(`${tool} ended with ${result.exitCode ?? result.signal}: ${stderr.trim().slice(-500)}`)
   })
   ended.catch(() => undefined)
   return {

@@ -28,15 +28,21 @@ export class Jobs {
       const path = join(this.#folder, name)
       const cutOff = JSON.parse(await readFile(path, 'utf8')) as CutOff
       void new Callbacks(cutOff, AbortSignal.timeout(600_000))
-        .call('POST', `/telemetry/backup/${encodeURIComponent(cutOff.job_id)}`, { status: 'failed', error: 'the source node was restarted' })
-        .catch((error: unknown) => log.warn({ job: cutOff.job_id, error: String(error) }, 'a job that was cut off could not be reported'))
+        .call('POST', `/telemetry/backup/${encodeURIComponent(cutOff.job_id)}`, {
+          status: 'failed',
+          error: 'the source node was restarted',
+        })
+        .catch((error: unknown) =>
+          log.warn({ job: cutOff.job_id, error: String(error) }, 'a job that was cut off could not be reported'),
+        )
         .finally(() => rm(path, { force: true }))
     }
   }
 
   /** @throws JOB_RUNNING */
   async start(request: StartRequest): Promise<BackupJob> {
-    if (this.#jobs.get(request.job_id)?.state.status === 'running') throw new HubError('JOB_RUNNING', 'This job is running already')
+    if (this.#jobs.get(request.job_id)?.state.status === 'running')
+      throw new HubError('JOB_RUNNING', 'This job is running already')
     const job = new BackupJob(request, this.#context)
     this.#jobs.set(request.job_id, job)
     const path = join(this.#folder, `${Buffer.from(request.job_id).toString('hex').slice(0, 200)}.json`)
@@ -61,7 +67,10 @@ export class Jobs {
         await job.stop('the source node is stopping')
         const { request } = job.state
         await new Callbacks(request, AbortSignal.timeout(3_000))
-          .tryOnce(`/telemetry/backup/${encodeURIComponent(request.job_id)}`, { status: 'failed', error: 'the source node was stopped' })
+          .tryOnce(`/telemetry/backup/${encodeURIComponent(request.job_id)}`, {
+            status: 'failed',
+            error: 'the source node was stopped',
+          })
           .catch(() => undefined)
       }),
     )

@@ -23,11 +23,17 @@ const read = async <S extends z.ZodType>(request: Request, schema: S): Promise<z
     throw new HubError('INVALID_JSON', 'The request body is not valid JSON', { cause })
   }
   const result = schema.safeParse(value)
-  if (!result.success) throw new HubError('VALIDATION_FAILED', 'The request is not valid', { details: z.prettifyError(result.error).slice(0, 500) })
+  if (!result.success)
+    throw new HubError('VALIDATION_FAILED', 'The request is not valid', {
+      details: z.prettifyError(result.error).slice(0, 500),
+    })
   return result.data
 }
 
-const totals = ({ disks }: JobState) => ({ done: disks.reduce((sum, disk) => sum + disk.done, 0), total: disks.reduce((sum, disk) => sum + disk.total, 0) })
+const totals = ({ disks }: JobState) => ({
+  done: disks.reduce((sum, disk) => sum + disk.done, 0),
+  total: disks.reduce((sum, disk) => sum + disk.total, 0),
+})
 const percent = (state: JobState) => {
   const { done, total } = totals(state)
   return state.status === 'completed' ? 100 : total > 0 ? Math.round((done / total) * 10_000) / 100 : 0
@@ -47,7 +53,12 @@ const progressOf = (state: JobState) => {
     current_operation: state.phase,
     bytes_transferred: done,
     total_bytes: total,
-    throughput: { current_mbps: mbps(state.speed), average_mbps: mbps((done / elapsed) * 1000), peak_mbps: mbps(state.peak), last_update: state.updatedAt.toISOString() },
+    throughput: {
+      current_mbps: mbps(state.speed),
+      average_mbps: mbps((done / elapsed) * 1000),
+      peak_mbps: mbps(state.peak),
+      last_update: state.updatedAt.toISOString(),
+    },
     timing: {
       start_time: started,
       last_update: state.updatedAt.toISOString(),
@@ -72,7 +83,8 @@ const progressOf = (state: JobState) => {
       bytes_transferred: disk.done,
       total_bytes: disk.total,
       percent: disk.total > 0 ? Math.round((disk.done / disk.total) * 10_000) / 100 : 0,
-      throughput_mbps: disk.startedAt > 0 ? mbps((disk.done / Math.max(1, performance.now() - disk.startedAt)) * 1000) : 0,
+      throughput_mbps:
+        disk.startedAt > 0 ? mbps((disk.done / Math.max(1, performance.now() - disk.startedAt)) * 1000) : 0,
       status: disk.status,
     })),
   }
@@ -82,7 +94,9 @@ export const createNodeApp = (jobs: Jobs, context: SourceContext) => {
   const app = new Hono().basePath('/api/v1')
   app.use(bodyLimit({ maxSize: megabyte }))
 
-  app.get('/health', (c) => c.json({ status: 'healthy', timestamp: new Date().toISOString(), uptime: `${Math.floor(process.uptime())}s` }))
+  app.get('/health', (c) =>
+    c.json({ status: 'healthy', timestamp: new Date().toISOString(), uptime: `${Math.floor(process.uptime())}s` }),
+  )
 
   app.post('/discover', async (c) => {
     const { vcenter, datacenter, filter } = await read(c.req.raw, discoverRequest)
@@ -98,7 +112,13 @@ export const createNodeApp = (jobs: Jobs, context: SourceContext) => {
       throw new HubError('VALIDATION_FAILED', 'The request is not valid', { details: (cause as Error).message, cause })
     }
     const { state } = await jobs.start(request)
-    return c.json({ job_id: request.job_id, status: 'started', message: 'backup started', started_at: state.startedAt.toISOString(), pid: process.pid })
+    return c.json({
+      job_id: request.job_id,
+      status: 'started',
+      message: 'backup started',
+      started_at: state.startedAt.toISOString(),
+      pid: process.pid,
+    })
   })
 
   app.post('/backup/:job_id/stop', async (c) => {
@@ -124,7 +144,13 @@ export const createNodeApp = (jobs: Jobs, context: SourceContext) => {
 
   app.notFound((c) => c.json(errorBody(new HubError('ROUTE_NOT_FOUND', 'There is no such route'), '', new Date()), 404))
   app.onError((error, c) => {
-    const known = error instanceof HubError ? error : new HubError('INTERNAL', 'The source node made an error', { details: error.message.slice(0, 300), cause: error })
+    const known =
+      error instanceof HubError
+        ? error
+        : new HubError('INTERNAL', 'The source node made an error', {
+            details: error.message.slice(0, 300),
+            cause: error,
+          })
     if (known.status >= 500) log.error({ path: c.req.path, error: String(error) }, known.message)
     return c.json(errorBody(known, '', new Date()), known.status)
   })

@@ -18,7 +18,10 @@ const chains = (completed: JobWithDisks[]): JobWithDisks[][] => {
 }
 
 /** @returns ids of what was deleted */
-export const applyRetention = async (env: Env<'DB' | 'AGENT' | 'CLOCK'>, vmBackupContextId: string): Promise<string[]> => {
+export const applyRetention = async (
+  env: Env<'DB' | 'AGENT' | 'CLOCK'>,
+  vmBackupContextId: string,
+): Promise<string[]> => {
   const { DB, CLOCK } = env
   const all = chains(await completedBackups(DB.orm, vmBackupContextId))
   const deleted: string[] = []

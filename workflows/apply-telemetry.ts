@@ -3,7 +3,15 @@ import { isActive } from '../contract/api/backups.ts'
 import type { Telemetry } from '../contract/api/telemetry.ts'
 import { HubError } from '../contract/errors.ts'
 import type { Executor } from '../db/database.ts'
-import { type DiskRow, findBackup, findByDiskFile, type JobRow, lockBackup, updateBackup, updateBackupDisk } from '../db/queries/backups.ts'
+import {
+  type DiskRow,
+  findBackup,
+  findByDiskFile,
+  type JobRow,
+  lockBackup,
+  updateBackup,
+  updateBackupDisk,
+} from '../db/queries/backups.ts'
 import { jobEnded } from './complete-backup.ts'
 import { type EndEnv, failBackup } from './end-backup.ts'
 
@@ -12,19 +20,24 @@ export type Applied = { applied: boolean; job: JobRow }
 const aheadMaxMs = 5 * 60 * 1000
 
 /** The job that an id of the path means: its own, or that of one of its disks' files. @throws JOB_NOT_FOUND */
-export const telemetryTarget = async (db: Executor, jobId: string): Promise<{ jobId: string; diskIndex: number | undefined }> => {
+export const telemetryTarget = async (
+  db: Executor,
+  jobId: string,
+): Promise<{ jobId: string; diskIndex: number | undefined }> => {
   if (await findBackup(db, jobId)) return { jobId, diskIndex: undefined }
   const viaFile = await findByDiskFile(db, jobId)
   if (!viaFile) throw new HubError('JOB_NOT_FOUND', 'There is no such job', { details: jobId.slice(0, 100) })
   return viaFile
 }
 
-const percentOf = (done: number, total: number) => (total > 0 ? Math.min(100, Math.round((done / total) * 10_000) / 100) : 0)
+const percentOf = (done: number, total: number) =>
+  total > 0 ? Math.min(100, Math.round((done / total) * 10_000) / 100) : 0
 /** Never lower; a zero or absent number keeps what is there. */
 const forward = (stored: number, reported: number | undefined) => Math.max(stored, reported ?? 0)
 
 type DiskReport = NonNullable<Telemetry['disks']>[number]
-const isMoving = ({ status, bytes_transferred = 0 }: DiskReport) => (status === undefined ? bytes_transferred > 0 : status !== 'pending' && status !== 'cancelled')
+const isMoving = ({ status, bytes_transferred = 0 }: DiskReport) =>
+  status === undefined ? bytes_transferred > 0 : status !== 'pending' && status !== 'cancelled'
 const diskChange = (row: DiskRow, report: DiskReport): Partial<DiskRow> => {
   const bytesTransferred = forward(row.bytesTransferred, report.bytes_transferred)
   const totalBytes = forward(row.totalBytes, report.total_bytes)
@@ -40,10 +53,21 @@ const diskChange = (row: DiskRow, report: DiskReport): Partial<DiskRow> => {
   }
 }
 
-const jobChange = (job: JobRow, report: Telemetry, sums: { bytes: number; total: number }, ownTotals: boolean): Partial<JobRow> => {
-  const bytesTransferred = forward(job.bytesTransferred, Math.max(ownTotals ? (report.bytes_transferred ?? 0) : 0, sums.bytes))
+const jobChange = (
+  job: JobRow,
+  report: Telemetry,
+  sums: { bytes: number; total: number },
+  ownTotals: boolean,
+): Partial<JobRow> => {
+  const bytesTransferred = forward(
+    job.bytesTransferred,
+    Math.max(ownTotals ? (report.bytes_transferred ?? 0) : 0, sums.bytes),
+  )
   // Of a full the total is the size of its disks, known from the start; of an incremental it is what the client says.
-  const totalBytes = job.backupType === 'full' ? job.totalBytes : forward(job.totalBytes, Math.max(ownTotals ? (report.total_bytes ?? 0) : 0, sums.total))
+  const totalBytes =
+    job.backupType === 'full'
+      ? job.totalBytes
+      : forward(job.totalBytes, Math.max(ownTotals ? (report.total_bytes ?? 0) : 0, sums.total))
   const computed = (ownTotals && report.progress_percent) || percentOf(bytesTransferred, totalBytes)
   return {
     bytesTransferred,
@@ -51,7 +75,11 @@ const jobChange = (job: JobRow, report: Telemetry, sums: { bytes: number; total:
     progressPercent: forward(job.progressPercent, computed),
     ...(report.transfer_speed_bps ? { transferSpeedBps: report.transfer_speed_bps } : {}),
     ...(report.eta_seconds ? { etaSeconds: report.eta_seconds } : {}),
-    ...(report.status === 'completed' ? { currentPhase: 'completed' } : report.current_phase ? { currentPhase: report.current_phase } : {}),
+    ...(report.status === 'completed'
+      ? { currentPhase: 'completed' }
+      : report.current_phase
+        ? { currentPhase: report.current_phase }
+        : {}),
   }
 }
 
@@ -62,7 +90,11 @@ const errorOf = ({ status, error }: Telemetry): string | undefined => {
 }
 
 /** @throws JOB_NOT_FOUND, JOB_ENDED, VALIDATION_FAILED for an unknown disk */
-export const applyTelemetry = async (env: EndEnv, target: { jobId: string; diskIndex: number | undefined }, report: Telemetry): Promise<Applied> => {
+export const applyTelemetry = async (
+  env: EndEnv,
+  target: { jobId: string; diskIndex: number | undefined },
+  report: Telemetry,
+): Promise<Applied> => {
   const { DB, CLOCK } = env
   const arrived = CLOCK.now()
   const said = report.timestamp === undefined ? arrived : new Date(report.timestamp)
@@ -73,20 +105,30 @@ export const applyTelemetry = async (env: EndEnv, target: { jobId: string; diskI
     if (!backup) throw new HubError('JOB_NOT_FOUND', 'There is no such job')
     const { job, disks } = backup
     if (!isActive(job.status)) throw jobEnded(job)
-    const unknown = report.disks?.findIndex((disk) => !disks.some(({ diskIndex }) => diskIndex === disk.disk_index)) ?? -1
+    const unknown =
+      report.disks?.findIndex((disk) => !disks.some(({ diskIndex }) => diskIndex === disk.disk_index)) ?? -1
     if (unknown >= 0)
       throw new HubError('VALIDATION_FAILED', 'The request is not valid', {
         fields: [{ field: `disks[${unknown}].disk_index`, message: 'the backup has no such disk', code: 'RANGE' }],
       })
     const status = report.status === 'stalled' ? 'stalled' : 'in_progress'
     if (job.lastTelemetrySentAt !== null && sentAt < job.lastTelemetrySentAt) {
-      await updateBackup(tx, job.id, { lastTelemetryAt: arrived, ...(job.status === 'stalled' ? { status: 'in_progress' } : {}) })
+      await updateBackup(tx, job.id, {
+        lastTelemetryAt: arrived,
+        ...(job.status === 'stalled' ? { status: 'in_progress' } : {}),
+      })
       return false
     }
     // Totals sent under a disk's file name are that disk's.
     const reports: DiskReport[] = [...(report.disks ?? [])]
     if (target.diskIndex !== undefined)
-      reports.push({ disk_index: target.diskIndex, bytes_transferred: report.bytes_transferred, total_bytes: report.total_bytes, progress_percent: report.progress_percent, status: report.status === 'completed' ? 'completed' : 'running' })
+      reports.push({
+        disk_index: target.diskIndex,
+        bytes_transferred: report.bytes_transferred,
+        total_bytes: report.total_bytes,
+        progress_percent: report.progress_percent,
+        status: report.status === 'completed' ? 'completed' : 'running',
+      })
     const current = new Map(disks.map((disk) => [disk.diskIndex, disk]))
     for (const one of reports) {
       const row = current.get(one.disk_index)!
@@ -96,8 +138,16 @@ export const applyTelemetry = async (env: EndEnv, target: { jobId: string; diskI
       await updateBackupDisk(tx, row.id, change)
     }
     const rows = [...current.values()]
-    const sums = { bytes: rows.reduce((sum, row) => sum + row.bytesTransferred, 0), total: rows.reduce((sum, row) => sum + row.totalBytes, 0) }
-    await updateBackup(tx, job.id, { ...jobChange(job, report, sums, target.diskIndex === undefined), status, lastTelemetryAt: arrived, lastTelemetrySentAt: sentAt })
+    const sums = {
+      bytes: rows.reduce((sum, row) => sum + row.bytesTransferred, 0),
+      total: rows.reduce((sum, row) => sum + row.totalBytes, 0),
+    }
+    await updateBackup(tx, job.id, {
+      ...jobChange(job, report, sums, target.diskIndex === undefined),
+      status,
+      lastTelemetryAt: arrived,
+      lastTelemetrySentAt: sentAt,
+    })
     return true
   })
 

@@ -15,7 +15,9 @@ export const diskChainOf = (chain: readonly JobWithDisks[], diskIndex: number): 
   repository_id: chain[0]!.job.repositoryId,
   vm_backup_context_id: chain[0]!.job.vmBackupContextId,
   disk_index: diskIndex,
-  bases: chain.flatMap(({ disks }) => disks.filter((disk) => disk.diskIndex === diskIndex).map(({ fileBase }) => fileBase)),
+  bases: chain.flatMap(({ disks }) =>
+    disks.filter((disk) => disk.diskIndex === diskIndex).map(({ fileBase }) => fileBase),
+  ),
 })
 
 /** Whether the ancestors of a backup are all there, down to a full. */

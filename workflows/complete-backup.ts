@@ -30,7 +30,10 @@ const sealWaitSeconds = 2
 
 const notFound = () => new HubError('BACKUP_NOT_FOUND', 'Backup not found')
 export const jobEnded = ({ status, errorMessage }: JobRow) =>
-  new HubError('JOB_ENDED', `The backup has ended: ${status}`, { details: errorMessage ?? '', extra: { job_status: status } })
+  new HubError('JOB_ENDED', `The backup has ended: ${status}`, {
+    details: errorMessage ?? '',
+    extra: { job_status: status },
+  })
 const conflict = (diskIndex: number) =>
   new HubError('CHANGE_ID_CONFLICT', `Disk ${diskIndex} was completed with another change id`)
 
@@ -61,7 +64,11 @@ const sealBodyOf = async ({ DB }: EndEnv, { job, disks }: JobWithDisks, disk: Co
       parent_backup_id: job.parentBackupId,
       vm_name: job.vmName,
       vm_context_id: job.vmContextId,
-      source: { vcenter_host: context?.vcenterHost ?? null, vm_path: context?.vmPath ?? null, vm_id: context?.vmwareVmId ?? null },
+      source: {
+        vcenter_host: context?.vcenterHost ?? null,
+        vm_path: context?.vmPath ?? null,
+        vm_id: context?.vmwareVmId ?? null,
+      },
       disk_count: disks.length,
       disk_label: disks.find(({ diskIndex }) => diskIndex === disk.diskIndex)?.label ?? null,
       created_at: job.createdAt.toISOString(),
@@ -89,7 +96,8 @@ const sealDisk = async (env: EndEnv, backup: JobWithDisks, disk: CompletedDisk):
       if (state.change_id !== disk.changeId) throw conflict(disk.diskIndex)
       return state
     }
-    if (state.status === 'failed' || state.status === 'lost') throw await endedMeanwhile(env, job.id, state.error_message ?? `disk ${disk.diskIndex} could not be sealed`)
+    if (state.status === 'failed' || state.status === 'lost')
+      throw await endedMeanwhile(env, job.id, state.error_message ?? `disk ${disk.diskIndex} could not be sealed`)
     const seconds = (performance.now() - began) / 1000
     const speed = Math.round(state.sealed_bytes / seconds)
     await updateActiveBackup(DB.orm, job.id, {
@@ -108,10 +116,17 @@ const endedMeanwhile = async (env: EndEnv, backupId: string, why: string): Promi
 }
 
 /** Commits sealed disks, and with the last of them the job, its chain and its counters: all or nothing. */
-const commit = async ({ DB, CLOCK }: EndEnv, backupId: string, sealed: { disk: CompletedDisk; state: ExportState }[]): Promise<JobWithDisks> =>
+const commit = async (
+  { DB, CLOCK }: EndEnv,
+  backupId: string,
+  sealed: { disk: CompletedDisk; state: ExportState }[],
+): Promise<JobWithDisks> =>
   DB.transaction(async (tx) => {
     const before = await lockBackup(tx, backupId)
-    const open = openDisks(before, sealed.map(({ disk }) => disk))
+    const open = openDisks(
+      before,
+      sealed.map(({ disk }) => disk),
+    )
     const now = CLOCK.now()
     for (const { disk, state } of sealed) {
       if (!open.includes(disk)) continue
@@ -150,7 +165,10 @@ const commit = async ({ DB, CLOCK }: EndEnv, backupId: string, sealed: { disk: C
   })
 
 /** Frees the exports and ports of a completed backup; its files stay. @returns whether all of it is done */
-export const cleanUpCompleted = async ({ DB, AGENT }: Env<'DB' | 'AGENT'>, { job, disks }: JobWithDisks): Promise<boolean> => {
+export const cleanUpCompleted = async (
+  { DB, AGENT }: Env<'DB' | 'AGENT'>,
+  { job, disks }: JobWithDisks,
+): Promise<boolean> => {
   try {
     for (const { exportName } of disks) {
       if (exportName === null) continue

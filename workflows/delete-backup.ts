@@ -33,14 +33,20 @@ const protectedUntil = async ({ DB, CLOCK }: DeleteEnv, job: JobRow): Promise<Da
 /** Everything that can forbid it, for the whole set, before anything is touched. */
 const check = async (env: DeleteEnv, jobs: JobRow[]) => {
   for (const job of jobs) {
-    if (isActive(job.status)) throw new HubError('BACKUP_RUNNING', 'The backup is running', { details: 'cancel it first', extra: { backup_id: job.id } })
+    if (isActive(job.status))
+      throw new HubError('BACKUP_RUNNING', 'The backup is running', {
+        details: 'cancel it first',
+        extra: { backup_id: job.id },
+      })
     const until = await protectedUntil(env, job)
     if (until)
       throw new HubError('IMMUTABLE_RETENTION_ACTIVE', 'The backup is protected by its repository', {
         details: `${job.id} until ${until.toISOString()}`,
         extra: { retention_expires_at: until.toISOString() },
       })
-    const copying = (await copiesOf(env.DB.orm, job.id)).some(({ status }) => status === 'copying' || status === 'verifying')
+    const copying = (await copiesOf(env.DB.orm, job.id)).some(
+      ({ status }) => status === 'copying' || status === 'verifying',
+    )
     if (copying) throw new HubError('COPY_RUNNING', 'The backup is being copied', { extra: { backup_id: job.id } })
   }
 }
@@ -52,7 +58,10 @@ const deleteOne = async (env: DeleteEnv, { job, disks }: JobWithDisks): Promise<
   try {
     for (const disk of disks) freed += (await AGENT.deleteDiskFile(diskFileOf(job, disk))).freed_bytes
   } catch (cause) {
-    throw new HubError('INTERNAL', 'A file of the backup could not be removed', { details: 'the same call again goes on', cause })
+    throw new HubError('INTERNAL', 'A file of the backup could not be removed', {
+      details: 'the same call again goes on',
+      cause,
+    })
   }
   await DB.transaction(async (tx) => {
     await deleteBackupRow(tx, job.id)
@@ -67,7 +76,8 @@ const deleteOne = async (env: DeleteEnv, { job, disks }: JobWithDisks): Promise<
  */
 export const deleteBackup = async (env: DeleteEnv, backupId: string, cascade: boolean): Promise<Deleted> => {
   const { DB } = env
-  const notFound = () => new HubError('BACKUP_NOT_FOUND', 'Backup not found', { details: `no backup ${backupId}`.slice(0, 200) })
+  const notFound = () =>
+    new HubError('BACKUP_NOT_FOUND', 'Backup not found', { details: `no backup ${backupId}`.slice(0, 200) })
   const found = await findBackup(DB.orm, backupId)
   if (!found) throw notFound()
   return withChainLock(DB, found.job.vmBackupContextId, async () => {
@@ -77,7 +87,13 @@ export const deleteBackup = async (env: DeleteEnv, backupId: string, cascade: bo
     if (dependents.length > 0 && !cascade)
       throw new HubError('HAS_DEPENDENTS', 'Other backups build on this one', {
         details: 'delete them first, or use cascade',
-        extra: { dependents: dependents.map(({ id, backupType, createdAt }) => ({ backup_id: id, backup_type: backupType, created_at: createdAt.toISOString() })) },
+        extra: {
+          dependents: dependents.map(({ id, backupType, createdAt }) => ({
+            backup_id: id,
+            backup_type: backupType,
+            created_at: createdAt.toISOString(),
+          })),
+        },
       })
     const jobs = [...dependents, target.job]
     await check(env, jobs)

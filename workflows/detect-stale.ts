@@ -5,7 +5,11 @@ import { failBackup } from './end-backup.ts'
 
 /** The latest of start, telemetry and complete. */
 const lastSign = ({ job, disks }: JobWithDisks): number =>
-  Math.max(...[job.startedAt, job.lastTelemetryAt, ...disks.map(({ completedAt }) => completedAt)].map((at) => at?.getTime() ?? 0))
+  Math.max(
+    ...[job.startedAt, job.lastTelemetryAt, ...disks.map(({ completedAt }) => completedAt)].map(
+      (at) => at?.getTime() ?? 0,
+    ),
+  )
 
 export const detectStale = async (env: Env<'DB' | 'AGENT' | 'NODE' | 'CLOCK' | 'SETTINGS'>): Promise<void> => {
   const { DB, AGENT, CLOCK, SETTINGS } = env
@@ -17,7 +21,9 @@ export const detectStale = async (env: Env<'DB' | 'AGENT' | 'NODE' | 'CLOCK' | '
   for (const backup of jobs) {
     if (sealing.has(backup.job.id)) continue
     const silentSeconds = (CLOCK.now().getTime() - lastSign(backup)) / 1000
-    if (silentSeconds >= SETTINGS.stallFailSeconds) await failBackup(env, backup.job.id, `no telemetry for ${Math.round(silentSeconds)} seconds`)
-    else if (silentSeconds >= SETTINGS.stallSeconds && backup.job.status !== 'stalled') await updateActiveBackup(DB.orm, backup.job.id, { status: 'stalled' })
+    if (silentSeconds >= SETTINGS.stallFailSeconds)
+      await failBackup(env, backup.job.id, `no telemetry for ${Math.round(silentSeconds)} seconds`)
+    else if (silentSeconds >= SETTINGS.stallSeconds && backup.job.status !== 'stalled')
+      await updateActiveBackup(DB.orm, backup.job.id, { status: 'stalled' })
   }
 }

@@ -6,37 +6,71 @@ import { contextId, diskKey, toGb } from '../contract/names.ts'
 import type { DiscoverRequest } from '../contract/node.ts'
 import { isDuplicate } from '../db/database.ts'
 import { credentialForVm, findCredential, noteCredentialUse } from '../db/queries/credentials.ts'
-import { activeOsseaConfigId, findManaged, findVmByContextId, insertVm, replaceDisks, updateVm, type VmRow } from '../db/queries/vms.ts'
+import {
+  activeOsseaConfigId,
+  findManaged,
+  findVmByContextId,
+  insertVm,
+  replaceDisks,
+  updateVm,
+  type VmRow,
+} from '../db/queries/vms.ts'
 import type { Env } from '../runtime/bindings/index.ts'
 import { openSecret } from './secrets.ts'
 
-export type SourceBody = { credential_id?: number | undefined; vcenter?: string | undefined; username?: string | undefined; password?: string | undefined; datacenter?: string | undefined }
+export type SourceBody = {
+  credential_id?: number | undefined
+  vcenter?: string | undefined
+  username?: string | undefined
+  password?: string | undefined
+  datacenter?: string | undefined
+}
 export type Source = { credentialId: number | null; request: Omit<DiscoverRequest, 'filter'> }
 
 /** @throws UNKNOWN_CREDENTIAL when it does not exist or is inactive */
-export const openSource = async ({ DB, KEYS, CLOCK }: Env<'DB' | 'KEYS' | 'CLOCK'>, body: SourceBody): Promise<Source> => {
+export const openSource = async (
+  { DB, KEYS, CLOCK }: Env<'DB' | 'KEYS' | 'CLOCK'>,
+  body: SourceBody,
+): Promise<Source> => {
   if (body.credential_id === undefined) {
-    const request = { vcenter: body.vcenter!, username: body.username!, password: body.password!, datacenter: body.datacenter! }
+    const request = {
+      vcenter: body.vcenter!,
+      username: body.username!,
+      password: body.password!,
+      datacenter: body.datacenter!,
+    }
     const known = await credentialForVm(DB.orm, { credentialId: null, vcenterHost: request.vcenter })
     return { credentialId: known?.id ?? null, request }
   }
   const row = await findCredential(DB.orm, body.credential_id)
   if (!row?.isActive)
-    throw new HubError('UNKNOWN_CREDENTIAL', row ? 'The credential is not active' : 'There is no such credential', { details: `credential_id ${body.credential_id}` })
+    throw new HubError('UNKNOWN_CREDENTIAL', row ? 'The credential is not active' : 'There is no such credential', {
+      details: `credential_id ${body.credential_id}`,
+    })
   await noteCredentialUse(DB.orm, row.id, CLOCK.now())
   return {
     credentialId: row.id,
-    request: { vcenter: row.vcenterHost, username: row.username, password: openSecret(KEYS, 'credential password', row.passwordEncrypted), datacenter: row.datacenter },
+    request: {
+      vcenter: row.vcenterHost,
+      username: row.username,
+      password: openSecret(KEYS, 'credential password', row.passwordEncrypted),
+      datacenter: row.datacenter,
+    },
   }
 }
 
 export type Found = { vm: InventoryVm; managed: VmRow | undefined }
 
 /** VMs of a source, by name. @throws NODE_UNREACHABLE, DISCOVERY_FAILED, NODE_ERROR */
-export const discover = async ({ DB, NODE }: Env<'DB' | 'NODE'>, { request }: Source, filter?: string): Promise<Found[]> => {
+export const discover = async (
+  { DB, NODE }: Env<'DB' | 'NODE'>,
+  { request }: Source,
+  filter?: string,
+): Promise<Found[]> => {
   const { vms } = await NODE.discover({ ...request, ...(filter === undefined ? {} : { filter }) })
   // The node filters; one that ignores the filter is put right here.
-  const wanted = filter === undefined ? vms : vms.filter(({ name }) => name.toLowerCase().includes(filter.toLowerCase()))
+  const wanted =
+    filter === undefined ? vms : vms.filter(({ name }) => name.toLowerCase().includes(filter.toLowerCase()))
   const found: Found[] = []
   for (const vm of wanted.toSorted((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0)))
     found.push({ vm, managed: await findManaged(DB.orm, request.vcenter, vm) })
@@ -62,7 +96,11 @@ export const toDiscovered = ({ vm, managed }: Found): DiscoveredVm => {
       capacity_bytes: diskBytes(disk),
       datastore: disk.datastore ?? null,
     })),
-    networks: known.networks.map((network) => ({ label: network.label ?? null, network_name: network.network_name ?? null, mac_address: network.mac_address ?? null })),
+    networks: known.networks.map((network) => ({
+      label: network.label ?? null,
+      network_name: network.network_name ?? null,
+      mac_address: network.mac_address ?? null,
+    })),
     existing: managed !== undefined,
     context_id: managed?.contextId ?? null,
   }
@@ -70,7 +108,13 @@ export const toDiscovered = ({ vm, managed }: Found): DiscoveredVm => {
 
 const specsOf = (vm: InventoryVm) => {
   const { cpus, memory_mb, os_type, power_state, vmware_tools_version } = toVmAnswer(vm)
-  return { cpuCount: cpus, memoryMb: memory_mb, osType: os_type, powerState: power_state, vmToolsVersion: vmware_tools_version }
+  return {
+    cpuCount: cpus,
+    memoryMb: memory_mb,
+    osType: os_type,
+    powerState: power_state,
+    vmToolsVersion: vmware_tools_version,
+  }
 }
 
 const diskRows = (id: string, vm: InventoryVm) =>
@@ -98,7 +142,9 @@ const refreshVm = ({ DB, CLOCK }: AddEnv, managed: VmRow, vm: InventoryVm, crede
       ...specsOf(vm),
       vmPath: vm.path ?? managed.vmPath,
       credentialId: managed.credentialId ?? credentialId,
-      ...(managed.currentStatus === 'discovered' && (vm.disks ?? []).length > 0 ? { currentStatus: 'ready' as const, lastStatusChange: CLOCK.now() } : {}),
+      ...(managed.currentStatus === 'discovered' && (vm.disks ?? []).length > 0
+        ? { currentStatus: 'ready' as const, lastStatusChange: CLOCK.now() }
+        : {}),
     })
     await replaceDisks(tx, managed.contextId, diskRows(managed.contextId, vm))
   })
@@ -135,9 +181,24 @@ const insertNew = async ({ DB, CLOCK }: AddEnv, vm: InventoryVm, { request, cred
  * a failed row.
  * @param names undefined or empty takes all that were found
  */
-export const addVms = async (env: AddEnv, source: Source, found: Found[], names: string[] | undefined): Promise<Omit<BulkAddResult, 'discovery_duration' | 'discovery_duration_ms' | 'processing_duration' | 'processing_duration_ms'>> => {
+export const addVms = async (
+  env: AddEnv,
+  source: Source,
+  found: Found[],
+  names: string[] | undefined,
+): Promise<
+  Omit<BulkAddResult, 'discovery_duration' | 'discovery_duration_ms' | 'processing_duration' | 'processing_duration_ms'>
+> => {
   const wanted = names === undefined || names.length === 0 ? found.map(({ vm }) => vm.name) : [...new Set(names)]
-  const result = { total_requested: wanted.length, successfully_added: 0, skipped: 0, failed: 0, added_vms: [], skipped_vms: [], failed_vms: [] } as unknown as BulkAddResult
+  const result = {
+    total_requested: wanted.length,
+    successfully_added: 0,
+    skipped: 0,
+    failed: 0,
+    added_vms: [],
+    skipped_vms: [],
+    failed_vms: [],
+  } as unknown as BulkAddResult
   for (const name of wanted) {
     const match = found.find(({ vm }) => vm.name === name)
     if (!match) {
@@ -149,7 +210,12 @@ export const addVms = async (env: AddEnv, source: Source, found: Found[], names:
     const managed = match.managed ?? (await findManaged(env.DB.orm, source.request.vcenter, vm))
     if (managed) {
       await refreshVm(env, managed, vm, source.credentialId)
-      result.skipped_vms.push({ vm_name: name, vm_path: path, reason: 'managed already; disks and specs were brought up to date', existing_context_id: managed.contextId })
+      result.skipped_vms.push({
+        vm_name: name,
+        vm_path: path,
+        reason: 'managed already; disks and specs were brought up to date',
+        existing_context_id: managed.contextId,
+      })
       continue
     }
     try {

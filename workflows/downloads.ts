@@ -12,7 +12,10 @@ export const mimeType = (name: string): string | null => lookup(name) || null
 export const attachment = (name: string): string => {
   const safe = name.replace(/[\u0000-\u001f\u007f/\\]/g, '_').toWellFormed() || 'download'
   const ascii = safe.replace(/[^\x20-\x7e]/g, '_').replace(/"/g, "'")
-  const encoded = encodeURIComponent(safe).replace(/['()*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`)
+  const encoded = encodeURIComponent(safe).replace(
+    /['()*]/g,
+    (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,
+  )
   return `attachment; filename="${ascii}"; filename*=UTF-8''${encoded}`
 }
 
@@ -27,7 +30,10 @@ export const archiveFormat = (text: string): ArchiveFormat => {
  * A download token is good for one path of one mount; other callers need the role operator, which the map has checked.
  * @throws TOKEN_SCOPE
  */
-export const checkGrant = (caller: Caller, wanted: Omit<DownloadGrant, 'partition' | 'pathB64'> & { path: GuestPath }): GuestPath => {
+export const checkGrant = (
+  caller: Caller,
+  wanted: Omit<DownloadGrant, 'partition' | 'pathB64'> & { path: GuestPath },
+): GuestPath => {
   if (caller.kind !== 'download') return wanted.path
   const { grant } = caller
   const fits =
@@ -59,12 +65,15 @@ export const wantedSpan = (headers: Headers, { etag, modified_http, size }: File
   const range = /^bytes\s*=\s*(\d*)\s*-\s*(\d*)$/i.exec(headers.get('range')?.trim() ?? '')
   if (!range || (range[1] === '' && range[2] === '')) return undefined
   const condition = headers.get('if-range')
-  if (condition !== null && condition !== etag && !(Date.parse(condition) === Date.parse(modified_http))) return undefined
+  if (condition !== null && condition !== etag && !(Date.parse(condition) === Date.parse(modified_http)))
+    return undefined
   const last = range[2] === '' ? size - 1 : Number(range[2])
   if (range[1] !== '' && range[2] !== '' && last < Number(range[1])) return undefined
   const start = range[1] === '' ? Math.max(0, size - last) : Number(range[1])
   const end = range[1] === '' ? size - 1 : Math.min(last, size - 1)
   if (start >= size || end < start)
-    throw new HubError('RANGE_NOT_SATISFIABLE', 'The range lies outside the file', { headers: { 'Content-Range': `bytes */${size}` } })
+    throw new HubError('RANGE_NOT_SATISFIABLE', 'The range lies outside the file', {
+      headers: { 'Content-Range': `bytes */${size}` },
+    })
   return { start, length: end - start + 1 }
 }

@@ -1,5 +1,12 @@
 /** Ends a backup that will not complete: the row first, then everything that it held. Both halves can be repeated. */
-import { countEnded, endOpenDisks, findBackup, type JobWithDisks, updateActiveBackup, updateBackup } from '../db/queries/backups.ts'
+import {
+  countEnded,
+  endOpenDisks,
+  findBackup,
+  type JobWithDisks,
+  updateActiveBackup,
+  updateBackup,
+} from '../db/queries/backups.ts'
 import { deletePortsOfJob, deleteProcess } from '../db/queries/ports.ts'
 import type { Env } from '../runtime/bindings/index.ts'
 import { diskFileOf } from './chain-files.ts'
@@ -33,10 +40,22 @@ export const cleanUpEnded = async ({ DB, AGENT }: EndEnv, { job, disks }: JobWit
  * The same inside the job's lock, for those who hold it already.
  * @returns whether this call ended it; false when it had ended before
  */
-export const endBackupLocked = async (env: EndEnv, backupId: string, { status, message, tellNode }: Ending): Promise<boolean> => {
+export const endBackupLocked = async (
+  env: EndEnv,
+  backupId: string,
+  { status, message, tellNode }: Ending,
+): Promise<boolean> => {
   const { DB, NODE, CLOCK } = env
   const ended = await DB.transaction(async (tx) => {
-    const change = { status, currentPhase: status, errorMessage: message, completedAt: CLOCK.now(), activeSlot: null, etaSeconds: null, cleanupPending: true }
+    const change = {
+      status,
+      currentPhase: status,
+      errorMessage: message,
+      completedAt: CLOCK.now(),
+      activeSlot: null,
+      etaSeconds: null,
+      cleanupPending: true,
+    }
     if (!(await updateActiveBackup(tx, backupId, change))) return false
     await endOpenDisks(tx, backupId, status)
     const backup = await findBackup(tx, backupId)
@@ -50,7 +69,8 @@ export const endBackupLocked = async (env: EndEnv, backupId: string, { status, m
 }
 
 /** Ends an active backup. @returns false when it had ended before */
-export const endBackup = (env: EndEnv, backupId: string, ending: Ending): Promise<boolean> => withJobLock(env.DB, backupId, () => endBackupLocked(env, backupId, ending))
+export const endBackup = (env: EndEnv, backupId: string, ending: Ending): Promise<boolean> =>
+  withJobLock(env.DB, backupId, () => endBackupLocked(env, backupId, ending))
 
 /** Contract section 8.6. */
 export const failBackup = (env: EndEnv, backupId: string, message: string): Promise<boolean> =>

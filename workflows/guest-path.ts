@@ -15,7 +15,9 @@ export const guestPath = ({ path, path_b64, partition }: Said, fallback?: string
   if (path_b64 !== undefined && !base64.test(path_b64)) throw new HubError('PATH_INVALID', 'path_b64 is not base64')
   const text = path ?? fallback
   if (path_b64 === undefined && text === undefined)
-    throw new HubError('VALIDATION_FAILED', 'The request is not valid', { fields: [{ field: 'path', message: 'is required', code: 'REQUIRED' }] })
+    throw new HubError('VALIDATION_FAILED', 'The request is not valid', {
+      fields: [{ field: 'path', message: 'is required', code: 'REQUIRED' }],
+    })
   let bytes = path_b64 === undefined ? Buffer.from(text!, 'utf8') : Buffer.from(path_b64, 'base64')
   let number = partition
   // `/partition-2/etc` is `/etc` of partition 2.
@@ -25,7 +27,8 @@ export const guestPath = ({ path, path_b64, partition }: Said, fallback?: string
     bytes = bytes.subarray(prefix[0].length)
     if (bytes.length === 0) bytes = Buffer.from('/')
   }
-  if (bytes[0] !== 0x2f || bytes.includes(0)) throw new HubError('PATH_INVALID', 'The path must be absolute and hold no NUL')
+  if (bytes[0] !== 0x2f || bytes.includes(0))
+    throw new HubError('PATH_INVALID', 'The path must be absolute and hold no NUL')
   if (bytes.length > pathBytesMax) throw new HubError('PATH_INVALID', `The path is longer than ${pathBytesMax} bytes`)
   return { partition: number, path_b64: bytes.toString('base64') }
 }

@@ -6,13 +6,15 @@ export const withChainLock = <T>(db: Database, vmBackupContextId: string, work: 
   db.withLock(`chain ${vmBackupContextId}`, 60, work)
 
 /** Starting, completing and failing of one job. */
-export const withJobLock = <T>(db: Database, backupId: string, work: () => Promise<T>): Promise<T> => db.withLock(`job ${backupId}`, 120, work)
+export const withJobLock = <T>(db: Database, backupId: string, work: () => Promise<T>): Promise<T> =>
+  db.withLock(`job ${backupId}`, 120, work)
 
 /** For those who come by to look: when somebody else is at the job, they leave it to them. */
 export const ifJobIdle = <T>(db: Database, backupId: string, work: () => Promise<T>): Promise<T | undefined> =>
   db.withLock<T | undefined>(`job ${backupId}`, 0, work, () => undefined)
 
 /** Mounting and unmounting of one mount. */
-export const withMountLock = <T>(db: Database, mountId: string, work: () => Promise<T>): Promise<T> => db.withLock(`mount ${mountId}`, 200, work)
+export const withMountLock = <T>(db: Database, mountId: string, work: () => Promise<T>): Promise<T> =>
+  db.withLock(`mount ${mountId}`, 200, work)
 export const ifMountIdle = <T>(db: Database, mountId: string, work: () => Promise<T>): Promise<T | undefined> =>
   db.withLock<T | undefined>(`mount ${mountId}`, 0, work, () => undefined)

@@ -4,7 +4,14 @@ import type { MountState } from '../contract/agent.ts'
 import { HubError } from '../contract/errors.ts'
 import { isDuplicate } from '../db/database.ts'
 import { findBackup, type JobWithDisks } from '../db/queries/backups.ts'
-import { deleteMount, findMount, findMountOfDisk, insertMount, type MountWithBackup, storeMountState } from '../db/queries/mounts.ts'
+import {
+  deleteMount,
+  findMount,
+  findMountOfDisk,
+  insertMount,
+  type MountWithBackup,
+  storeMountState,
+} from '../db/queries/mounts.ts'
 import type { Env } from '../runtime/bindings/index.ts'
 import { chainOf, diskChainOf, isWhole } from './chain-files.ts'
 import { withChainLock, withMountLock } from './locks.ts'
@@ -30,10 +37,12 @@ const alreadyMounted = async ({ DB, AGENT }: MountEnv, diskRowId: number) => {
 /** @throws BACKUP_NOT_FOUND, DISK_NOT_FOUND, BACKUP_NOT_COMPLETED, CHAIN_BROKEN */
 const mountableChain = async ({ DB }: MountEnv, backupId: string, diskIndex: number) => {
   const backup = await findBackup(DB.orm, backupId)
-  if (!backup) throw new HubError('BACKUP_NOT_FOUND', 'Backup not found', { details: `no backup ${backupId}`.slice(0, 200) })
+  if (!backup)
+    throw new HubError('BACKUP_NOT_FOUND', 'Backup not found', { details: `no backup ${backupId}`.slice(0, 200) })
   const disk = backup.disks.find((row) => row.diskIndex === diskIndex)
   if (!disk) throw new HubError('DISK_NOT_FOUND', `The backup has no disk ${diskIndex}`)
-  if (backup.job.status !== 'completed') throw new HubError('BACKUP_NOT_COMPLETED', 'The backup is not completed', { details: `it is ${backup.job.status}` })
+  if (backup.job.status !== 'completed')
+    throw new HubError('BACKUP_NOT_COMPLETED', 'The backup is not completed', { details: `it is ${backup.job.status}` })
   const chain: JobWithDisks[] = await chainOf(DB.orm, backup)
   if (!isWhole(chain)) throw new HubError('CHAIN_BROKEN', 'A backup that this one builds on is missing')
   return { backup, disk, chain: diskChainOf(chain, diskIndex) }
@@ -56,7 +65,13 @@ export const mountDisk = async (env: MountEnv, backupId: string, diskIndex: numb
       const at = CLOCK.now()
       const expiresAt = new Date(at.getTime() + SETTINGS.mountIdleSeconds * 1000)
       try {
-        await insertMount(DB.orm, { id: mountId, backupDiskId: now.disk.id, status: 'mounting', lastAccessedAt: at, expiresAt })
+        await insertMount(DB.orm, {
+          id: mountId,
+          backupDiskId: now.disk.id,
+          status: 'mounting',
+          lastAccessedAt: at,
+          expiresAt,
+        })
       } catch (error) {
         if (!isDuplicate(error)) throw error
         throw (await alreadyMounted(env, now.disk.id)) ?? error

@@ -18,7 +18,10 @@ type Request = {
 }
 
 const exhausted = (free: number, wanted: number) =>
-  new HubError('NBD_PORTS_EXHAUSTED', 'Not enough NBD ports are free', { details: `${wanted} needed, ${free} free`, headers: { 'Retry-After': '60' } })
+  new HubError('NBD_PORTS_EXHAUSTED', 'Not enough NBD ports are free', {
+    details: `${wanted} needed, ${free} free`,
+    headers: { 'Retry-After': '60' },
+  })
 
 /** How often two allocations may meet before we give up. */
 const attemptsMax = 20
@@ -27,7 +30,10 @@ const attemptsMax = 20
  * All or nothing; the same job and names again get the same ports.
  * @throws NBD_PORTS_EXHAUSTED, EXPORT_IN_USE when another job holds one of the names
  */
-export const allocatePorts = async (db: Database, { jobId, vmName, exportNames, range, avoid = new Set(), now }: Request): Promise<PortRow[]> => {
+export const allocatePorts = async (
+  db: Database,
+  { jobId, vmName, exportNames, range, avoid = new Set(), now }: Request,
+): Promise<PortRow[]> => {
   for (let attempt = 1; ; attempt++) {
     await deleteExpiredPorts(db.orm, now)
     const taken = await listPorts(db.orm)
@@ -39,7 +45,8 @@ export const allocatePorts = async (db: Database, { jobId, vmName, exportNames, 
     const missing = exportNames.filter((_, at) => mine[at] === undefined)
     const used = new Set(taken.map(({ port }) => port))
     const free: number[] = []
-    for (let port = range.first; port <= range.last && free.length < missing.length; port++) if (!used.has(port) && !avoid.has(port)) free.push(port)
+    for (let port = range.first; port <= range.last && free.length < missing.length; port++)
+      if (!used.has(port) && !avoid.has(port)) free.push(port)
     if (free.length < missing.length) throw exhausted(free.length, missing.length)
     const expiresAt = new Date(now.getTime() + leaseSeconds * 1000)
     try {

@@ -16,7 +16,11 @@ const failInterruptedStart = (env: EndEnv, backupId: string) =>
   ifJobIdle(env.DB, backupId, async () => {
     const now = await findBackup(env.DB.orm, backupId)
     if (now && isActive(now.job.status) && now.job.startedAt === null)
-      await endBackupLocked(env, backupId, { status: 'failed', message: 'interrupted: the hub was stopped while it started this backup', tellNode: true })
+      await endBackupLocked(env, backupId, {
+        status: 'failed',
+        message: 'interrupted: the hub was stopped while it started this backup',
+        tellNode: true,
+      })
   })
 
 const reconcileActive = async (env: EndEnv, { job, disks }: JobWithDisks, exports: Map<string, ExportState>) => {
@@ -39,7 +43,8 @@ const reconcileActive = async (env: EndEnv, { job, disks }: JobWithDisks, export
       await failBackup(env, job.id, state.error_message ?? `the export of disk ${disk.diskIndex} has failed`)
       return
     }
-    if (state.status === 'sealed') sealed.push({ diskIndex: disk.diskIndex, changeId: state.change_id, bytesTransferred: null })
+    if (state.status === 'sealed')
+      sealed.push({ diskIndex: disk.diskIndex, changeId: state.change_id, bytesTransferred: null })
   }
   if (sealed.length > 0) await completeDisks(env, job.id, sealed)
 }
@@ -57,8 +62,16 @@ const reconcileExport = async (env: EndEnv, state: ExportState) => {
 /** Renews the leases of ports in use, and frees those whose job has ended. */
 const reconcilePorts = async ({ DB, CLOCK }: EndEnv, exports: ExportState[], asOf: Date) => {
   const busy = exports.filter(({ pid }) => pid !== null)
-  await renewPorts(DB.orm, busy.map(({ port }) => port), new Date(CLOCK.now().getTime() + leaseSeconds * 1000))
-  await keepProcesses(DB.orm, busy.map(({ pid }) => pid!), asOf)
+  await renewPorts(
+    DB.orm,
+    busy.map(({ port }) => port),
+    new Date(CLOCK.now().getTime() + leaseSeconds * 1000),
+  )
+  await keepProcesses(
+    DB.orm,
+    busy.map(({ pid }) => pid!),
+    asOf,
+  )
   const orphans: number[] = []
   for (const row of await listPorts(DB.orm)) {
     if (row.allocatedAt >= asOf || exports.some(({ port }) => port === row.port)) continue
@@ -77,7 +90,8 @@ export const reconcileJobs = async (env: EndEnv): Promise<void> => {
   const exports = await AGENT.listExports()
   const byName = new Map(exports.map((state) => [state.export_name, state]))
   for (const job of jobs) await reconcileActive(env, job, byName)
-  for (const ended of await backupsToCleanUp(DB.orm)) await (ended.job.status === 'completed' ? cleanUpCompleted : cleanUpEnded)(env, ended)
+  for (const ended of await backupsToCleanUp(DB.orm))
+    await (ended.job.status === 'completed' ? cleanUpCompleted : cleanUpEnded)(env, ended)
   for (const state of await AGENT.listExports()) await reconcileExport(env, state)
   await reconcilePorts(env, await AGENT.listExports(), asOf)
 }

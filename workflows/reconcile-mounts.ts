@@ -24,7 +24,9 @@ export const reconcileMounts = async ({ DB, AGENT, CLOCK }: Env<'DB' | 'AGENT' |
         await storeMountState(DB.orm, row.mount.id, state)
         return
       }
-      const reason = ended.find(({ mount_id }) => mount_id === row.mount.id)?.reason ?? (row.mount.status === 'mounted' ? 'restart' : 'failed')
+      const reason =
+        ended.find(({ mount_id }) => mount_id === row.mount.id)?.reason ??
+        (row.mount.status === 'mounted' ? 'restart' : 'failed')
       await DB.transaction((tx) => endMountRow(tx, row, reason, CLOCK.now()))
     })
   }

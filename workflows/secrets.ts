@@ -3,5 +3,7 @@ import type { Keys } from '../runtime/bindings/keys.ts'
 
 type Place = 'credential password'
 
-export const sealSecret = (keys: Keys, place: Place, plain: string): string => (plain === '' ? '' : keys.encrypt(plain, place))
-export const openSecret = (keys: Keys, place: Place, stored: string): string => (stored === '' ? '' : keys.decrypt(stored, place))
+export const sealSecret = (keys: Keys, place: Place, plain: string): string =>
+  plain === '' ? '' : keys.encrypt(plain, place)
+export const openSecret = (keys: Keys, place: Place, stored: string): string =>
+  stored === '' ? '' : keys.decrypt(stored, place)

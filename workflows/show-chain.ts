@@ -1,11 +1,19 @@
 /** The chain of a VM: a full and everything built on it (contract section 8.2). */
+
+import type { z } from 'zod'
 import type { chainQuery } from '../contract/api/backups.ts'
 import { HubError } from '../contract/errors.ts'
 import { chainId, toGb } from '../contract/names.ts'
-import { completedBackups, type JobRow, type JobWithDisks, newestBackup, toBackups, vmHasBackups } from '../db/queries/backups.ts'
+import {
+  completedBackups,
+  type JobRow,
+  type JobWithDisks,
+  newestBackup,
+  toBackups,
+  vmHasBackups,
+} from '../db/queries/backups.ts'
 import { findRepository } from '../db/queries/repositories.ts'
 import { disksOf, findVmByContextId, findVmsByName, type VmRow } from '../db/queries/vms.ts'
-import type { z } from 'zod'
 import type { Env } from '../runtime/bindings/index.ts'
 import { diskChainOf, isWhole } from './chain-files.ts'
 import { findVmByName } from './find-vm.ts'
@@ -14,7 +22,10 @@ type ChainEnv = Env<'DB' | 'AGENT'>
 type Query = z.infer<typeof chainQuery>
 
 /** What is asked for: a managed VM, or one that only its backups remember. @throws VM_NOT_FOUND, VM_AMBIGUOUS */
-const findSubject = async ({ DB }: ChainEnv, { vm_name, vm_context_id }: Query): Promise<{ vm: VmRow | undefined; vmName: string }> => {
+const findSubject = async (
+  { DB }: ChainEnv,
+  { vm_name, vm_context_id }: Query,
+): Promise<{ vm: VmRow | undefined; vmName: string }> => {
   if (vm_context_id !== undefined) {
     const vm = await findVmByContextId(DB.orm, vm_context_id)
     const newest = vm ? undefined : await newestBackup(DB.orm, { vmContextId: vm_context_id })
@@ -25,12 +36,16 @@ const findSubject = async ({ DB }: ChainEnv, { vm_name, vm_context_id }: Query):
     throw new HubError('VALIDATION_FAILED', 'The request is not valid', {
       fields: [{ field: 'vm_name', message: 'is required when vm_context_id is not given', code: 'REQUIRED' }],
     })
-  if ((await findVmsByName(DB.orm, vm_name)).length === 0 && (await vmHasBackups(DB.orm, vm_name))) return { vm: undefined, vmName: vm_name }
+  if ((await findVmsByName(DB.orm, vm_name)).length === 0 && (await vmHasBackups(DB.orm, vm_name)))
+    return { vm: undefined, vmName: vm_name }
   return { vm: await findVmByName(DB.orm, vm_name), vmName: vm_name }
 }
 
 const membersOf = (completed: JobWithDisks[], fullBackupId: string | undefined): JobWithDisks[] => {
-  const full = fullBackupId === undefined ? completed.findLast(({ job }) => job.backupType === 'full') : completed.find(({ job }) => job.id === fullBackupId)
+  const full =
+    fullBackupId === undefined
+      ? completed.findLast(({ job }) => job.backupType === 'full')
+      : completed.find(({ job }) => job.id === fullBackupId)
   if (!full) return []
   const ids = new Set([full.job.id])
   for (const { job } of completed) if (job.parentBackupId !== null && ids.has(job.parentBackupId)) ids.add(job.id)
@@ -45,7 +60,11 @@ const restorable = async ({ AGENT }: ChainEnv, members: JobWithDisks[]): Promise
     if (member.job.parentBackupId !== null && !good.has(member.job.parentBackupId)) continue
     if (!isWhole(chain)) continue
     const checks = await Promise.all(
-      member.disks.map(async ({ diskIndex }) => (await AGENT.inspectChain(diskChainOf(chain, diskIndex)).catch(() => [{ problem: 'not reachable' }]))[0]?.problem),
+      member.disks.map(
+        async ({ diskIndex }) =>
+          (await AGENT.inspectChain(diskChainOf(chain, diskIndex)).catch(() => [{ problem: 'not reachable' }]))[0]
+            ?.problem,
+      ),
     )
     if (checks.every((problem) => problem === null)) good.add(member.job.id)
   }
@@ -56,12 +75,21 @@ const restorable = async ({ AGENT }: ChainEnv, members: JobWithDisks[]): Promise
 export const showChain = async (env: ChainEnv, query: Query) => {
   const { DB } = env
   const { vm, vmName } = await findSubject(env, query)
-  if (query.repository_id !== undefined && !(await findRepository(DB.orm, query.repository_id))) throw new HubError('REPOSITORY_NOT_FOUND', 'There is no such repository')
-  const newest: JobRow | undefined = await newestBackup(DB.orm, { ...(vm ? { vmContextId: vm.contextId } : { vmName }), repositoryId: query.repository_id, status: 'completed' })
+  if (query.repository_id !== undefined && !(await findRepository(DB.orm, query.repository_id)))
+    throw new HubError('REPOSITORY_NOT_FOUND', 'There is no such repository')
+  const newest: JobRow | undefined = await newestBackup(DB.orm, {
+    ...(vm ? { vmContextId: vm.contextId } : { vmName }),
+    repositoryId: query.repository_id,
+    status: 'completed',
+  })
   const completed = newest ? await completedBackups(DB.orm, newest.vmBackupContextId) : []
   const members = membersOf(completed, query.full_backup_id)
-  const known = new Set([...(vm ? await disksOf(DB.orm, vm.contextId) : []).map(({ diskIndex }) => diskIndex), ...members.flatMap(({ disks }) => disks.map(({ diskIndex }) => diskIndex))])
-  if (!known.has(query.disk_id) && (known.size > 0 || query.disk_id !== 0)) throw new HubError('DISK_NOT_FOUND', `The VM has no disk ${query.disk_id}`)
+  const known = new Set([
+    ...(vm ? await disksOf(DB.orm, vm.contextId) : []).map(({ diskIndex }) => diskIndex),
+    ...members.flatMap(({ disks }) => disks.map(({ diskIndex }) => diskIndex)),
+  ])
+  if (!known.has(query.disk_id) && (known.size > 0 || query.disk_id !== 0))
+    throw new HubError('DISK_NOT_FOUND', `The VM has no disk ${query.disk_id}`)
 
   const good = await restorable(env, members)
   const backups = await toBackups(DB.orm, members)

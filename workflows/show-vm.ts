@@ -1,7 +1,8 @@
 /** One VM in full, for the two routes that show it. */
+
+import type { Executor } from '../db/database.ts'
 import { changeHistory, findReplication, replicationHistory } from '../db/queries/jobs.ts'
 import { disksOf, toVmDisk, type VmRow, withGroups } from '../db/queries/vms.ts'
-import type { Executor } from '../db/database.ts'
 
 export const showVm = async (db: Executor, row: VmRow) => ({
   context: await withGroups(db, row),

@@ -61,23 +61,38 @@ type Plan = {
 
 /** The checks that need no lock, in the contract's order. */
 const plan = async ({ DB }: StartEnv, request: StartRequest): Promise<Plan> => {
-  const vm = request.vmContextId === undefined ? await findVmByName(DB.orm, request.vmName!) : await findVmById(DB.orm, request.vmContextId)
+  const vm =
+    request.vmContextId === undefined
+      ? await findVmByName(DB.orm, request.vmName!)
+      : await findVmById(DB.orm, request.vmContextId)
   const disks = await disksOf(DB.orm, vm.contextId)
-  if (disks.length === 0) throw new HubError('VM_HAS_NO_DISKS', 'No disks of this VM are known', { details: 'run the discovery again' })
+  if (disks.length === 0)
+    throw new HubError('VM_HAS_NO_DISKS', 'No disks of this VM are known', { details: 'run the discovery again' })
   const repository = await findRepository(DB.orm, request.repositoryId)
-  if (!repository) throw new HubError('UNKNOWN_REPOSITORY', 'There is no such repository', { details: request.repositoryId.slice(0, 100) })
-  if (!repository.enabled) throw new HubError('REPOSITORY_DISABLED', 'The repository is disabled', { details: repository.name })
+  if (!repository)
+    throw new HubError('UNKNOWN_REPOSITORY', 'There is no such repository', {
+      details: request.repositoryId.slice(0, 100),
+    })
+  if (!repository.enabled)
+    throw new HubError('REPOSITORY_DISABLED', 'The repository is disabled', { details: repository.name })
   if (request.policyId !== null && !(await findPolicy(DB.orm, request.policyId)))
     throw new HubError('UNKNOWN_POLICY', 'There is no such policy', { details: request.policyId.slice(0, 100) })
   const credential = await credentialForVm(DB.orm, vm)
   if (!credential)
-    throw new HubError('CREDENTIAL_MISSING', 'The VM has no usable credential', { details: `store an active credential for ${vm.vcenterHost}` })
+    throw new HubError('CREDENTIAL_MISSING', 'The VM has no usable credential', {
+      details: `store an active credential for ${vm.vcenterHost}`,
+    })
   return { vm, disks, repository, credential, request }
 }
 
 /** Bytes that the backup will probably need: as much as the last one of its kind stored, else its size or a tenth of it. */
 const requiredBytes = async ({ DB }: StartEnv, { vm, disks, request }: Plan): Promise<number> => {
-  const last = await newestBackup(DB.orm, { vmContextId: vm.contextId, repositoryId: request.repositoryId, type: request.type, status: 'completed' })
+  const last = await newestBackup(DB.orm, {
+    vmContextId: vm.contextId,
+    repositoryId: request.repositoryId,
+    type: request.type,
+    status: 'completed',
+  })
   const lastDisks = last && (await findBackup(DB.orm, last.id))?.disks
   if (lastDisks) return lastDisks.reduce((sum, disk) => sum + disk.storedBytes, 0)
   const size = disks.reduce((sum, disk) => sum + disk.capacityBytes, 0)
@@ -85,7 +100,10 @@ const requiredBytes = async ({ DB }: StartEnv, { vm, disks, request }: Plan): Pr
 }
 
 const checkRoom = async (env: StartEnv, plan: Plan) => {
-  const [required, { available_bytes }] = [await requiredBytes(env, plan), await env.AGENT.repositoryStorage(plan.repository.id)]
+  const [required, { available_bytes }] = [
+    await requiredBytes(env, plan),
+    await env.AGENT.repositoryStorage(plan.repository.id),
+  ]
   if (available_bytes < required)
     throw new HubError('INSUFFICIENT_STORAGE', 'The repository has too little room for this backup', {
       details: `${required} bytes needed, ${available_bytes} free`,
@@ -93,7 +111,8 @@ const checkRoom = async (env: StartEnv, plan: Plan) => {
     })
 }
 
-const running = (id: string) => new HubError('BACKUP_RUNNING', 'A backup of this VM into this repository is running', { extra: { backup_id: id } })
+const running = (id: string) =>
+  new HubError('BACKUP_RUNNING', 'A backup of this VM into this repository is running', { extra: { backup_id: id } })
 
 /** Finds or makes the context: the VM's folder in the repository. */
 const ensureContext = async ({ DB, CLOCK }: StartEnv, { vm, repository }: Plan) => {
@@ -116,7 +135,12 @@ const ensureContext = async ({ DB, CLOCK }: StartEnv, { vm, repository }: Plan) 
 }
 
 /** Writes the rows. The unique slot makes one of two equal starts the winner. */
-const insertRows = async ({ DB, CLOCK }: StartEnv, { vm, disks, repository, request }: Plan, contextId: string, parent: UsableParent | undefined) => {
+const insertRows = async (
+  { DB, CLOCK }: StartEnv,
+  { vm, disks, repository, request }: Plan,
+  contextId: string,
+  parent: UsableParent | undefined,
+) => {
   for (let at = CLOCK.now(); ; at = new Date(at.getTime() + 1000)) {
     const id = backupId(vm.vmName, at)
     if (await backupIdTaken(DB.orm, id)) continue
@@ -186,7 +210,13 @@ const allocate = async ({ DB, CLOCK, SETTINGS }: StartEnv, { job, disks }: JobWi
   for (let attempt = 1; ; attempt++) {
     const exportNames = disks.map((disk) => exportName(job.vmName, disk.diskIndex, attempt))
     try {
-      return await allocatePorts(DB, { jobId: job.id, vmName: job.vmName, exportNames, range: SETTINGS.nbdPorts, now: CLOCK.now() })
+      return await allocatePorts(DB, {
+        jobId: job.id,
+        vmName: job.vmName,
+        exportNames,
+        range: SETTINGS.nbdPorts,
+        now: CLOCK.now(),
+      })
     } catch (error) {
       if (error instanceof HubError && error.code === 'EXPORT_IN_USE' && attempt < 100) continue
       throw error
@@ -195,7 +225,13 @@ const allocate = async ({ DB, CLOCK, SETTINGS }: StartEnv, { job, disks }: JobWi
 }
 
 /** Makes and exports one disk's file; moves to another port when somebody outside sits on the one we have. */
-const exportDisk = async (env: StartEnv, { job }: JobWithDisks, disk: JobWithDisks['disks'][number], port: PortRow, parentBases: string[]): Promise<ExportState> => {
+const exportDisk = async (
+  env: StartEnv,
+  { job }: JobWithDisks,
+  disk: JobWithDisks['disks'][number],
+  port: PortRow,
+  parentBases: string[],
+): Promise<ExportState> => {
   const { DB, AGENT, CLOCK, SETTINGS } = env
   const avoid = new Set<number>()
   for (let current = port; ; ) {
@@ -216,16 +252,31 @@ const exportDisk = async (env: StartEnv, { job }: JobWithDisks, disk: JobWithDis
       if (!(error instanceof HubError) || error.code !== 'PORT_IN_USE') throw error
       avoid.add(current.port)
       await deletePorts(DB.orm, [current.port])
-      const [next] = await allocatePorts(DB, { jobId: job.id, vmName: job.vmName, exportNames: [current.exportName], range: SETTINGS.nbdPorts, avoid, now: CLOCK.now() })
+      const [next] = await allocatePorts(DB, {
+        jobId: job.id,
+        vmName: job.vmName,
+        exportNames: [current.exportName],
+        range: SETTINGS.nbdPorts,
+        avoid,
+        now: CLOCK.now(),
+      })
       current = next!
     }
   }
 }
 
-export const nbdTarget = (state: ExportState, key: number) => `${key}:nbd://127.0.0.1:${state.port}/${state.export_name}`
+export const nbdTarget = (state: ExportState, key: number) =>
+  `${key}:nbd://127.0.0.1:${state.port}/${state.export_name}`
 
-const tellNode = async ({ NODE, KEYS, CLOCK, SETTINGS }: StartEnv, { vm, credential, request }: Plan, { job, disks }: JobWithDisks, exports: ExportState[], parent: UsableParent | undefined) => {
-  const changeIdOf = (diskIndex: number) => parent?.parent.disks.find((disk) => disk.diskIndex === diskIndex)?.diskChangeId ?? null
+const tellNode = async (
+  { NODE, KEYS, CLOCK, SETTINGS }: StartEnv,
+  { vm, credential, request }: Plan,
+  { job, disks }: JobWithDisks,
+  exports: ExportState[],
+  parent: UsableParent | undefined,
+) => {
+  const changeIdOf = (diskIndex: number) =>
+    parent?.parent.disks.find((disk) => disk.diskIndex === diskIndex)?.diskChangeId ?? null
   await NODE.startBackup({
     job_id: job.id,
     vm_name: vm.vmName,
@@ -251,10 +302,19 @@ const tellNode = async ({ NODE, KEYS, CLOCK, SETTINGS }: StartEnv, { vm, credent
 }
 
 /** Exports, ports, files, rows, in this order. What can't be undone now is left to reconcile, as a failed job. */
-const undo = async ({ DB, AGENT, NODE }: StartEnv, { job, disks }: JobWithDisks, ports: PortRow[], told: boolean, why: unknown) => {
+const undo = async (
+  { DB, AGENT, NODE }: StartEnv,
+  { job, disks }: JobWithDisks,
+  ports: PortRow[],
+  told: boolean,
+  why: unknown,
+) => {
   if (told) await NODE.stopBackup(job.id, 'the start was undone').catch(() => undefined)
   try {
-    const names = new Set([...ports.map(({ exportName }) => exportName), ...disks.flatMap(({ exportName }) => exportName ?? [])])
+    const names = new Set([
+      ...ports.map(({ exportName }) => exportName),
+      ...disks.flatMap(({ exportName }) => exportName ?? []),
+    ])
     for (const name of names) {
       await AGENT.dropExport(name, true)
       await deleteProcess(DB.orm, name)
@@ -267,7 +327,13 @@ const undo = async ({ DB, AGENT, NODE }: StartEnv, { job, disks }: JobWithDisks,
     })
   } catch {
     const message = `the start failed and could not be undone yet: ${why instanceof Error ? why.message : String(why)}`
-    await updateBackup(DB.orm, job.id, { status: 'failed', activeSlot: null, currentPhase: 'failed', errorMessage: message, cleanupPending: true })
+    await updateBackup(DB.orm, job.id, {
+      status: 'failed',
+      activeSlot: null,
+      currentPhase: 'failed',
+      errorMessage: message,
+      cleanupPending: true,
+    })
   }
 }
 
@@ -282,7 +348,8 @@ export const startBackup = async (env: StartEnv, request: StartRequest): Promise
     let parent: UsableParent | undefined
     if (request.type === 'incremental') {
       const found = await usableParent(env, known?.contextId, planned.disks)
-      if ('reason' in found) throw new HubError('FULL_BACKUP_REQUIRED', 'full backup required', { details: found.reason })
+      if ('reason' in found)
+        throw new HubError('FULL_BACKUP_REQUIRED', 'full backup required', { details: found.reason })
       parent = found
     }
     const active = known && (await activeBackupIn(DB.orm, known.contextId))
@@ -300,7 +367,10 @@ export const startBackup = async (env: StartEnv, request: StartRequest): Promise
       const results = await Promise.allSettled(
         backup.disks.map((disk) => {
           const port = ports.find((row) => row.exportName.endsWith(`-disk-${disk.vmwareDiskKey}`))!
-          const parentBases = begun.parent?.chain.flatMap((link) => link.disks.filter(({ diskIndex }) => diskIndex === disk.diskIndex).map(({ fileBase }) => fileBase)) ?? []
+          const parentBases =
+            begun.parent?.chain.flatMap((link) =>
+              link.disks.filter(({ diskIndex }) => diskIndex === disk.diskIndex).map(({ fileBase }) => fileBase),
+            ) ?? []
           return exportDisk(env, backup, disk, port, parentBases)
         }),
       )

@@ -1,7 +1,8 @@
 /** The backup that an incremental may build on, or why there is none (contract section 8.1). */
-import type { Env } from '../runtime/bindings/index.ts'
+
 import { type JobWithDisks, newestCompleted } from '../db/queries/backups.ts'
 import type { VmDiskRow } from '../db/queries/vms.ts'
+import type { Env } from '../runtime/bindings/index.ts'
 import { chainOf, diskChainOf, isWhole } from './chain-files.ts'
 
 export type UsableParent = { parent: JobWithDisks; chain: JobWithDisks[] }
@@ -17,13 +18,16 @@ export const usableParent = async (
   for (const disk of disks) {
     const before = parent.disks.find(({ diskIndex }) => diskIndex === disk.diskIndex)
     if (!before) return { reason: `disk ${disk.diskIndex} was not in the last backup` }
-    if (before.capacityBytes !== disk.capacityBytes) return { reason: `disk ${disk.diskIndex} has another size than in the last backup` }
+    if (before.capacityBytes !== disk.capacityBytes)
+      return { reason: `disk ${disk.diskIndex} has another size than in the last backup` }
     if (before.diskChangeId === null) return { reason: `the last backup has no change id for disk ${disk.diskIndex}` }
   }
   const chain = await chainOf(DB.orm, parent)
   if (!isWhole(chain)) return { reason: 'the chain of the last backup is not whole' }
   for (const disk of disks) {
-    const damaged = (await AGENT.inspectChain(diskChainOf(chain, disk.diskIndex))).find(({ problem }) => problem !== null)
+    const damaged = (await AGENT.inspectChain(diskChainOf(chain, disk.diskIndex))).find(
+      ({ problem }) => problem !== null,
+    )
     if (damaged) return { reason: `a file of the chain of disk ${disk.diskIndex} ${damaged.problem}` }
   }
   return { parent, chain }

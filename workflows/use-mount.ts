@@ -5,9 +5,14 @@ import type { Env } from '../runtime/bindings/index.ts'
 import { liveMount, mountGone } from './end-mount.ts'
 
 /** @throws MOUNT_NOT_FOUND, MOUNT_EXPIRED, MOUNT_NOT_READY, and what `work` throws */
-export const useMount = async <T>({ DB, AGENT, CLOCK }: Env<'DB' | 'AGENT' | 'CLOCK'>, mountId: string, work: (mount: MountWithBackup) => Promise<T>): Promise<T> => {
+export const useMount = async <T>(
+  { DB, AGENT, CLOCK }: Env<'DB' | 'AGENT' | 'CLOCK'>,
+  mountId: string,
+  work: (mount: MountWithBackup) => Promise<T>,
+): Promise<T> => {
   const mount = await liveMount(DB.orm, mountId)
-  if (mount.mount.status === 'mounting') throw new HubError('MOUNT_NOT_READY', 'The mount is not ready yet', { details: 'try again in a second' })
+  if (mount.mount.status === 'mounting')
+    throw new HubError('MOUNT_NOT_READY', 'The mount is not ready yet', { details: 'try again in a second' })
   try {
     return await work(mount)
   } catch (error) {

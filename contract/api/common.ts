@@ -21,7 +21,11 @@ export const queryBool = z
 export const queryInt = (min: number, max: number) =>
   z
     .string()
-    .refine((text) => /^-?\d{1,16}$/.test(text), { error: 'must be a decimal integer', params: { code: 'TYPE' }, abort: true })
+    .refine((text) => /^-?\d{1,16}$/.test(text), {
+      error: 'must be a decimal integer',
+      params: { code: 'TYPE' },
+      abort: true,
+    })
     .transform(Number)
     .pipe(z.int().min(min).max(max))
 
@@ -57,4 +61,7 @@ export const errorAnswer = z.object({
 
 /** A duration in nanoseconds and its twin in milliseconds, under the name the contract gives it. */
 export const duration = <N extends string>(field: N, milliseconds: number) =>
-  ({ [field]: Math.round(milliseconds * 1e6), [`${field}_ms`]: Math.round(milliseconds) }) as Record<N | `${N}_ms`, number>
+  ({ [field]: Math.round(milliseconds * 1e6), [`${field}_ms`]: Math.round(milliseconds) }) as Record<
+    N | `${N}_ms`,
+    number
+  >

@@ -6,21 +6,23 @@ export const isNodeSource = (vcenterHost: string) => /^(image|qemu|libvirt):./.t
 
 export const credentialParams = z.object({ id: queryInt(1, 2 ** 31 - 1) })
 
-export const createCredentialBody = z.object({
-  credential_name: str(1),
-  vcenter_host: str(1),
-  /** Empty only for a source of the node (`image:<name>` and the like), which needs no login. */
-  username: str(),
-  password: str(0, 1024),
-  datacenter: str(1),
-  is_active: z.boolean().default(true),
-  is_default: z.boolean().default(false),
-}).superRefine((body, check) => {
-  if (isNodeSource(body.vcenter_host)) return
-  for (const field of ['username', 'password'] as const)
-    if (body[field] === '')
-      check.addIssue({ code: 'custom', path: [field], message: 'must not be empty', params: { code: 'LENGTH' } })
-})
+export const createCredentialBody = z
+  .object({
+    credential_name: str(1),
+    vcenter_host: str(1),
+    /** Empty only for a source of the node (`image:<name>` and the like), which needs no login. */
+    username: str(),
+    password: str(0, 1024),
+    datacenter: str(1),
+    is_active: z.boolean().default(true),
+    is_default: z.boolean().default(false),
+  })
+  .superRefine((body, check) => {
+    if (isNodeSource(body.vcenter_host)) return
+    for (const field of ['username', 'password'] as const)
+      if (body[field] === '')
+        check.addIssue({ code: 'custom', path: [field], message: 'must not be empty', params: { code: 'LENGTH' } })
+  })
 export const updateCredentialBody = z.object({
   credential_name: str(1).optional(),
   vcenter_host: str(1).optional(),
@@ -48,7 +50,11 @@ export const credential = z.object({
   usage_count: z.int(),
 })
 
-export const credentialsAnswer = z.object({ credentials: z.array(credential), ...listCounts, status: z.literal('success') })
+export const credentialsAnswer = z.object({
+  credentials: z.array(credential),
+  ...listCounts,
+  status: z.literal('success'),
+})
 export const credentialChangedAnswer = z.object({ credential, status: z.literal('success'), message: z.string() })
 export const defaultCredentialAnswer = z.object({ credentials: credential, status: z.literal('success') })
 export const deleteCredentialAnswer = z.object({

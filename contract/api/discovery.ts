@@ -11,7 +11,13 @@ const sourceFields = {
   password: password.optional(),
   datacenter: str().optional(),
 }
-type SourceFields = { credential_id?: number; vcenter?: string; username?: string; password?: string; datacenter?: string }
+type SourceFields = {
+  credential_id?: number
+  vcenter?: string
+  username?: string
+  password?: string
+  datacenter?: string
+}
 const withSource = <S extends z.ZodType<SourceFields>>(schema: S) =>
   (['vcenter', 'username', 'password', 'datacenter'] as const).reduce<S>(
     (checked, field) =>

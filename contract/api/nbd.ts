@@ -41,7 +41,14 @@ export const startExportAnswer = z.object({
 })
 
 export const stopExportBody = z
-  .object({ pid: z.int().min(1).max(2 ** 31 - 1).optional(), export_name: exportName.optional() })
+  .object({
+    pid: z
+      .int()
+      .min(1)
+      .max(2 ** 31 - 1)
+      .optional(),
+    export_name: exportName.optional(),
+  })
   .superRefine((body, check) => {
     if ((body.pid === undefined) !== (body.export_name === undefined)) return
     check.addIssue({

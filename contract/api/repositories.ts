@@ -1,6 +1,5 @@
 import { z } from 'zod'
-import { listCounts, queryBool, str, time } from './common.ts'
-import { pagingQuery } from './common.ts'
+import { listCounts, pagingQuery, queryBool, str, time } from './common.ts'
 
 export const repositoryTypes = ['local', 'nfs', 'cifs', 'smb', 's3', 'azure'] as const
 

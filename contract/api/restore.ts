@@ -71,9 +71,19 @@ export const entry = z.object({
 export type Entry = z.infer<typeof entry>
 
 /** Bounds of one listing; a recursive one walks at most this many entries and levels. */
-export const listingLimits = { plain: 10_000, recursive: 1_000, max: 10_000, walkEntries: 100_000, walkLevels: 64 } as const
+export const listingLimits = {
+  plain: 10_000,
+  recursive: 1_000,
+  max: 10_000,
+  walkEntries: 100_000,
+  walkLevels: 64,
+} as const
 
-export const filesQuery = z.object({ ...pathQuery, recursive: queryBool.default(false), ...pagingQuery(listingLimits.max) })
+export const filesQuery = z.object({
+  ...pathQuery,
+  recursive: queryBool.default(false),
+  ...pagingQuery(listingLimits.max),
+})
 export const filesAnswer = z.object({
   mount_id: z.string(),
   path: z.string(),

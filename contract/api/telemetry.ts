@@ -23,7 +23,11 @@ export const telemetryBody = z.object({
   bytes_transferred: bytes.optional(),
   total_bytes: bytes.optional(),
   transfer_speed_bps: bytes.optional(),
-  eta_seconds: z.int().min(0).max(2 ** 31 - 1).optional(),
+  eta_seconds: z
+    .int()
+    .min(0)
+    .max(2 ** 31 - 1)
+    .optional(),
   progress_percent: percent.optional(),
   disks: z
     .array(
@@ -39,10 +43,7 @@ export const telemetryBody = z.object({
     .max(64)
     .optional(),
   error: z
-    .union([
-      str(0, 4096),
-      z.object({ message: str(0, 4096), code: str().nullish(), timestamp: timeIn.nullish() }),
-    ])
+    .union([str(0, 4096), z.object({ message: str(0, 4096), code: str().nullish(), timestamp: timeIn.nullish() })])
     .nullish(),
   timestamp: timeIn.optional(),
   job_id: z.string().optional(),

@@ -45,9 +45,7 @@ const contextFields = {
   last_operation_summary: z.record(z.string(), z.unknown()).nullable(),
 }
 const groups = {
-  groups: z.array(
-    z.object({ group_id: z.string(), group_name: z.string(), priority: z.int(), enabled: z.boolean() }),
-  ),
+  groups: z.array(z.object({ group_id: z.string(), group_name: z.string(), priority: z.int(), enabled: z.boolean() })),
   group_count: z.int(),
 }
 

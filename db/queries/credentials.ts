@@ -35,7 +35,10 @@ export const findDefaultCredential = async (db: Executor): Promise<CredentialRow
   (await db.select().from(vmwareCredentials).where(eq(vmwareCredentials.isDefault, true)).limit(1))[0]
 
 /** The credential a VM is read with: its own when it is active, else an active one of the same vCenter. */
-export const credentialForVm = async (db: Executor, vm: { credentialId: number | null; vcenterHost: string }): Promise<CredentialRow | undefined> => {
+export const credentialForVm = async (
+  db: Executor,
+  vm: { credentialId: number | null; vcenterHost: string },
+): Promise<CredentialRow | undefined> => {
   const own = vm.credentialId === null ? undefined : await findCredential(db, vm.credentialId)
   if (own?.isActive) return own
   const [sameVcenter] = await db
@@ -48,22 +51,36 @@ export const credentialForVm = async (db: Executor, vm: { credentialId: number |
 }
 
 /** @returns its id. Throws ER_DUP_ENTRY when the name is taken. */
-export const insertCredential = async (db: Executor, values: typeof vmwareCredentials.$inferInsert): Promise<number> => {
+export const insertCredential = async (
+  db: Executor,
+  values: typeof vmwareCredentials.$inferInsert,
+): Promise<number> => {
   const [created] = await db.insert(vmwareCredentials).values(values).$returningId()
   return created!.id
 }
 
 export const updateCredential = (db: Executor, id: number, change: Partial<typeof vmwareCredentials.$inferInsert>) =>
-  db.update(vmwareCredentials).set({ ...change, updatedAt: sql`CURRENT_TIMESTAMP(3)` }).where(eq(vmwareCredentials.id, id))
+  db
+    .update(vmwareCredentials)
+    .set({ ...change, updatedAt: sql`CURRENT_TIMESTAMP(3)` })
+    .where(eq(vmwareCredentials.id, id))
 
 /** Takes the default mark from every other credential. */
 export const clearOtherDefaults = (db: Executor, id: number) =>
-  db.update(vmwareCredentials).set({ isDefault: false }).where(and(ne(vmwareCredentials.id, id), eq(vmwareCredentials.isDefault, true)))
+  db
+    .update(vmwareCredentials)
+    .set({ isDefault: false })
+    .where(and(ne(vmwareCredentials.id, id), eq(vmwareCredentials.isDefault, true)))
 
-export const deleteCredential = (db: Executor, id: number) => db.delete(vmwareCredentials).where(eq(vmwareCredentials.id, id))
+export const deleteCredential = (db: Executor, id: number) =>
+  db.delete(vmwareCredentials).where(eq(vmwareCredentials.id, id))
 
 export const countVmsUsing = async (db: Executor, id: number): Promise<number> =>
-  (await db.select({ vms: count() }).from(vmReplicationContexts).where(eq(vmReplicationContexts.credentialId, id)))[0]?.vms ?? 0
+  (await db.select({ vms: count() }).from(vmReplicationContexts).where(eq(vmReplicationContexts.credentialId, id)))[0]
+    ?.vms ?? 0
 
 export const noteCredentialUse = (db: Executor, id: number, at: Date) =>
-  db.update(vmwareCredentials).set({ lastUsed: at, usageCount: sql`${vmwareCredentials.usageCount} + 1` }).where(eq(vmwareCredentials.id, id))
+  db
+    .update(vmwareCredentials)
+    .set({ lastUsed: at, usageCount: sql`${vmwareCredentials.usageCount} + 1` })
+    .where(eq(vmwareCredentials.id, id))

@@ -8,7 +8,9 @@ const rowsPerInsert = 200
 
 /** Replaces what is known of one vCenter and datacenter; other datacenters keep theirs. */
 export const replaceInventory = async (db: Executor, vcenterHost: string, datacenter: string, vms: InventoryVm[]) => {
-  await db.delete(vmInventory).where(and(eq(vmInventory.vcenterHost, vcenterHost), eq(vmInventory.datacenter, datacenter)))
+  await db
+    .delete(vmInventory)
+    .where(and(eq(vmInventory.vcenterHost, vcenterHost), eq(vmInventory.datacenter, datacenter)))
   // The last of several with one id counts.
   const unique = [...new Map(vms.map((vm) => [vm.id, vm])).values()]
   for (let at = 0; at < unique.length; at += rowsPerInsert)
@@ -24,7 +26,10 @@ const answer = (row: { datacenter: string; vm: InventoryVm }): VmAnswer => {
 }
 
 /** By name. */
-export const listInventory = async (db: Executor, filter: { vcenterHost?: string | undefined; search?: string | undefined }): Promise<VmAnswer[]> => {
+export const listInventory = async (
+  db: Executor,
+  filter: { vcenterHost?: string | undefined; search?: string | undefined },
+): Promise<VmAnswer[]> => {
   const rows = await db
     .select()
     .from(vmInventory)
@@ -38,6 +43,11 @@ export const listInventory = async (db: Executor, filter: { vcenterHost?: string
 }
 
 export const findInventoryVm = async (db: Executor, id: string): Promise<VmAnswer | undefined> => {
-  const [row] = await db.select().from(vmInventory).where(eq(vmInventory.vmId, id)).orderBy(asc(vmInventory.vcenterHost)).limit(1)
+  const [row] = await db
+    .select()
+    .from(vmInventory)
+    .where(eq(vmInventory.vmId, id))
+    .orderBy(asc(vmInventory.vcenterHost))
+    .limit(1)
   return row && answer(row)
 }

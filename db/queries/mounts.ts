@@ -1,7 +1,7 @@
 import { and, count, desc, eq, inArray, lt } from 'drizzle-orm'
 import type { MountEndReason, MountState } from '../../contract/agent.ts'
-import type { Mount } from '../../contract/api/restore.ts'
 import type { Paging } from '../../contract/api/common.ts'
+import type { Mount } from '../../contract/api/restore.ts'
 import type { Executor } from '../database.ts'
 import { backupDisks, backupJobs, restoreMountHistory, restoreMounts } from '../schema/index.ts'
 
@@ -11,12 +11,18 @@ export type MountWithBackup = { mount: MountRow; backupId: string; vmName: strin
 
 const joined = (db: Executor) =>
   db
-    .select({ mount: restoreMounts, backupId: backupDisks.backupJobId, vmName: backupJobs.vmName, diskIndex: backupDisks.diskIndex })
+    .select({
+      mount: restoreMounts,
+      backupId: backupDisks.backupJobId,
+      vmName: backupJobs.vmName,
+      diskIndex: backupDisks.diskIndex,
+    })
     .from(restoreMounts)
     .innerJoin(backupDisks, eq(backupDisks.id, restoreMounts.backupDiskId))
     .innerJoin(backupJobs, eq(backupJobs.id, backupDisks.backupJobId))
 
-export const findMount = async (db: Executor, id: string): Promise<MountWithBackup | undefined> => (await joined(db).where(eq(restoreMounts.id, id)))[0]
+export const findMount = async (db: Executor, id: string): Promise<MountWithBackup | undefined> =>
+  (await joined(db).where(eq(restoreMounts.id, id)))[0]
 export const findMountOfDisk = async (db: Executor, backupDiskId: number): Promise<MountRow | undefined> =>
   (await db.select().from(restoreMounts).where(eq(restoreMounts.backupDiskId, backupDiskId)))[0]
 export const mountsOfBackups = (db: Executor, backupIds: string[]): Promise<MountWithBackup[]> =>
@@ -25,9 +31,11 @@ export const mountsOfBackups = (db: Executor, backupIds: string[]): Promise<Moun
 /** Newest first. */
 export const listMounts = (db: Executor, { limit = 1_000_000, offset = 0 }: Paging = {}): Promise<MountWithBackup[]> =>
   joined(db).orderBy(desc(restoreMounts.createdAt), desc(restoreMounts.id)).limit(limit).offset(offset)
-export const countMounts = async (db: Executor): Promise<number> => (await db.select({ rows: count() }).from(restoreMounts))[0]?.rows ?? 0
+export const countMounts = async (db: Executor): Promise<number> =>
+  (await db.select({ rows: count() }).from(restoreMounts))[0]?.rows ?? 0
 
-export const insertMount = (db: Executor, values: typeof restoreMounts.$inferInsert) => db.insert(restoreMounts).values(values)
+export const insertMount = (db: Executor, values: typeof restoreMounts.$inferInsert) =>
+  db.insert(restoreMounts).values(values)
 export const deleteMount = (db: Executor, id: string) => db.delete(restoreMounts).where(eq(restoreMounts.id, id))
 
 /** Takes over what the agent says of a mount. */
@@ -46,13 +54,20 @@ export const storeMountState = (db: Executor, id: string, state: MountState) =>
     .where(eq(restoreMounts.id, id))
 
 /** Moves a mount's row to the history, in one transaction of the caller. */
-export const endMount = async (tx: Executor, { mount, backupId, diskIndex }: MountWithBackup, reason: MountEndReason, at: Date) => {
+export const endMount = async (
+  tx: Executor,
+  { mount, backupId, diskIndex }: MountWithBackup,
+  reason: MountEndReason,
+  at: Date,
+) => {
   await tx.insert(restoreMountHistory).ignore().values({ id: mount.id, backupId, diskIndex, endedAt: at, reason })
   await deleteMount(tx, mount.id)
 }
 export const wasMount = async (db: Executor, id: string): Promise<boolean> =>
-  (await db.select({ id: restoreMountHistory.id }).from(restoreMountHistory).where(eq(restoreMountHistory.id, id))).length > 0
-export const forgetEndedMounts = (db: Executor, before: Date) => db.delete(restoreMountHistory).where(and(lt(restoreMountHistory.endedAt, before)))
+  (await db.select({ id: restoreMountHistory.id }).from(restoreMountHistory).where(eq(restoreMountHistory.id, id)))
+    .length > 0
+export const forgetEndedMounts = (db: Executor, before: Date) =>
+  db.delete(restoreMountHistory).where(and(lt(restoreMountHistory.endedAt, before)))
 
 /** @param state the agent's, which knows times and partitions best; without it the row's */
 export const toMount = ({ mount, backupId, vmName, diskIndex }: MountWithBackup, state?: MountState): Mount => {

@@ -7,7 +7,8 @@ import { backupCopies, backupJobs, backupPolicies, backupRepositories, protectio
 
 export type RepositoryRow = typeof backupRepositories.$inferSelect
 
-export const usedPercent = (used: number, total: number) => (total === 0 ? 0 : Math.round((used / total) * 10_000) / 100)
+export const usedPercent = (used: number, total: number) =>
+  total === 0 ? 0 : Math.round((used / total) * 10_000) / 100
 
 export const toStorage = (id: string, measured: RepositoryStorage, backups: number, at: Date): Storage => ({
   repository_id: id,
@@ -21,7 +22,11 @@ export const toStorage = (id: string, measured: RepositoryStorage, backups: numb
 })
 
 /** @param storage null when it could not be measured now */
-export const toRepository = (row: RepositoryRow, storage: Storage | null, backups: number): z.infer<typeof repository> => ({
+export const toRepository = (
+  row: RepositoryRow,
+  storage: Storage | null,
+  backups: number,
+): z.infer<typeof repository> => ({
   id: row.id,
   name: row.name,
   type: row.repositoryType,
@@ -58,29 +63,57 @@ export const findRepository = async (db: Executor, id: string): Promise<Reposito
   (await db.select().from(backupRepositories).where(eq(backupRepositories.id, id)))[0]
 
 /** Throws ER_DUP_ENTRY when the name is taken. */
-export const insertRepository = (db: Executor, values: typeof backupRepositories.$inferInsert) => db.insert(backupRepositories).values(values)
+export const insertRepository = (db: Executor, values: typeof backupRepositories.$inferInsert) =>
+  db.insert(backupRepositories).values(values)
 export const updateRepository = (db: Executor, id: string, change: Partial<typeof backupRepositories.$inferInsert>) =>
-  db.update(backupRepositories).set({ ...change, updatedAt: sql`CURRENT_TIMESTAMP(3)` }).where(eq(backupRepositories.id, id))
-export const deleteRepository = (db: Executor, id: string) => db.delete(backupRepositories).where(eq(backupRepositories.id, id))
+  db
+    .update(backupRepositories)
+    .set({ ...change, updatedAt: sql`CURRENT_TIMESTAMP(3)` })
+    .where(eq(backupRepositories.id, id))
+export const deleteRepository = (db: Executor, id: string) =>
+  db.delete(backupRepositories).where(eq(backupRepositories.id, id))
 
 /** Backups of each repository, whatever their state, copies included. */
 export const backupCounts = async (db: Executor, ids: string[]): Promise<Map<string, number>> => {
   const counts = new Map(ids.map((id) => [id, 0]))
   if (ids.length === 0) return counts
-  const own = await db.select({ id: backupJobs.repositoryId, rows: count() }).from(backupJobs).where(inArray(backupJobs.repositoryId, ids)).groupBy(backupJobs.repositoryId)
-  const copies = await db.select({ id: backupCopies.repositoryId, rows: count() }).from(backupCopies).where(inArray(backupCopies.repositoryId, ids)).groupBy(backupCopies.repositoryId)
+  const own = await db
+    .select({ id: backupJobs.repositoryId, rows: count() })
+    .from(backupJobs)
+    .where(inArray(backupJobs.repositoryId, ids))
+    .groupBy(backupJobs.repositoryId)
+  const copies = await db
+    .select({ id: backupCopies.repositoryId, rows: count() })
+    .from(backupCopies)
+    .where(inArray(backupCopies.repositoryId, ids))
+    .groupBy(backupCopies.repositoryId)
   for (const { id, rows } of [...own, ...copies]) counts.set(id, (counts.get(id) ?? 0) + rows)
   return counts
 }
 
 /** Names of what still uses a repository. */
-export const usersOfRepository = async (db: Executor, id: string): Promise<{ policies: string[]; flows: string[] }> => ({
-  policies: (await db.select({ name: backupPolicies.name }).from(backupPolicies).where(eq(backupPolicies.primaryRepositoryId, id))).map(({ name }) => name),
-  flows: (await db.select({ name: protectionFlows.name }).from(protectionFlows).where(eq(protectionFlows.repositoryId, id))).map(({ name }) => name),
+export const usersOfRepository = async (
+  db: Executor,
+  id: string,
+): Promise<{ policies: string[]; flows: string[] }> => ({
+  policies: (
+    await db
+      .select({ name: backupPolicies.name })
+      .from(backupPolicies)
+      .where(eq(backupPolicies.primaryRepositoryId, id))
+  ).map(({ name }) => name),
+  flows: (
+    await db.select({ name: protectionFlows.name }).from(protectionFlows).where(eq(protectionFlows.repositoryId, id))
+  ).map(({ name }) => name),
 })
 
 export const storeMeasurement = (db: Executor, id: string, measured: RepositoryStorage, at: Date) =>
   db
     .update(backupRepositories)
-    .set({ totalSizeBytes: measured.total_bytes, usedSizeBytes: measured.used_bytes, availableSizeBytes: measured.available_bytes, lastCheckAt: at })
+    .set({
+      totalSizeBytes: measured.total_bytes,
+      usedSizeBytes: measured.used_bytes,
+      availableSizeBytes: measured.available_bytes,
+      lastCheckAt: at,
+    })
     .where(eq(backupRepositories.id, id))

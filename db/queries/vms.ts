@@ -5,7 +5,15 @@ import type { Paging } from '../../contract/api/common.ts'
 import type { context, vmDisk, vmStatuses } from '../../contract/api/vm-contexts.ts'
 import { diskKey, toGb } from '../../contract/names.ts'
 import type { Executor } from '../database.ts'
-import { backupJobs, osseaConfigs, vmBackupContexts, vmDisks, vmGroupMemberships, vmMachineGroups, vmReplicationContexts } from '../schema/index.ts'
+import {
+  backupJobs,
+  osseaConfigs,
+  vmBackupContexts,
+  vmDisks,
+  vmGroupMemberships,
+  vmMachineGroups,
+  vmReplicationContexts,
+} from '../schema/index.ts'
 
 export type VmRow = typeof vmReplicationContexts.$inferSelect
 export type VmDiskRow = typeof vmDisks.$inferSelect
@@ -73,7 +81,13 @@ export const groupsOf = async (db: Executor, contextIds: string[]): Promise<Map<
   const groups = new Map<string, Group[]>()
   if (contextIds.length === 0) return groups
   const rows = await db
-    .select({ contextId: vmGroupMemberships.vmContextId, id: vmMachineGroups.id, name: vmMachineGroups.name, priority: vmGroupMemberships.priority, enabled: vmGroupMemberships.enabled })
+    .select({
+      contextId: vmGroupMemberships.vmContextId,
+      id: vmMachineGroups.id,
+      name: vmMachineGroups.name,
+      priority: vmGroupMemberships.priority,
+      enabled: vmGroupMemberships.enabled,
+    })
     .from(vmGroupMemberships)
     .innerJoin(vmMachineGroups, eq(vmMachineGroups.id, vmGroupMemberships.groupId))
     .where(inArray(vmGroupMemberships.vmContextId, contextIds))
@@ -89,9 +103,17 @@ export const groupsOf = async (db: Executor, contextIds: string[]): Promise<Map<
 export const withGroups = async (db: Executor, row: VmRow): Promise<Context> =>
   toContext(row, (await groupsOf(db, [row.contextId])).get(row.contextId) ?? [])
 
-export type VmFilter = { search?: string | undefined; status?: (typeof vmStatuses)[number] | undefined; autoAdded?: boolean | undefined }
+export type VmFilter = {
+  search?: string | undefined
+  status?: (typeof vmStatuses)[number] | undefined
+  autoAdded?: boolean | undefined
+}
 
-export const listVms = async (db: Executor, filter: VmFilter, { limit, offset }: Paging): Promise<{ rows: VmRow[]; total: number }> => {
+export const listVms = async (
+  db: Executor,
+  filter: VmFilter,
+  { limit, offset }: Paging,
+): Promise<{ rows: VmRow[]; total: number }> => {
   const where = and(
     filter.search === undefined ? undefined : like(vmReplicationContexts.vmName, contains(filter.search)),
     filter.status === undefined ? undefined : eq(vmReplicationContexts.currentStatus, filter.status),
@@ -110,7 +132,9 @@ export const listVms = async (db: Executor, filter: VmFilter, { limit, offset }:
 
 /** VMs with this name: one in each vCenter at most. The collation ignores case, a VM's name does not. */
 export const findVmsByName = async (db: Executor, vmName: string): Promise<VmRow[]> =>
-  (await db.select().from(vmReplicationContexts).where(eq(vmReplicationContexts.vmName, vmName))).filter((row) => row.vmName === vmName)
+  (await db.select().from(vmReplicationContexts).where(eq(vmReplicationContexts.vmName, vmName))).filter(
+    (row) => row.vmName === vmName,
+  )
 
 /** By either kind of context id. */
 export const findVmByContextId = async (db: Executor, contextId: string): Promise<VmRow | undefined> => {
@@ -119,7 +143,13 @@ export const findVmByContextId = async (db: Executor, contextId: string): Promis
   const [viaBackups] = await db
     .select({ vm: vmReplicationContexts })
     .from(vmBackupContexts)
-    .innerJoin(vmReplicationContexts, and(eq(vmReplicationContexts.vmName, vmBackupContexts.vmName), eq(vmReplicationContexts.vcenterHost, vmBackupContexts.vcenterHost)))
+    .innerJoin(
+      vmReplicationContexts,
+      and(
+        eq(vmReplicationContexts.vmName, vmBackupContexts.vmName),
+        eq(vmReplicationContexts.vcenterHost, vmBackupContexts.vcenterHost),
+      ),
+    )
     .where(eq(vmBackupContexts.contextId, contextId))
   return viaBackups?.vm
 }
@@ -161,8 +191,16 @@ export const lastBackups = async (db: Executor, contextIds: string[]): Promise<M
 }
 
 /** VMs that are in no group. */
-export const listUngrouped = async (db: Executor, { limit, offset }: Paging): Promise<{ rows: VmRow[]; total: number }> => {
-  const where = notExists(db.select({ one: sql`1` }).from(vmGroupMemberships).where(eq(vmGroupMemberships.vmContextId, vmReplicationContexts.contextId)))
+export const listUngrouped = async (
+  db: Executor,
+  { limit, offset }: Paging,
+): Promise<{ rows: VmRow[]; total: number }> => {
+  const where = notExists(
+    db
+      .select({ one: sql`1` })
+      .from(vmGroupMemberships)
+      .where(eq(vmGroupMemberships.vmContextId, vmReplicationContexts.contextId)),
+  )
   const [counted] = await db.select({ total: count() }).from(vmReplicationContexts).where(where)
   const rows = await db
     .select()
@@ -175,15 +213,25 @@ export const listUngrouped = async (db: Executor, { limit, offset }: Paging): Pr
 }
 
 /** The managed VM that a source's VM is: by the source's own id, else by name, within one vCenter. */
-export const findManaged = async (db: Executor, vcenterHost: string, vm: { id: string; name: string }): Promise<VmRow | undefined> => {
+export const findManaged = async (
+  db: Executor,
+  vcenterHost: string,
+  vm: { id: string; name: string },
+): Promise<VmRow | undefined> => {
   const rows = await db
     .select()
     .from(vmReplicationContexts)
-    .where(and(eq(vmReplicationContexts.vcenterHost, vcenterHost), or(eq(vmReplicationContexts.vmwareVmId, vm.id), eq(vmReplicationContexts.vmName, vm.name))))
+    .where(
+      and(
+        eq(vmReplicationContexts.vcenterHost, vcenterHost),
+        or(eq(vmReplicationContexts.vmwareVmId, vm.id), eq(vmReplicationContexts.vmName, vm.name)),
+      ),
+    )
   return rows.find((row) => row.vmwareVmId === vm.id) ?? rows.find((row) => row.vmName === vm.name)
 }
 
-export const insertVm = (db: Executor, vm: typeof vmReplicationContexts.$inferInsert) => db.insert(vmReplicationContexts).values(vm)
+export const insertVm = (db: Executor, vm: typeof vmReplicationContexts.$inferInsert) =>
+  db.insert(vmReplicationContexts).values(vm)
 export const updateVm = (db: Executor, contextId: string, change: Partial<typeof vmReplicationContexts.$inferInsert>) =>
   db.update(vmReplicationContexts).set(change).where(eq(vmReplicationContexts.contextId, contextId))
 
@@ -196,8 +244,21 @@ export const replaceDisks = async (db: Executor, contextId: string, disks: (type
     else await db.insert(vmDisks).values(disk)
   }
   const gone = known.filter(({ diskIndex }) => !disks.some((disk) => disk.diskIndex === diskIndex))
-  if (gone.length > 0) await db.delete(vmDisks).where(inArray(vmDisks.id, gone.map(({ id }) => id)))
+  if (gone.length > 0)
+    await db.delete(vmDisks).where(
+      inArray(
+        vmDisks.id,
+        gone.map(({ id }) => id),
+      ),
+    )
 }
 
 export const activeOsseaConfigId = async (db: Executor): Promise<number | null> =>
-  (await db.select({ id: osseaConfigs.id }).from(osseaConfigs).where(eq(osseaConfigs.isActive, true)).orderBy(asc(osseaConfigs.id)).limit(1))[0]?.id ?? null
+  (
+    await db
+      .select({ id: osseaConfigs.id })
+      .from(osseaConfigs)
+      .where(eq(osseaConfigs.isActive, true))
+      .orderBy(asc(osseaConfigs.id))
+      .limit(1)
+  )[0]?.id ?? null

@@ -37,6 +37,9 @@ export const protectionFlows = mysqlTable(
     index('protection_flows_type').on(table.flowType),
     index('protection_flows_target').on(table.targetType, table.targetId),
     index('protection_flows_enabled').on(table.enabled),
-    check('protection_flows_backup_repository', sql`${table.flowType} <> 'backup' or ${table.repositoryId} is not null`),
+    check(
+      'protection_flows_backup_repository',
+      sql`${table.flowType} <> 'backup' or ${table.repositoryId} is not null`,
+    ),
   ],
 )

@@ -1,13 +1,4 @@
-import {
-  type AnyMySqlColumn,
-  index,
-  int,
-  json,
-  mysqlEnum,
-  mysqlTable,
-  unique,
-  varchar,
-} from 'drizzle-orm/mysql-core'
+import { type AnyMySqlColumn, index, int, json, mysqlEnum, mysqlTable, unique, varchar } from 'drizzle-orm/mysql-core'
 import { count, createdAt, flag, id64, text255, time, updatedAt } from './columns.ts'
 import { osseaConfigs } from './ossea-configs.ts'
 import { replicationJobs } from './replication-jobs.ts'

@@ -18,12 +18,18 @@ export default defineFunction(
     errors: ['BACKUP_NOT_FOUND', 'JOB_ENDED'],
   },
   async ({ params, body, env }) => {
-    const notFound = () => new HubError('BACKUP_NOT_FOUND', 'Backup not found', { details: `no backup ${params.backup_id}` })
+    const notFound = () =>
+      new HubError('BACKUP_NOT_FOUND', 'Backup not found', { details: `no backup ${params.backup_id}` })
     if (!(await findBackup(env.DB.orm, params.backup_id))) throw notFound()
     await endBackup(env, params.backup_id, { status: 'cancelled', message: body.reason ?? null, tellNode: true })
     const now = await findBackup(env.DB.orm, params.backup_id)
     if (!now) throw notFound()
     if (now.job.status !== 'cancelled') throw jobEnded(now.job)
-    return { backup_id: now.job.id, status: 'cancelled', message: 'backup cancelled', timestamp: env.CLOCK.now().toISOString() }
+    return {
+      backup_id: now.job.id,
+      status: 'cancelled',
+      message: 'backup cancelled',
+      timestamp: env.CLOCK.now().toISOString(),
+    }
   },
 )

@@ -7,11 +7,19 @@ import { defineFunction } from '../../runtime/function.ts'
 import { checkJobToken } from '../../workflows/check-job-token.ts'
 
 export default defineFunction(
-  { summary: 'The change id of a disk', needs: ['DB', 'CLOCK'], query: changeIdQuery, responses: { 200: changeIdAnswer }, errors: ['NO_CHANGE_ID', 'VM_NOT_FOUND'] },
+  {
+    summary: 'The change id of a disk',
+    needs: ['DB', 'CLOCK'],
+    query: changeIdQuery,
+    responses: { 200: changeIdAnswer },
+    errors: ['NO_CHANGE_ID', 'VM_NOT_FOUND'],
+  },
   async ({ query, env, caller }) => {
     const { DB } = env
-    if ((await findVmsByName(DB.orm, query.vm_name)).length === 0 && !(await vmHasBackups(DB.orm, query.vm_name))) throw new HubError('VM_NOT_FOUND', 'VM not found')
-    const none = () => new HubError('NO_CHANGE_ID', 'There is no change id for this disk', { details: 'copy everything' })
+    if ((await findVmsByName(DB.orm, query.vm_name)).length === 0 && !(await vmHasBackups(DB.orm, query.vm_name)))
+      throw new HubError('VM_NOT_FOUND', 'VM not found')
+    const none = () =>
+      new HubError('NO_CHANGE_ID', 'There is no change id for this disk', { details: 'copy everything' })
     let found = await newestChangeId(DB.orm, query.vm_name, query.disk_id, query.repository_id)
     if (caller.kind === 'job') {
       // A job starts from its own parent, and a full from nothing.

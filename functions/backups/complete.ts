@@ -27,8 +27,18 @@ export default defineFunction(
         details: 'send disk_id, the index of the disk',
         fields: [{ field: 'disk_id', message: 'is required', code: 'REQUIRED' }],
       })
-    const named = body.disks ?? [{ disk_index: body.disk_id ?? backup.disks[0]!.diskIndex, change_id: body.change_id!, bytes_transferred: body.bytes_transferred }]
-    const wanted = named.map((disk) => ({ diskIndex: disk.disk_index, changeId: disk.change_id, bytesTransferred: disk.bytes_transferred || null }))
+    const named = body.disks ?? [
+      {
+        disk_index: body.disk_id ?? backup.disks[0]!.diskIndex,
+        change_id: body.change_id!,
+        bytes_transferred: body.bytes_transferred,
+      },
+    ]
+    const wanted = named.map((disk) => ({
+      diskIndex: disk.disk_index,
+      changeId: disk.change_id,
+      bytesTransferred: disk.bytes_transferred || null,
+    }))
     const { job, disks } = await completeDisks(env, params.backup_id, wanted)
     if (job.status === 'completed' && job.policyId !== null) await applyRetention(env, job.vmBackupContextId)
     const completed = disks.filter(({ status }) => status === 'completed').length
@@ -41,7 +51,11 @@ export default defineFunction(
       job_status: job.status,
       disks_completed: completed,
       disks_total: disks.length,
-      disks: disks.map(({ diskIndex, status, diskChangeId }) => ({ disk_index: diskIndex, status, change_id: diskChangeId })),
+      disks: disks.map(({ diskIndex, status, diskChangeId }) => ({
+        disk_index: diskIndex,
+        status,
+        change_id: diskChangeId,
+      })),
     }
   },
 )

@@ -16,6 +16,11 @@ export default defineFunction(
   },
   async ({ params, query, env }) => {
     const { deletedIds, freedBytes } = await deleteBackup(env, params.backup_id, query.cascade)
-    return { message: 'backup deleted', backup_id: params.backup_id, deleted_backup_ids: deletedIds, freed_bytes: freedBytes }
+    return {
+      message: 'backup deleted',
+      backup_id: params.backup_id,
+      deleted_backup_ids: deletedIds,
+      freed_bytes: freedBytes,
+    }
   },
 )

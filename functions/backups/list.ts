@@ -7,10 +7,22 @@ import { findVmsByName, withGroups } from '../../db/queries/vms.ts'
 import { defineFunction } from '../../runtime/function.ts'
 
 export default defineFunction(
-  { summary: 'List backups', needs: ['DB'], query: listQuery, responses: { 200: listAnswer }, errors: ['VM_NOT_FOUND'] },
+  {
+    summary: 'List backups',
+    needs: ['DB'],
+    query: listQuery,
+    responses: { 200: listAnswer },
+    errors: ['VM_NOT_FOUND'],
+  },
   async ({ query, env: { DB } }) => {
     const { vm_name, vm_context_id, repository_id, backup_type, type, status, limit, offset } = query
-    const filter = { vmName: vm_name, vmContextId: vm_context_id, repositoryId: repository_id, type: backup_type ?? type, status }
+    const filter = {
+      vmName: vm_name,
+      vmContextId: vm_context_id,
+      repositoryId: repository_id,
+      type: backup_type ?? type,
+      status,
+    }
     const { rows, total } = await listBackups(DB.orm, filter, { limit, offset })
     const list = { backups: await toBackups(DB.orm, rows), ...counts(rows, total) }
     if (vm_name === undefined) return list

@@ -7,10 +7,17 @@ import { copiesOf, dependentsOf, findBackup, toBackupDisk, toBackups } from '../
 import { defineFunction } from '../../runtime/function.ts'
 
 export default defineFunction(
-  { summary: 'One backup', needs: ['DB'], params: z.object({ backup_id: id }), responses: { 200: detailAnswer }, errors: ['BACKUP_NOT_FOUND'] },
+  {
+    summary: 'One backup',
+    needs: ['DB'],
+    params: z.object({ backup_id: id }),
+    responses: { 200: detailAnswer },
+    errors: ['BACKUP_NOT_FOUND'],
+  },
   async ({ params, env: { DB } }) => {
     const backup = await findBackup(DB.orm, params.backup_id)
-    if (!backup) throw new HubError('BACKUP_NOT_FOUND', 'Backup not found', { details: `no backup ${params.backup_id}` })
+    if (!backup)
+      throw new HubError('BACKUP_NOT_FOUND', 'Backup not found', { details: `no backup ${params.backup_id}` })
     const [shown] = await toBackups(DB.orm, [backup])
     return {
       ...shown,

@@ -7,7 +7,12 @@ export default defineFunction(
   async ({ env: { CLOCK, RUNTIME } }) => {
     const endpoints: Record<string, string[]> = {}
     for (const { method, path, legacy } of RUNTIME.routes()) {
-      const category = legacy ? 'legacy' : (path.replace(/^\/api\/v1\//, '').split('/').find((part) => part !== '') ?? 'root')
+      const category = legacy
+        ? 'legacy'
+        : (path
+            .replace(/^\/api\/v1\//, '')
+            .split('/')
+            .find((part) => part !== '') ?? 'root')
       endpoints[category] ??= []
       endpoints[category].push(`${method} ${path}`)
     }

@@ -6,16 +6,25 @@ import { countPorts } from '../../db/queries/ports.ts'
 import { defineFunction } from '../../runtime/function.ts'
 
 export default defineFunction(
-  { summary: 'State of process and parts', needs: ['DB', 'AGENT', 'NODE', 'CLOCK', 'RUNTIME'], responses: { 200: debugHealthAnswer } },
+  {
+    summary: 'State of process and parts',
+    needs: ['DB', 'AGENT', 'NODE', 'CLOCK', 'RUNTIME'],
+    responses: { 200: debugHealthAnswer },
+  },
   async ({ env: { DB, AGENT, NODE, CLOCK, RUNTIME } }) => {
     const at = CLOCK.now().toISOString()
     const look = async (work: Promise<string>) => {
-      const [status, description] = await work.then((text) => ['ok', text] as const, (error: Error) => ['error', error.message] as const)
+      const [status, description] = await work.then(
+        (text) => ['ok', text] as const,
+        (error: Error) => ['error', error.message] as const,
+      )
       return { status, last_check: at, description }
     }
     const component_status = {
       database: await look(DB.ping().then(() => 'answers')),
-      host_agent: await look(AGENT.health().then(({ attach_backend, qemu_version }) => `attaches by ${attach_backend}, ${qemu_version}`)),
+      host_agent: await look(
+        AGENT.health().then(({ attach_backend, qemu_version }) => `attaches by ${attach_backend}, ${qemu_version}`),
+      ),
       source_node: await look(NODE.health().then(() => 'answers')),
     }
     const { rss, heap_used, heap_total } = RUNTIME.memory()
@@ -29,7 +38,10 @@ export default defineFunction(
         runtime_version: RUNTIME.version,
         database_status: component_status.database.status === 'ok' ? 'connected' : 'disconnected',
         api_endpoints: RUNTIME.routes().length,
-        system_health: component_status.database.status === 'ok' && component_status.host_agent.status === 'ok' ? 'healthy' : 'degraded',
+        system_health:
+          component_status.database.status === 'ok' && component_status.host_agent.status === 'ok'
+            ? 'healthy'
+            : 'degraded',
         component_status,
       },
       debug_data: {

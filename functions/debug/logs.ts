@@ -20,20 +20,29 @@ export default defineFunction(
     const at = CLOCK.now().toISOString()
     const recent = RUNTIME.requests.recent()
     const byEndpoint = new Map<string, number[]>()
-    for (const { method, path, duration_ms } of recent) byEndpoint.set(`${method} ${path}`, [...(byEndpoint.get(`${method} ${path}`) ?? []), duration_ms])
-    const mean = (values: number[]) => (values.length === 0 ? 0 : Math.round((values.reduce((sum, one) => sum + one, 0) / values.length) * 10) / 10)
-    const slowest = [...byEndpoint].map(([endpoint, times]) => ({ endpoint, average_ms: mean(times), requests: times.length }))
+    for (const { method, path, duration_ms } of recent)
+      byEndpoint.set(`${method} ${path}`, [...(byEndpoint.get(`${method} ${path}`) ?? []), duration_ms])
+    const mean = (values: number[]) =>
+      values.length === 0 ? 0 : Math.round((values.reduce((sum, one) => sum + one, 0) / values.length) * 10) / 10
+    const slowest = [...byEndpoint].map(([endpoint, times]) => ({
+      endpoint,
+      average_ms: mean(times),
+      requests: times.length,
+    }))
     return {
       success: true,
       message: 'Recent requests of this process',
       debug_data: {
         log_summary: {
           total_requests_today: RUNTIME.requests.requestsOn(at.slice(0, 10)),
-          error_rate: recent.length === 0 ? 0 : recent.filter(({ status_code }) => status_code >= 500).length / recent.length,
+          error_rate:
+            recent.length === 0 ? 0 : recent.filter(({ status_code }) => status_code >= 500).length / recent.length,
           average_response_time: mean(recent.map(({ duration_ms }) => duration_ms)),
           slowest_endpoints: slowest.sort((a, b) => b.average_ms - a.average_ms).slice(0, slowestMax),
         },
-        recent_requests: recent.filter(({ status_code }) => levelOf(status_code) >= levels.indexOf(query.level)).slice(0, query.limit),
+        recent_requests: recent
+          .filter(({ status_code }) => levelOf(status_code) >= levels.indexOf(query.level))
+          .slice(0, query.limit),
         timestamp: at,
       },
     }

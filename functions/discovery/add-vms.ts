@@ -15,9 +15,12 @@ export default defineFunction(
     const source = await openSource(env, body)
     const added = await addVms(env, source, await discover(env, source), body.vm_names)
     const rows = new Map<string, object>()
-    for (const vm of added.added_vms) rows.set(vm.vm_name, { success: true, context_id: vm.context_id, error: null, skipped: false })
-    for (const vm of added.skipped_vms) rows.set(vm.vm_name, { success: true, context_id: vm.existing_context_id, error: null, skipped: true })
-    for (const vm of added.failed_vms) rows.set(vm.vm_name, { success: false, context_id: null, error: vm.error, skipped: false })
+    for (const vm of added.added_vms)
+      rows.set(vm.vm_name, { success: true, context_id: vm.context_id, error: null, skipped: false })
+    for (const vm of added.skipped_vms)
+      rows.set(vm.vm_name, { success: true, context_id: vm.existing_context_id, error: null, skipped: true })
+    for (const vm of added.failed_vms)
+      rows.set(vm.vm_name, { success: false, context_id: null, error: vm.error, skipped: false })
     const names = [...new Set(body.vm_names)]
     return {
       success: added.failed === 0,

@@ -18,6 +18,10 @@ export default defineFunction(
     const found = await discover(env, source, body.filter)
     const discoveryMs = performance.now() - began
     const added = await addVms(env, source, found, body.selected_vms)
-    return { ...added, ...duration('discovery_duration', discoveryMs), ...duration('processing_duration', performance.now() - began - discoveryMs) }
+    return {
+      ...added,
+      ...duration('discovery_duration', discoveryMs),
+      ...duration('processing_duration', performance.now() - began - discoveryMs),
+    }
   },
 )

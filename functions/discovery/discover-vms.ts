@@ -24,8 +24,14 @@ export default defineFunction(
       discovery_count: found.length,
       ...duration('processing_time', performance.now() - began),
       status: failed > 0 ? 'partial_success' : 'success',
-      message: added ? `${found.length} VMs found, ${added.successfully_added} added, ${failed} failed` : `${found.length} VMs found`,
-      addition_result: added && { ...added, ...duration('discovery_duration', discoveryMs), ...duration('processing_duration', performance.now() - began - discoveryMs) },
+      message: added
+        ? `${found.length} VMs found, ${added.successfully_added} added, ${failed} failed`
+        : `${found.length} VMs found`,
+      addition_result: added && {
+        ...added,
+        ...duration('discovery_duration', discoveryMs),
+        ...duration('processing_duration', performance.now() - began - discoveryMs),
+      },
     }
   },
 )

@@ -6,7 +6,12 @@ import { iso, listUngrouped } from '../../db/queries/vms.ts'
 import { defineFunction } from '../../runtime/function.ts'
 
 export default defineFunction(
-  { summary: 'VMs in no group', needs: ['DB', 'CLOCK'], query: z.object(pagingQuery()), responses: { 200: ungroupedAnswer } },
+  {
+    summary: 'VMs in no group',
+    needs: ['DB', 'CLOCK'],
+    query: z.object(pagingQuery()),
+    responses: { 200: ungroupedAnswer },
+  },
   async ({ query, env: { DB, CLOCK } }) => {
     const { rows, total } = await listUngrouped(DB.orm, query)
     const vms = rows.map((row) => ({

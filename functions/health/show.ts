@@ -4,7 +4,11 @@ import { HubError } from '../../contract/errors.ts'
 import { defineFunction } from '../../runtime/function.ts'
 
 export default defineFunction(
-  { summary: 'Liveness of the hub', needs: ['DB', 'AGENT', 'NODE', 'CLOCK', 'SETTINGS', 'RUNTIME'], responses: { 200: healthAnswer } },
+  {
+    summary: 'Liveness of the hub',
+    needs: ['DB', 'AGENT', 'NODE', 'CLOCK', 'SETTINGS', 'RUNTIME'],
+    responses: { 200: healthAnswer },
+  },
   async ({ env: { DB, AGENT, NODE, CLOCK, SETTINGS, RUNTIME } }) => {
     const now = CLOCK.now()
     const common = {
@@ -13,7 +17,11 @@ export default defineFunction(
       version: SETTINGS.version,
       uptime_seconds: Math.floor((now.getTime() - RUNTIME.startedAt.getTime()) / 1000),
     }
-    const works = (work: Promise<unknown>) => work.then(() => true, () => false)
+    const works = (work: Promise<unknown>) =>
+      work.then(
+        () => true,
+        () => false,
+      )
     const [database, agent, node] = await Promise.all([works(DB.ping()), works(AGENT.health()), works(NODE.health())])
     if (!database)
       throw new HubError('SERVICE_UNAVAILABLE', 'The database does not answer', {

@@ -2,4 +2,7 @@
 import { defineCron } from '../../runtime/function.ts'
 import { detectStale } from '../../workflows/detect-stale.ts'
 
-export default defineCron({ summary: 'Detect stale jobs', needs: ['DB', 'AGENT', 'NODE', 'CLOCK', 'SETTINGS'] }, detectStale)
+export default defineCron(
+  { summary: 'Detect stale jobs', needs: ['DB', 'AGENT', 'NODE', 'CLOCK', 'SETTINGS'] },
+  detectStale,
+)

@@ -4,8 +4,11 @@ import { reconcileJobs } from '../../workflows/reconcile-jobs.ts'
 import { reconcileMounts } from '../../workflows/reconcile-mounts.ts'
 import { announceRepositories } from '../../workflows/repositories.ts'
 
-export default defineCron({ summary: 'Reconcile jobs and mounts', needs: ['DB', 'AGENT', 'NODE', 'CLOCK'] }, async (env) => {
-  await announceRepositories(env)
-  await reconcileJobs(env)
-  await reconcileMounts(env)
-})
+export default defineCron(
+  { summary: 'Reconcile jobs and mounts', needs: ['DB', 'AGENT', 'NODE', 'CLOCK'] },
+  async (env) => {
+    await announceRepositories(env)
+    await reconcileJobs(env)
+    await reconcileMounts(env)
+  },
+)

@@ -2,7 +2,13 @@
 import { randomUUID } from 'node:crypto'
 import { createRepositoryAnswer, createRepositoryBody } from '../../contract/api/repositories.ts'
 import { HubError } from '../../contract/errors.ts'
-import { deleteRepository, findRepository, insertRepository, toRepository, toStorage } from '../../db/queries/repositories.ts'
+import {
+  deleteRepository,
+  findRepository,
+  insertRepository,
+  toRepository,
+  toStorage,
+} from '../../db/queries/repositories.ts'
 import { answer, defineFunction } from '../../runtime/function.ts'
 import { withFreeName } from '../../workflows/credentials.ts'
 import { localPath, refuseOverlap } from '../../workflows/repositories.ts'

@@ -21,9 +21,13 @@ export default defineFunction(
       const row = await existingRepository(tx, params.id)
       const backup_count = (await backupCounts(tx, [row.id])).get(row.id) ?? 0
       if (backup_count > 0)
-        throw new HubError('REPOSITORY_HAS_BACKUPS', 'The repository holds backups', { details: 'delete them first', extra: { backup_count } })
+        throw new HubError('REPOSITORY_HAS_BACKUPS', 'The repository holds backups', {
+          details: 'delete them first',
+          extra: { backup_count },
+        })
       const { policies, flows } = await usersOfRepository(tx, row.id)
-      if (policies.length + flows.length > 0) throw new HubError('REPOSITORY_IN_USE', 'The repository is in use', { extra: { policies, flows } })
+      if (policies.length + flows.length > 0)
+        throw new HubError('REPOSITORY_IN_USE', 'The repository is in use', { extra: { policies, flows } })
       await deleteContextsOf(tx, row.id)
       await deleteRepository(tx, row.id)
     })

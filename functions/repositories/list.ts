@@ -6,10 +6,18 @@ import { defineFunction } from '../../runtime/function.ts'
 import { measureOrNull } from '../../workflows/repositories.ts'
 
 export default defineFunction(
-  { summary: 'List repositories', needs: ['DB', 'AGENT', 'CLOCK'], query: listRepositoriesQuery, responses: { 200: repositoriesAnswer } },
+  {
+    summary: 'List repositories',
+    needs: ['DB', 'AGENT', 'CLOCK'],
+    query: listRepositoriesQuery,
+    responses: { 200: repositoriesAnswer },
+  },
   async ({ query, env }) => {
     const { shown, ...counted } = page(await listRepositories(env.DB.orm, query), query)
-    const backups = await backupCounts(env.DB.orm, shown.map(({ id }) => id))
+    const backups = await backupCounts(
+      env.DB.orm,
+      shown.map(({ id }) => id),
+    )
     const repositories = await Promise.all(
       shown.map(async (row) => {
         const count = backups.get(row.id) ?? 0

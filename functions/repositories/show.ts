@@ -8,7 +8,13 @@ import { existingRepository } from '../../workflows/existing-repository.ts'
 import { measureOrNull } from '../../workflows/repositories.ts'
 
 export default defineFunction(
-  { summary: 'One repository', needs: ['DB', 'AGENT', 'CLOCK'], params: z.object({ id }), responses: { 200: repository }, errors: ['REPOSITORY_NOT_FOUND'] },
+  {
+    summary: 'One repository',
+    needs: ['DB', 'AGENT', 'CLOCK'],
+    params: z.object({ id }),
+    responses: { 200: repository },
+    errors: ['REPOSITORY_NOT_FOUND'],
+  },
   async ({ params, env }) => {
     const row = await existingRepository(env.DB.orm, params.id)
     const count = (await backupCounts(env.DB.orm, [row.id])).get(row.id) ?? 0

@@ -8,15 +8,31 @@ import { measureOrNull } from '../../workflows/repositories.ts'
 const warningFrom = 80
 const criticalFrom = 95
 const healthOf = (percent: number | undefined) =>
-  percent === undefined ? 'offline' : percent >= criticalFrom ? 'critical' : percent >= warningFrom ? 'warning' : 'healthy'
+  percent === undefined
+    ? 'offline'
+    : percent >= criticalFrom
+      ? 'critical'
+      : percent >= warningFrom
+        ? 'warning'
+        : 'healthy'
 
 export default defineFunction(
-  { summary: 'Capacity over all repositories', needs: ['DB', 'AGENT', 'CLOCK'], responses: { 200: storageSummaryAnswer } },
+  {
+    summary: 'Capacity over all repositories',
+    needs: ['DB', 'AGENT', 'CLOCK'],
+    responses: { 200: storageSummaryAnswer },
+  },
   async ({ env }) => {
     const rows = await listRepositories(env.DB.orm)
-    const backups = await backupCounts(env.DB.orm, rows.map(({ id }) => id))
-    const measured = await Promise.all(rows.map(async (row) => ({ row, storage: await measureOrNull(env, row, backups.get(row.id) ?? 0) })))
-    const total = (value: 'total_bytes' | 'used_bytes' | 'available_bytes') => measured.reduce((sum, { storage }) => sum + (storage?.[value] ?? 0), 0)
+    const backups = await backupCounts(
+      env.DB.orm,
+      rows.map(({ id }) => id),
+    )
+    const measured = await Promise.all(
+      rows.map(async (row) => ({ row, storage: await measureOrNull(env, row, backups.get(row.id) ?? 0) })),
+    )
+    const total = (value: 'total_bytes' | 'used_bytes' | 'available_bytes') =>
+      measured.reduce((sum, { storage }) => sum + (storage?.[value] ?? 0), 0)
     return {
       success: true,
       summary: {

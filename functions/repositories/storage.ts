@@ -8,7 +8,13 @@ import { existingRepository } from '../../workflows/existing-repository.ts'
 import { measureRepository } from '../../workflows/repositories.ts'
 
 export default defineFunction(
-  { summary: 'Measure a repository', needs: ['DB', 'AGENT', 'CLOCK'], params: z.object({ id }), responses: { 200: storage }, errors: ['REPOSITORY_NOT_FOUND'] },
+  {
+    summary: 'Measure a repository',
+    needs: ['DB', 'AGENT', 'CLOCK'],
+    params: z.object({ id }),
+    responses: { 200: storage },
+    errors: ['REPOSITORY_NOT_FOUND'],
+  },
   async ({ params, env }) => {
     const row = await existingRepository(env.DB.orm, params.id)
     return measureRepository(env, row, (await backupCounts(env.DB.orm, [row.id])).get(row.id) ?? 0)

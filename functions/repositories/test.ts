@@ -6,12 +6,23 @@ import { defineFunction } from '../../runtime/function.ts'
 import { localPath } from '../../workflows/repositories.ts'
 
 export default defineFunction(
-  { summary: 'Test a repository configuration', needs: ['AGENT', 'CLOCK'], body: testRepositoryBody, responses: { 200: testRepositoryAnswer }, errors: ['UNSUPPORTED_REPOSITORY_TYPE'] },
+  {
+    summary: 'Test a repository configuration',
+    needs: ['AGENT', 'CLOCK'],
+    body: testRepositoryBody,
+    responses: { 200: testRepositoryAnswer },
+    errors: ['UNSUPPORTED_REPOSITORY_TYPE'],
+  },
   async ({ body, env: { AGENT, CLOCK } }) => {
     const path = localPath(body.type, body.config)
     try {
       const measured = await AGENT.testRepository(path)
-      return { success: true, message: 'the repository can be used', storage_info: toStorage('', measured, 0, CLOCK.now()), error_details: null }
+      return {
+        success: true,
+        message: 'the repository can be used',
+        storage_info: toStorage('', measured, 0, CLOCK.now()),
+        error_details: null,
+      }
     } catch (error) {
       if (!(error instanceof HubError) || error.code !== 'REPOSITORY_TEST_FAILED') throw error
       return { success: false, message: error.message, storage_info: null, error_details: error.details }

@@ -22,13 +22,26 @@ export default defineFunction(
     const { DB, AGENT } = env
     const before = await existingRepository(DB.orm, params.id)
     const backups = (await backupCounts(DB.orm, [before.id])).get(before.id) ?? 0
-    const path = body.config && (body.config.path ?? body.config.disk_path) !== undefined ? localPath(before.repositoryType, body.config) : repositoryPath(before)
+    const path =
+      body.config && (body.config.path ?? body.config.disk_path) !== undefined
+        ? localPath(before.repositoryType, body.config)
+        : repositoryPath(before)
     const moved = path !== repositoryPath(before)
     const fields: FieldError[] = []
-    if (body.type !== undefined && body.type !== before.repositoryType) fields.push({ field: 'type', message: 'can not be changed', code: 'FORBIDDEN' })
-    if (moved && backups > 0) fields.push({ field: 'config.path', message: 'can not be changed while there are backups', code: 'FORBIDDEN' })
-    if (before.isImmutable && body.min_retention_days !== undefined && body.min_retention_days < before.minRetentionDays)
-      fields.push({ field: 'min_retention_days', message: 'can only grow while the repository is immutable', code: 'RANGE' })
+    if (body.type !== undefined && body.type !== before.repositoryType)
+      fields.push({ field: 'type', message: 'can not be changed', code: 'FORBIDDEN' })
+    if (moved && backups > 0)
+      fields.push({ field: 'config.path', message: 'can not be changed while there are backups', code: 'FORBIDDEN' })
+    if (
+      before.isImmutable &&
+      body.min_retention_days !== undefined &&
+      body.min_retention_days < before.minRetentionDays
+    )
+      fields.push({
+        field: 'min_retention_days',
+        message: 'can only grow while the repository is immutable',
+        code: 'RANGE',
+      })
     if (fields.length > 0) throw new HubError('VALIDATION_FAILED', 'The request is not valid', { fields })
 
     if (moved) {
@@ -45,6 +58,10 @@ export default defineFunction(
     )
     if (moved) await AGENT.ensureRepository(before.id, path)
     const after = await existingRepository(DB.orm, before.id)
-    return { success: true, message: 'repository changed', repository: toRepository(after, await measureOrNull(env, after, backups), backups) }
+    return {
+      success: true,
+      message: 'repository changed',
+      repository: toRepository(after, await measureOrNull(env, after, backups), backups),
+    }
   },
 )

@@ -17,7 +17,17 @@ export default defineFunction(
     params: z.object({ mount_id: id }),
     query: downloadDirectoryQuery,
     responses: { 200: { contentType: 'application/zip', description: 'The archive, application/gzip for tar.gz' } },
-    errors: ['MOUNT_NOT_FOUND', 'MOUNT_EXPIRED', 'MOUNT_NOT_READY', 'PARTITION_NOT_FOUND', 'FILE_NOT_FOUND', 'PATH_INVALID', 'PATH_FORBIDDEN', 'NOT_A_DIRECTORY', 'UNSUPPORTED_FORMAT'],
+    errors: [
+      'MOUNT_NOT_FOUND',
+      'MOUNT_EXPIRED',
+      'MOUNT_NOT_READY',
+      'PARTITION_NOT_FOUND',
+      'FILE_NOT_FOUND',
+      'PATH_INVALID',
+      'PATH_FORBIDDEN',
+      'NOT_A_DIRECTORY',
+      'UNSUPPORTED_FORMAT',
+    ],
   },
   ({ params: { mount_id }, query, env: { AGENT, DB, CLOCK }, caller, request }) =>
     useMount({ AGENT, DB, CLOCK }, mount_id, async ({ vmName, diskIndex }) => {
@@ -32,6 +42,10 @@ export default defineFunction(
         'Cache-Control': 'no-store',
         'Accept-Ranges': 'none',
       }
-      return streamAnswer(200, headers, request.method === 'HEAD' ? null : await AGENT.readArchive(mount_id, { ...path, format }))
+      return streamAnswer(
+        200,
+        headers,
+        request.method === 'HEAD' ? null : await AGENT.readArchive(mount_id, { ...path, format }),
+      )
     }),
 )

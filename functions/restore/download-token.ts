@@ -15,7 +15,19 @@ export default defineFunction(
     params: z.object({ mount_id: id }),
     body: downloadTokenBody,
     responses: { 201: downloadTokenAnswer },
-    errors: ['MOUNT_NOT_FOUND', 'MOUNT_EXPIRED', 'MOUNT_NOT_READY', 'PARTITION_NOT_FOUND', 'FILE_NOT_FOUND', 'PATH_INVALID', 'PATH_FORBIDDEN', 'IS_DIRECTORY', 'NOT_A_DIRECTORY', 'NOT_A_REGULAR_FILE', 'UNSUPPORTED_FORMAT'],
+    errors: [
+      'MOUNT_NOT_FOUND',
+      'MOUNT_EXPIRED',
+      'MOUNT_NOT_READY',
+      'PARTITION_NOT_FOUND',
+      'FILE_NOT_FOUND',
+      'PATH_INVALID',
+      'PATH_FORBIDDEN',
+      'IS_DIRECTORY',
+      'NOT_A_DIRECTORY',
+      'NOT_A_REGULAR_FILE',
+      'UNSUPPORTED_FORMAT',
+    ],
   },
   ({ params: { mount_id }, body, env }) =>
     useMount(env, mount_id, async () => {
@@ -23,13 +35,25 @@ export default defineFunction(
       const format = body.kind === 'directory' ? archiveFormat(body.format ?? 'zip') : ''
       const path = guestPath(body)
       const info = await AGENT.fileInfo(mount_id, path)
-      if (body.kind === 'directory' && info.type !== 'directory') throw new HubError('NOT_A_DIRECTORY', 'The path is not a directory')
-      if (body.kind === 'file' && info.type === 'directory') throw new HubError('IS_DIRECTORY', 'The path is a directory')
-      if (body.kind === 'file' && info.special) throw new HubError('NOT_A_REGULAR_FILE', 'The path is not a regular file')
+      if (body.kind === 'directory' && info.type !== 'directory')
+        throw new HubError('NOT_A_DIRECTORY', 'The path is not a directory')
+      if (body.kind === 'file' && info.type === 'directory')
+        throw new HubError('IS_DIRECTORY', 'The path is a directory')
+      if (body.kind === 'file' && info.special)
+        throw new HubError('NOT_A_REGULAR_FILE', 'The path is not a regular file')
       const grant = { mountId: mount_id, partition: info.partition, pathB64: path.path_b64, kind: body.kind, format }
       const { token, expiresAt } = await KEYS.downloadToken(grant, CLOCK.now())
-      const query = new URLSearchParams({ path_b64: path.path_b64, partition: String(info.partition), ...(format ? { format } : {}), token })
+      const query = new URLSearchParams({
+        path_b64: path.path_b64,
+        partition: String(info.partition),
+        ...(format ? { format } : {}),
+        token,
+      })
       const action = body.kind === 'file' ? 'download' : 'download-directory'
-      return answer(201, { token, expires_at: expiresAt.toISOString(), url: `/api/v1/restore/${mount_id}/${action}?${query}` })
+      return answer(201, {
+        token,
+        expires_at: expiresAt.toISOString(),
+        url: `/api/v1/restore/${mount_id}/${action}?${query}`,
+      })
     }),
 )

@@ -16,15 +16,32 @@ export default defineFunction(
     needs: ['DB', 'AGENT', 'CLOCK'],
     params: z.object({ mount_id: id }),
     query: downloadQuery,
-    responses: { 200: bytes, 206: { ...bytes, description: 'One range of the file' }, 304: { ...bytes, description: 'The client has it already' } },
-    errors: ['MOUNT_NOT_FOUND', 'MOUNT_EXPIRED', 'MOUNT_NOT_READY', 'PARTITION_NOT_FOUND', 'FILE_NOT_FOUND', 'PATH_INVALID', 'PATH_FORBIDDEN', 'IS_DIRECTORY', 'NOT_A_REGULAR_FILE', 'RANGE_NOT_SATISFIABLE'],
+    responses: {
+      200: bytes,
+      206: { ...bytes, description: 'One range of the file' },
+      304: { ...bytes, description: 'The client has it already' },
+    },
+    errors: [
+      'MOUNT_NOT_FOUND',
+      'MOUNT_EXPIRED',
+      'MOUNT_NOT_READY',
+      'PARTITION_NOT_FOUND',
+      'FILE_NOT_FOUND',
+      'PATH_INVALID',
+      'PATH_FORBIDDEN',
+      'IS_DIRECTORY',
+      'NOT_A_REGULAR_FILE',
+      'RANGE_NOT_SATISFIABLE',
+    ],
   },
   ({ params: { mount_id }, query, env: { AGENT, DB, CLOCK }, caller, request }) =>
     useMount({ AGENT, DB, CLOCK }, mount_id, async () => {
       const path = checkGrant(caller, { mountId: mount_id, kind: 'file', format: '', path: guestPath(query) })
       const info = await AGENT.fileInfo(mount_id, path)
       if (info.type === 'directory')
-        throw new HubError('IS_DIRECTORY', 'The path is a directory', { details: `use /restore/${mount_id}/download-directory` })
+        throw new HubError('IS_DIRECTORY', 'The path is a directory', {
+          details: `use /restore/${mount_id}/download-directory`,
+        })
       if (info.special) throw new HubError('NOT_A_REGULAR_FILE', 'The path is not a regular file')
       const validators = { ETag: info.etag, 'Last-Modified': info.modified_http, 'Cache-Control': 'private, no-cache' }
       if (isUnchanged(request.headers, info)) return streamAnswer(304, validators, null)
@@ -40,7 +57,8 @@ export default defineFunction(
         ...(span ? { 'Content-Range': `bytes ${start}-${start + length - 1}/${info.size}` } : {}),
       }
       // A dangling symlink has no content to open: the agent says so before any header is sent.
-      const stream = request.method === 'HEAD' ? null : await AGENT.readFile(mount_id, { ...path, start, length, etag: info.etag })
+      const stream =
+        request.method === 'HEAD' ? null : await AGENT.readFile(mount_id, { ...path, start, length, etag: info.etag })
       return streamAnswer(span ? 206 : 200, headers, stream)
     }),
 )

@@ -14,7 +14,15 @@ export default defineFunction(
     params: z.object({ mount_id: id }),
     query: fileInfoQuery,
     responses: { 200: fileInfoAnswer },
-    errors: ['MOUNT_NOT_FOUND', 'MOUNT_EXPIRED', 'MOUNT_NOT_READY', 'PARTITION_NOT_FOUND', 'FILE_NOT_FOUND', 'PATH_INVALID', 'PATH_FORBIDDEN'],
+    errors: [
+      'MOUNT_NOT_FOUND',
+      'MOUNT_EXPIRED',
+      'MOUNT_NOT_READY',
+      'PARTITION_NOT_FOUND',
+      'FILE_NOT_FOUND',
+      'PATH_INVALID',
+      'PATH_FORBIDDEN',
+    ],
   },
   ({ params, query, env }) =>
     useMount(env, params.mount_id, async () => {

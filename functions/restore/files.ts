@@ -13,13 +13,27 @@ export default defineFunction(
     params: z.object({ mount_id: id }),
     query: filesQuery,
     responses: { 200: filesAnswer },
-    errors: ['MOUNT_NOT_FOUND', 'MOUNT_EXPIRED', 'MOUNT_NOT_READY', 'PARTITION_NOT_FOUND', 'FILE_NOT_FOUND', 'PATH_INVALID', 'PATH_FORBIDDEN', 'NOT_A_DIRECTORY'],
+    errors: [
+      'MOUNT_NOT_FOUND',
+      'MOUNT_EXPIRED',
+      'MOUNT_NOT_READY',
+      'PARTITION_NOT_FOUND',
+      'FILE_NOT_FOUND',
+      'PATH_INVALID',
+      'PATH_FORBIDDEN',
+      'NOT_A_DIRECTORY',
+    ],
   },
   ({ params, query, env }) =>
     useMount(env, params.mount_id, async () => {
       const { recursive, offset = 0 } = query
       const limit = query.limit ?? (recursive ? listingLimits.recursive : listingLimits.plain)
-      const { partition, path, entries, total_count, truncated } = await env.AGENT.listFiles(params.mount_id, { ...guestPath(query, '/'), recursive, limit, offset })
+      const { partition, path, entries, total_count, truncated } = await env.AGENT.listFiles(params.mount_id, {
+        ...guestPath(query, '/'),
+        recursive,
+        limit,
+        offset,
+      })
       const next = offset + entries.length
       const hasMore = next < total_count
       return {

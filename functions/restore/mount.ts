@@ -10,7 +10,15 @@ export default defineFunction(
     needs: ['DB', 'AGENT', 'CLOCK', 'SETTINGS'],
     body: mountBody,
     responses: { 200: mount },
-    errors: ['BACKUP_NOT_FOUND', 'DISK_NOT_FOUND', 'DISK_ALREADY_MOUNTED', 'BACKUP_NOT_COMPLETED', 'CHAIN_BROKEN', 'NO_MOUNTABLE_FILESYSTEM', 'RESTORE_SLOTS_EXHAUSTED'],
+    errors: [
+      'BACKUP_NOT_FOUND',
+      'DISK_NOT_FOUND',
+      'DISK_ALREADY_MOUNTED',
+      'BACKUP_NOT_COMPLETED',
+      'CHAIN_BROKEN',
+      'NO_MOUNTABLE_FILESYSTEM',
+      'RESTORE_SLOTS_EXHAUSTED',
+    ],
   },
   async ({ body, env }) => {
     const { row, state } = await mountDisk(env, body.backup_id, body.disk_index)

@@ -8,7 +8,13 @@ import { liveMount } from '../../workflows/end-mount.ts'
 import { useMount } from '../../workflows/use-mount.ts'
 
 export default defineFunction(
-  { summary: 'One mount', needs: ['DB', 'AGENT', 'CLOCK'], params: z.object({ mount_id: id }), responses: { 200: mount }, errors: ['MOUNT_NOT_FOUND', 'MOUNT_EXPIRED'] },
+  {
+    summary: 'One mount',
+    needs: ['DB', 'AGENT', 'CLOCK'],
+    params: z.object({ mount_id: id }),
+    responses: { 200: mount },
+    errors: ['MOUNT_NOT_FOUND', 'MOUNT_EXPIRED'],
+  },
   async ({ params, env }) => {
     const row = await liveMount(env.DB.orm, params.mount_id)
     if (row.mount.status === 'mounting') return toMount(row)

@@ -16,7 +16,8 @@ export default defineFunction(
   },
   async ({ params, env }) => {
     const mount = await liveMount(env.DB.orm, params.mount_id)
-    if (mount.mount.status === 'mounting') throw new HubError('MOUNT_NOT_READY', 'The mount is not ready yet', { details: 'try again in a second' })
+    if (mount.mount.status === 'mounting')
+      throw new HubError('MOUNT_NOT_READY', 'The mount is not ready yet', { details: 'try again in a second' })
     await endMount(env, mount, 'user')
     return { message: 'backup unmounted successfully', mount_id: params.mount_id }
   },

@@ -15,6 +15,14 @@ export default defineFunction(
     if (file === 'doc.json') return answer(200, RUNTIME.openapi())
     const asset = RUNTIME.swaggerAsset(file)
     if (!asset) throw new HubError('ROUTE_NOT_FOUND', 'There is no such page')
-    return streamAnswer(200, { 'Content-Type': asset.contentType, 'Content-Length': String(asset.data.length), 'Cache-Control': 'public, max-age=3600' }, Readable.from([asset.data]))
+    return streamAnswer(
+      200,
+      {
+        'Content-Type': asset.contentType,
+        'Content-Length': String(asset.data.length),
+        'Cache-Control': 'public, max-age=3600',
+      },
+      Readable.from([asset.data]),
+    )
   },
 )

@@ -9,13 +9,22 @@ export default defineFunction(
   {
     summary: 'List managed VMs',
     needs: ['DB'],
-    query: z.object({ search: str().optional(), status: z.enum(vmStatuses).optional(), auto_added: queryBool.optional(), ...pagingQuery() }),
+    query: z.object({
+      search: str().optional(),
+      status: z.enum(vmStatuses).optional(),
+      auto_added: queryBool.optional(),
+      ...pagingQuery(),
+    }),
     responses: { 200: vmContextsAnswer },
   },
   async ({ query: { search, status, auto_added, ...paging }, env: { DB } }) => {
     const { rows, total } = await listVms(DB.orm, { search, status, autoAdded: auto_added }, paging)
     const ids = rows.map(({ contextId }) => contextId)
-    const [groups, disks, last] = await Promise.all([groupsOf(DB.orm, ids), diskCounts(DB.orm, ids), lastBackups(DB.orm, ids)])
+    const [groups, disks, last] = await Promise.all([
+      groupsOf(DB.orm, ids),
+      diskCounts(DB.orm, ids),
+      lastBackups(DB.orm, ids),
+    ])
     const vm_contexts = rows.map((row) => ({
       ...toContext(row, groups.get(row.contextId) ?? []),
       disk_count: disks.get(row.contextId) ?? 0,

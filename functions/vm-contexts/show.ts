@@ -7,6 +7,12 @@ import { findVmByNameOrId } from '../../workflows/find-vm.ts'
 import { showVm } from '../../workflows/show-vm.ts'
 
 export default defineFunction(
-  { summary: 'One VM in full', needs: ['DB'], params: z.object({ vm_name: name }), responses: { 200: vmContextAnswer }, errors: ['VM_NOT_FOUND', 'VM_AMBIGUOUS'] },
+  {
+    summary: 'One VM in full',
+    needs: ['DB'],
+    params: z.object({ vm_name: name }),
+    responses: { 200: vmContextAnswer },
+    errors: ['VM_NOT_FOUND', 'VM_AMBIGUOUS'],
+  },
   async ({ params, env: { DB } }) => showVm(DB.orm, await findVmByNameOrId(DB.orm, params.vm_name)),
 )

@@ -13,7 +13,10 @@ export default defineFunction(
     responses: { 200: vmsAnswer },
   },
   async ({ query, env: { DB } }) => {
-    const { shown, ...counted } = page(await listInventory(DB.orm, { vcenterHost: query.vcenter_host, search: query.search }), query)
+    const { shown, ...counted } = page(
+      await listInventory(DB.orm, { vcenterHost: query.vcenter_host, search: query.search }),
+      query,
+    )
     return { vms: shown, ...counted }
   },
 )

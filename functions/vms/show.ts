@@ -7,7 +7,13 @@ import { findInventoryVm } from '../../db/queries/inventory.ts'
 import { defineFunction } from '../../runtime/function.ts'
 
 export default defineFunction(
-  { summary: 'One VM of the inventory', needs: ['DB'], params: z.object({ id }), responses: { 200: vmAnswer }, errors: ['VM_NOT_FOUND'] },
+  {
+    summary: 'One VM of the inventory',
+    needs: ['DB'],
+    params: z.object({ id }),
+    responses: { 200: vmAnswer },
+    errors: ['VM_NOT_FOUND'],
+  },
   async ({ params, env: { DB } }) => {
     const vm = await findInventoryVm(DB.orm, params.id)
     if (!vm) throw new HubError('VM_NOT_FOUND', 'VM not found', { details: 'the inventory has no such id' })

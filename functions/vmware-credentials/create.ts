@@ -6,7 +6,13 @@ import { withFreeName } from '../../workflows/credentials.ts'
 import { sealSecret } from '../../workflows/secrets.ts'
 
 export default defineFunction(
-  { summary: 'Store a credential', needs: ['DB', 'KEYS'], body: createCredentialBody, responses: { 201: credentialChangedAnswer }, errors: ['NAME_TAKEN'] },
+  {
+    summary: 'Store a credential',
+    needs: ['DB', 'KEYS'],
+    body: createCredentialBody,
+    responses: { 201: credentialChangedAnswer },
+    errors: ['NAME_TAKEN'],
+  },
   async ({ body, env: { DB, KEYS }, caller }) => {
     const created = await withFreeName(body.credential_name, () =>
       DB.transaction(async (tx) => {

@@ -5,7 +5,13 @@ import { defineFunction } from '../../runtime/function.ts'
 import { existingCredential } from '../../workflows/credentials.ts'
 
 export default defineFunction(
-  { summary: 'Remove a credential', needs: ['DB'], params: credentialParams, responses: { 200: deleteCredentialAnswer }, errors: ['CREDENTIAL_NOT_FOUND'] },
+  {
+    summary: 'Remove a credential',
+    needs: ['DB'],
+    params: credentialParams,
+    responses: { 200: deleteCredentialAnswer },
+    errors: ['CREDENTIAL_NOT_FOUND'],
+  },
   async ({ params, env: { DB } }) =>
     DB.transaction(async (tx) => {
       const { credentialName } = await existingCredential(tx, params.id)

@@ -6,15 +6,27 @@ import { defineFunction } from '../../runtime/function.ts'
 import { existingCredential } from '../../workflows/credentials.ts'
 
 export default defineFunction(
-  { summary: 'Make a credential the default', needs: ['DB'], params: credentialParams, responses: { 200: credentialChangedAnswer }, errors: ['CREDENTIAL_NOT_FOUND'] },
+  {
+    summary: 'Make a credential the default',
+    needs: ['DB'],
+    params: credentialParams,
+    responses: { 200: credentialChangedAnswer },
+    errors: ['CREDENTIAL_NOT_FOUND'],
+  },
   async ({ params, env: { DB } }) => {
     await DB.transaction(async (tx) => {
       const { isActive } = await existingCredential(tx, params.id)
       if (!isActive)
-        throw new HubError('VALIDATION_FAILED', 'An inactive credential can not be the default', { fields: [{ field: 'id', message: 'is inactive', code: 'FORBIDDEN' }] })
+        throw new HubError('VALIDATION_FAILED', 'An inactive credential can not be the default', {
+          fields: [{ field: 'id', message: 'is inactive', code: 'FORBIDDEN' }],
+        })
       await clearOtherDefaults(tx, params.id)
       await updateCredential(tx, params.id, { isDefault: true })
     })
-    return { status: 'success', message: 'default credential set', credential: toCredential(await existingCredential(DB.orm, params.id)) }
+    return {
+      status: 'success',
+      message: 'default credential set',
+      credential: toCredential(await existingCredential(DB.orm, params.id)),
+    }
   },
 )

@@ -9,7 +9,13 @@ import { openSecret } from '../../workflows/secrets.ts'
 const matchesNothing = '\u0001'
 
 export default defineFunction(
-  { summary: 'Test a credential', needs: ['DB', 'NODE', 'KEYS'], params: credentialParams, responses: { 200: testCredentialAnswer }, errors: ['CREDENTIAL_NOT_FOUND', 'NODE_UNREACHABLE'] },
+  {
+    summary: 'Test a credential',
+    needs: ['DB', 'NODE', 'KEYS'],
+    params: credentialParams,
+    responses: { 200: testCredentialAnswer },
+    errors: ['CREDENTIAL_NOT_FOUND', 'NODE_UNREACHABLE'],
+  },
   async ({ params, env: { DB, NODE, KEYS } }) => {
     const row = await existingCredential(DB.orm, params.id)
     try {
@@ -22,8 +28,14 @@ export default defineFunction(
       })
       return { success: true, status: 'success', message: `${row.vcenterHost} accepted the login`, error: null }
     } catch (error) {
-      if (!(error instanceof HubError) || (error.code !== 'DISCOVERY_FAILED' && error.code !== 'NODE_ERROR')) throw error
-      return { success: false, status: 'failed', message: `${row.vcenterHost} did not accept the login`, error: error.details || error.message }
+      if (!(error instanceof HubError) || (error.code !== 'DISCOVERY_FAILED' && error.code !== 'NODE_ERROR'))
+        throw error
+      return {
+        success: false,
+        status: 'failed',
+        message: `${row.vcenterHost} did not accept the login`,
+        error: error.details || error.message,
+      }
     }
   },
 )

@@ -1,5 +1,10 @@
 /** PUT /vmware-credentials/{id}: changes the sent fields; no or an empty password keeps the old one. */
-import { credentialChangedAnswer, credentialParams, isNodeSource, updateCredentialBody } from '../../contract/api/credentials.ts'
+import {
+  credentialChangedAnswer,
+  credentialParams,
+  isNodeSource,
+  updateCredentialBody,
+} from '../../contract/api/credentials.ts'
 import { HubError } from '../../contract/errors.ts'
 import { clearOtherDefaults, toCredential, updateCredential } from '../../db/queries/credentials.ts'
 import { defineFunction } from '../../runtime/function.ts'
@@ -18,7 +23,9 @@ export default defineFunction(
   async ({ params, body, env: { DB, KEYS } }) => {
     const before = await existingCredential(DB.orm, params.id)
     if (body.username === '' && !isNodeSource(body.vcenter_host ?? before.vcenterHost))
-      throw new HubError('VALIDATION_FAILED', 'The request is not valid', { fields: [{ field: 'username', message: 'must not be empty', code: 'LENGTH' }] })
+      throw new HubError('VALIDATION_FAILED', 'The request is not valid', {
+        fields: [{ field: 'username', message: 'must not be empty', code: 'LENGTH' }],
+      })
     const change = {
       credentialName: body.credential_name,
       vcenterHost: body.vcenter_host,
@@ -34,6 +41,10 @@ export default defineFunction(
         if (body.is_default) await clearOtherDefaults(tx, params.id)
       }),
     )
-    return { credential: toCredential(await existingCredential(DB.orm, params.id)), status: 'success', message: 'credential changed' }
+    return {
+      credential: toCredential(await existingCredential(DB.orm, params.id)),
+      status: 'success',
+      message: 'credential changed',
+    }
   },
 )

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { HubError } from '../../contract/errors.ts'
 import { killProven, program, run, startDaemon } from '../exec.ts'
 import { KeyedMutex } from '../mutex.ts'
-import type { Attached, AttachBackend, AttachRecord } from './backend.ts'
+import type { AttachBackend, Attached, AttachRecord } from './backend.ts'
 import { attachNode, overlayBytesMax } from './overlay.ts'
 
 const connectTimeoutMs = 15_000
@@ -15,8 +15,16 @@ const claimed = new Set<string>()
 /** Devices that lied after a connect: pinned by somebody, they answer with errors until the host is restarted. */
 const quarantined = new Set<string>()
 
-const sectors = (name: string) => readFile(`/sys/block/${name}/size`, 'utf8').then((text) => Number(text.trim()), () => -1)
-const hasOwner = (name: string) => stat(`/sys/block/${name}/pid`).then(() => true, () => false)
+const sectors = (name: string) =>
+  readFile(`/sys/block/${name}/size`, 'utf8').then(
+    (text) => Number(text.trim()),
+    () => -1,
+  )
+const hasOwner = (name: string) =>
+  stat(`/sys/block/${name}/pid`).then(
+    () => true,
+    () => false,
+  )
 
 /** Free = no size, no owner, in no mount; an nbd node can be busy in more ways than its own `pid` tells. */
 const claimFree = (limit: number): Promise<string> =>
@@ -85,7 +93,8 @@ export const kernelNbd = (devices: number): AttachBackend => ({
       const until = performance.now() + connectTimeoutMs
       while ((await sectors(name)) !== virtualSize / 512) {
         if (daemon.hasEnded()) throw new HubError('CHAIN_BROKEN', 'The disk can not be opened')
-        if (performance.now() > until) throw new HubError('SERVICE_UNAVAILABLE', 'The disk could not be attached in time')
+        if (performance.now() > until)
+          throw new HubError('SERVICE_UNAVAILABLE', 'The disk could not be attached in time')
         await sleep(5)
       }
       if (!(await answers(device))) {
@@ -108,7 +117,11 @@ export const kernelNbd = (devices: number): AttachBackend => ({
 
 /** Whether this host has the module, loading it when it is there but not loaded. */
 export const kernelNbdIsPossible = async (): Promise<boolean> => {
-  const loaded = () => stat('/sys/module/nbd').then(() => true, () => false)
+  const loaded = () =>
+    stat('/sys/module/nbd').then(
+      () => true,
+      () => false,
+    )
   if (await loaded()) return true
   await run(program.modprobe, ['nbd', 'max_part=16']).catch(() => undefined)
   return loaded()

@@ -4,7 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { program, run } from '../exec.ts'
 
 /** mountinfo writes space, tab, newline and backslash as octal. */
-const unescape = (text: string) => text.replace(/\\(\d{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))
+const plainPath = (text: string) =>
+  text.replace(/\\(\d{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))
 
 /** Mount points of this host, in the order they were mounted. */
 export const mountPoints = async (): Promise<string[]> => {
@@ -12,7 +13,7 @@ export const mountPoints = async (): Promise<string[]> => {
   return table
     .split('\n')
     .filter((line) => line !== '')
-    .map((line) => unescape(line.split(' ')[4]!))
+    .map((line) => plainPath(line.split(' ')[4]!))
 }
 
 export const isMounted = async (path: string) => (await mountPoints()).includes(path)

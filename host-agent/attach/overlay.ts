@@ -7,13 +7,34 @@ import { chainNode } from '../exports/qcow2.ts'
 export const overlayBytesMax = 2 * 1024 ** 3
 
 /** The block node to attach: the chain itself, read-only, or an overlay on it. */
-export const attachNode = async (
-  { runDir, chain, virtualSize, overlay }: { runDir: string; chain: readonly string[]; virtualSize: number; overlay: boolean },
-): Promise<Record<string, unknown>> => {
+export const attachNode = async ({
+  runDir,
+  chain,
+  virtualSize,
+  overlay,
+}: {
+  runDir: string
+  chain: readonly string[]
+  virtualSize: number
+  overlay: boolean
+}): Promise<Record<string, unknown>> => {
   if (!overlay) return chainNode(chain, true)
   const path = join(runDir, 'overlay.qcow2')
   // -u: the backing file is not opened here, and its name in this header is never followed.
-  await run(program.qemuImg, ['create', '-q', '-f', 'qcow2', '-u', '-b', chain[0]!, '-F', 'qcow2', '--', path, String(virtualSize)])
+  await run(program.qemuImg, [
+    'create',
+    '-q',
+    '-f',
+    'qcow2',
+    '-u',
+    '-b',
+    chain[0]!,
+    '-F',
+    'qcow2',
+    '--',
+    path,
+    String(virtualSize),
+  ])
   return {
     driver: 'qcow2',
     file: { driver: 'file', filename: path },

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { HubError } from '../../contract/errors.ts'
 import { type Daemon, killProven, program, run, startDaemon } from '../exec.ts'
-import type { Attached, AttachBackend, AttachRecord, AttachRequest } from './backend.ts'
+import type { AttachBackend, Attached, AttachRecord, AttachRequest } from './backend.ts'
 import { isMounted, unmount } from './mount-table.ts'
 import { attachNode, overlayBytesMax } from './overlay.ts'
 
@@ -24,7 +24,13 @@ const startExport = async (request: AttachRequest): Promise<Daemon> => {
       '--blockdev',
       JSON.stringify(node),
       '--export',
-      JSON.stringify({ type: 'fuse', id: 'export', 'node-name': 'disk', mountpoint: exportFile(runDir), writable: overlay }),
+      JSON.stringify({
+        type: 'fuse',
+        id: 'export',
+        'node-name': 'disk',
+        mountpoint: exportFile(runDir),
+        writable: overlay,
+      }),
       '--pidfile',
       pidFile,
     ],
@@ -33,8 +39,17 @@ const startExport = async (request: AttachRequest): Promise<Daemon> => {
   // It writes the pid file when all of its options are in place, so the export is there by then.
   const until = performance.now() + readyTimeoutMs
   for (let pauseMs = 1; performance.now() < until; pauseMs = Math.min(20, pauseMs * 2)) {
-    if (daemon.hasEnded()) throw new HubError('CHAIN_BROKEN', 'The disk can not be opened', { details: lastLine((await daemon.ended).stderr) })
-    if (await stat(pidFile).then(({ size }) => size > 0, () => false)) return daemon
+    if (daemon.hasEnded())
+      throw new HubError('CHAIN_BROKEN', 'The disk can not be opened', {
+        details: lastLine((await daemon.ended).stderr),
+      })
+    if (
+      await stat(pidFile).then(
+        ({ size }) => size > 0,
+        () => false,
+      )
+    )
+      return daemon
     await sleep(pauseMs)
   }
   await daemon.stop(0)
@@ -47,7 +62,9 @@ const lastLine = (stderr: string) => (stderr.trim().split('\n').at(-1) ?? '').re
 /** Loop devices whose file lies in this folder: ours, also when an agent died before it wrote the device down. */
 const loopsOver = async (runDir: string): Promise<string[]> => {
   const { stdout } = await run(program.losetup, ['--json', '--list', '--output', 'NAME,BACK-FILE'])
-  const { loopdevices = [] } = (stdout.trim() === '' ? {} : JSON.parse(stdout)) as { loopdevices?: { name: string; 'back-file': string }[] }
+  const { loopdevices = [] } = (stdout.trim() === '' ? {} : JSON.parse(stdout)) as {
+    loopdevices?: { name: string; 'back-file': string }[]
+  }
   return loopdevices.filter((loop) => loop['back-file'].startsWith(`${runDir}/`)).map(({ name }) => name)
 }
 
@@ -106,6 +123,15 @@ export const userspace: AttachBackend = {
 /** Whether this host can attach this way. */
 export const userspaceIsPossible = async (): Promise<boolean> => {
   const filesystems = await readFile('/proc/filesystems', 'utf8')
-  const there = (path: string) => stat(path).then(() => true, () => false)
-  return filesystems.includes('\tfuse\n') && (await there('/dev/fuse')) && (await there('/dev/loop-control')) && (await there(program.qemuStorageDaemon))
+  const there = (path: string) =>
+    stat(path).then(
+      () => true,
+      () => false,
+    )
+  return (
+    filesystems.includes('\tfuse\n') &&
+    (await there('/dev/fuse')) &&
+    (await there('/dev/loop-control')) &&
+    (await there(program.qemuStorageDaemon))
+  )
 }

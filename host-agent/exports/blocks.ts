@@ -36,7 +36,8 @@ export class DiskReader {
   /** Whether the newest file says anything about this block; if not, its checksum is the parent's. */
   isChanged(block: number): boolean {
     const [first, end] = this.#clustersOf(block)
-    for (let cluster = first; cluster < end; cluster++) if (this.#layers[0]!.cluster(cluster).kind !== 'absent') return true
+    for (let cluster = first; cluster < end; cluster++)
+      if (this.#layers[0]!.cluster(cluster).kind !== 'absent') return true
     return false
   }
 
@@ -99,7 +100,10 @@ export type DigestTask = { paths: string[]; parentBlocks: string | null; from: n
  * Digests of the blocks `from` to `to`, one after the other.
  * @param onProgress called with the number of blocks done
  */
-export const digestBlocks = ({ paths, parentBlocks, from, to }: DigestTask, onProgress: (done: number) => void): Buffer => {
+export const digestBlocks = (
+  { paths, parentBlocks, from, to }: DigestTask,
+  onProgress: (done: number) => void,
+): Buffer => {
   const reader = new DiskReader(paths)
   try {
     const inherited = parentBlocks === null ? undefined : readFileSync(parentBlocks)

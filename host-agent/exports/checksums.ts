@@ -7,7 +7,10 @@ import { blockCount, type DigestTask } from './blocks.ts'
 const threads = Math.min(4, Math.max(1, availableParallelism()))
 /** Splitting pays from here on. */
 const blocksPerThreadMin = 16
-const workerFile = new URL(import.meta.url.endsWith('.ts') ? './checksum-worker.ts' : './checksum-worker.js', import.meta.url)
+const workerFile = new URL(
+  import.meta.url.endsWith('.ts') ? './checksum-worker.ts' : './checksum-worker.js',
+  import.meta.url,
+)
 
 type Message = { done: number } | { digests: Uint8Array }
 

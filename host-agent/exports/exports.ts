@@ -63,8 +63,14 @@ export class Exports {
       if (entry.pid !== null && entry.startTicks !== null) await killProven(entry.pid, entry.startTicks)
       const interrupted = entry.status === 'writing' || (entry.status === 'sealing' && !entry.flushed)
       const status = interrupted ? 'lost' : entry.status
-      const errorMessage = interrupted ? 'the host-agent was restarted while the disk was being written' : entry.errorMessage
-      const live: Live = { entry: { ...entry, status, errorMessage, pid: null, startTicks: null }, daemon: undefined, seal: undefined }
+      const errorMessage = interrupted
+        ? 'the host-agent was restarted while the disk was being written'
+        : entry.errorMessage
+      const live: Live = {
+        entry: { ...entry, status, errorMessage, pid: null, startTicks: null },
+        daemon: undefined,
+        seal: undefined,
+      }
       if (entry.kind === 'existing') {
         await this.#ledger.remove(name)
         continue
@@ -95,8 +101,10 @@ export class Exports {
         throw new HubError('PORT_NOT_ALLOCATED', `Port ${body.port} is not one of the NBD ports`)
       const present = this.#live.get(name)
       if (present) {
-        const same = present.entry.jobId === body.job_id && present.entry.kind === body.kind && present.entry.port === body.port
-        if (!same || present.entry.status !== 'writing') throw new HubError('EXPORT_IN_USE', `The export ${name} is in use`)
+        const same =
+          present.entry.jobId === body.job_id && present.entry.kind === body.kind && present.entry.port === body.port
+        if (!same || present.entry.status !== 'writing')
+          throw new HubError('EXPORT_IN_USE', `The export ${name} is in use`)
         return this.get(name)
       }
       const live = body.kind === 'new' ? await this.#createNew(name, body) : await this.#openExisting(name, body)
@@ -169,7 +177,10 @@ export class Exports {
     if (body.parent_bases.length > 0) {
       const checks = await this.#repositories.inspect({ ...file, bases: body.parent_bases })
       const bad = checks.find(({ problem }) => problem !== null)
-      if (bad) throw new HubError('CHAIN_BROKEN', 'The backup that this one builds on is damaged', { details: `${bad.base} ${bad.problem}` })
+      if (bad)
+        throw new HubError('CHAIN_BROKEN', 'The backup that this one builds on is damaged', {
+          details: `${bad.base} ${bad.problem}`,
+        })
     }
     const live: Live = {
       entry: {
@@ -207,7 +218,10 @@ export class Exports {
 
   async #openExisting(name: string, body: Extract<ExportBody, { kind: 'existing' }>): Promise<Live> {
     const path = await this.#repositories.resolveInside(body.repository_id, body.relative_path)
-    const sealed = await stat(path.replace(/\.qcow2$/, '.manifest.json')).then(() => true, () => false)
+    const sealed = await stat(path.replace(/\.qcow2$/, '.manifest.json')).then(
+      () => true,
+      () => false,
+    )
     if (sealed && !body.read_only)
       throw new HubError('PATH_INVALID', 'A completed backup is exported read-only', { details: 'set read_only' })
     if ([...this.#live.values()].some(({ entry }) => entry.qcow2Path === path && !(entry.readOnly && body.read_only)))
@@ -254,7 +268,9 @@ export class Exports {
       live.entry = { ...entry, pid: daemon.pid, startTicks: daemon.startTicks }
       await this.#ledger.put(name, live.entry)
       this.#live.set(name, live)
-      daemon.ended.then(({ exitCode, signal, stderr }) => this.#onEnded(name, live, `qemu-nbd ended with ${exitCode ?? signal}: ${stderr.trim()}`))
+      daemon.ended.then(({ exitCode, signal, stderr }) =>
+        this.#onEnded(name, live, `qemu-nbd ended with ${exitCode ?? signal}: ${stderr.trim()}`),
+      )
     } catch (error) {
       await live.daemon?.stop(0)
       await this.#undo(name, live)
@@ -274,11 +290,15 @@ export class Exports {
     live.daemon = undefined
     log.error({ export: name }, message)
     live.entry = { ...live.entry, status: 'lost', errorMessage: message.slice(0, 500), pid: null, startTicks: null }
-    this.#ledger.put(name, live.entry).catch((error: unknown) => log.error({ export: name, error: String(error) }, 'the ledger can not be written'))
+    this.#ledger
+      .put(name, live.entry)
+      .catch((error: unknown) => log.error({ export: name, error: String(error) }, 'the ledger can not be written'))
   }
 
   #chain(entry: Entry) {
-    return entry.file ? this.#repositories.chainPaths({ ...entry.file, bases: [entry.file.base, ...entry.parentBases] }) : [entry.qcow2Path]
+    return entry.file
+      ? this.#repositories.chainPaths({ ...entry.file, bases: [entry.file.base, ...entry.parentBases] })
+      : [entry.qcow2Path]
   }
 
   #startSeal(name: string, live: Live, body: SealBody) {
@@ -313,11 +333,16 @@ export class Exports {
         await live.daemon?.stop(5_000)
         // Stopped on purpose while only checksums were missing: the next agent goes on.
         if (abort.signal.aborted && live.entry.flushed) return
-        await finish({ status: 'failed', errorMessage: String(error instanceof Error ? error.message : error).slice(0, 500) })
+        await finish({
+          status: 'failed',
+          errorMessage: String(error instanceof Error ? error.message : error).slice(0, 500),
+        })
       }
     }
     live.seal = progress
-    progress.done = work().catch((error: unknown) => log.error({ export: name, error: String(error) }, 'the ledger can not be written'))
+    progress.done = work().catch((error: unknown) =>
+      log.error({ export: name, error: String(error) }, 'the ledger can not be written'),
+    )
   }
 
   #find(name: string): Live {
@@ -354,7 +379,18 @@ const createImage = async (path: string, virtualSize: number, parentBase: string
   // Made here first, exclusively: qemu-img would overwrite what is there.
   await (await open(path, 'wx', 0o600)).close()
   const backing = parentBase === null ? [] : ['-u', '-b', `${parentBase}.qcow2`, '-F', 'qcow2']
-  await run(program.qemuImg, ['create', '-q', '-f', 'qcow2', '-o', `cluster_size=${clusterBytes}`, ...backing, '--', path, String(virtualSize)])
+  await run(program.qemuImg, [
+    'create',
+    '-q',
+    '-f',
+    'qcow2',
+    '-o',
+    `cluster_size=${clusterBytes}`,
+    ...backing,
+    '--',
+    path,
+    String(virtualSize),
+  ])
   await checkHeader(path, parentBase === null ? null : `${parentBase}.qcow2`)
   await syncFolder(dirname(path))
 }
@@ -364,12 +400,16 @@ const chainFilesMax = 1000
 const chainOnDisk = async (path: string): Promise<string[]> => {
   const paths: string[] = []
   for (let next: string | null = path; next !== null; ) {
-    if (paths.includes(next) || paths.length === chainFilesMax) throw new HubError('CHAIN_BROKEN', 'The chain has no end')
+    if (paths.includes(next) || paths.length === chainFilesMax)
+      throw new HubError('CHAIN_BROKEN', 'The chain has no end')
     paths.push(next)
     const { backingFile: backing }: Header = await readHeader(next).catch((cause: unknown) => {
-      throw cause instanceof HubError ? cause : new HubError('CHAIN_BROKEN', 'A file of the chain is missing', { cause })
+      throw cause instanceof HubError
+        ? cause
+        : new HubError('CHAIN_BROKEN', 'A file of the chain is missing', { cause })
     })
-    if (backing !== null && backing !== basename(backing)) throw new HubError('CHAIN_BROKEN', 'The chain leaves its folder')
+    if (backing !== null && backing !== basename(backing))
+      throw new HubError('CHAIN_BROKEN', 'The chain leaves its folder')
     next = backing === null ? null : `${dirname(next)}/${backing}`
   }
   return paths
@@ -377,7 +417,9 @@ const chainOnDisk = async (path: string): Promise<string[]> => {
 
 const storageError = (error: unknown): unknown => {
   if (error instanceof HubError) return error
-  const full = (error as NodeJS.ErrnoException).code === 'ENOSPC' || (error instanceof ToolError && error.stderr.includes('No space left'))
+  const full =
+    (error as NodeJS.ErrnoException).code === 'ENOSPC' ||
+    (error instanceof ToolError && error.stderr.includes('No space left'))
   if (full) return new HubError('INSUFFICIENT_STORAGE', 'The repository is full', { cause: error })
   return new HubError('SERVICE_UNAVAILABLE', 'The disk file could not be made', { cause: error })
 }

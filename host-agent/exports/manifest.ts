@@ -42,7 +42,16 @@ type Parts = {
 }
 
 /** Writes checksums, context and manifest, the manifest last; after this the file is a restore point that survives power loss. */
-export const writeManifest = async ({ path, file, body, parentFile, virtualSize, fileSize, storedBytes, digests }: Parts) => {
+export const writeManifest = async ({
+  path,
+  file,
+  body,
+  parentFile,
+  virtualSize,
+  fileSize,
+  storedBytes,
+  digests,
+}: Parts) => {
   const { manifest: said } = body
   const sealedAt = new Date().toISOString()
   await writeDurably(`${path}.blocks`, digests, 0o444)
@@ -77,7 +86,12 @@ export const writeManifest = async ({ path, file, body, parentFile, virtualSize,
     change_id: body.change_id,
     created_at: said.created_at,
     sealed_at: sealedAt,
-    checksums: { algorithm: 'sha256', block_bytes: blockBytes, file: basename(`${path}.blocks`), digest: sha256(digests).toString('hex') },
+    checksums: {
+      algorithm: 'sha256',
+      block_bytes: blockBytes,
+      file: basename(`${path}.blocks`),
+      digest: sha256(digests).toString('hex'),
+    },
   }
   await writeDurably(join(dirname(dirname(path)), 'context.json'), `${JSON.stringify(context, null, 2)}\n`)
   await chmod(`${path}.qcow2`, 0o444)

@@ -35,7 +35,13 @@ type Options = { exportName: string; port: number; paths: string[]; readOnly: bo
  * Exports a chain. The port answers when this returns.
  * @throws PORT_IN_USE, SERVICE_UNAVAILABLE
  */
-export const startNbdServer = async ({ exportName, port, paths, readOnly, sharedConnections }: Options): Promise<Daemon> => {
+export const startNbdServer = async ({
+  exportName,
+  port,
+  paths,
+  readOnly,
+  sharedConnections,
+}: Options): Promise<Daemon> => {
   if (!(await portIsFree(port))) throw new HubError('PORT_IN_USE', `Port ${port} is in use`)
   const daemon = await startDaemon(program.qemuNbd, [
     '--persistent',
@@ -55,7 +61,9 @@ export const startNbdServer = async ({ exportName, port, paths, readOnly, shared
     if (daemon.hasEnded()) {
       const { stderr } = await daemon.ended
       if (!(await portIsFree(port))) throw new HubError('PORT_IN_USE', `Port ${port} is in use`)
-      throw new HubError('SERVICE_UNAVAILABLE', 'qemu-nbd did not start', { details: stderr.trim().split('\n').at(-1) ?? '' })
+      throw new HubError('SERVICE_UNAVAILABLE', 'qemu-nbd did not start', {
+        details: stderr.trim().split('\n').at(-1) ?? '',
+      })
     }
     if (await greets(port)) return daemon
     await sleep(pauseMs)

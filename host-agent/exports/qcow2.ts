@@ -23,7 +23,8 @@ const allowedFeatures = 1n
 /** 64 TiB with the smallest tables we make; larger ones are refused before memory is taken for them. */
 const l1EntriesMax = 1 << 20
 
-const broken = (why: string) => new HubError('CHAIN_BROKEN', 'A file of the chain is not what it should be', { details: why })
+const broken = (why: string) =>
+  new HubError('CHAIN_BROKEN', 'A file of the chain is not what it should be', { details: why })
 
 /** @throws CHAIN_BROKEN when it is no QCOW2 file of the kind that we write */
 export const parseHeader = (data: Buffer): Header => {
@@ -37,7 +38,8 @@ export const parseHeader = (data: Buffer): Header => {
   const l1Size = data.readUInt32BE(36)
   const l1Offset = data.readBigUInt64BE(40)
   if (clusterBits < 9 || clusterBits > 21) throw broken('impossible cluster size')
-  if (virtualSize > BigInt(Number.MAX_SAFE_INTEGER) || l1Offset > BigInt(Number.MAX_SAFE_INTEGER)) throw broken('absurd size')
+  if (virtualSize > BigInt(Number.MAX_SAFE_INTEGER) || l1Offset > BigInt(Number.MAX_SAFE_INTEGER))
+    throw broken('absurd size')
   if (l1Size > l1EntriesMax) throw broken('absurd table size')
   if (data.readUInt32BE(32) !== 0) throw broken('encrypted')
   if (data.readUInt32BE(60) !== 0) throw broken('holds internal snapshots')
@@ -149,7 +151,8 @@ export class Layer {
     if (tableOffset === 0) return absent
     if (this.#cached?.l1Index !== l1Index) {
       const table = Buffer.alloc(this.clusterBytes)
-      if (readSync(this.fd, table, 0, table.length, tableOffset) !== table.length) throw broken('a table lies outside the file')
+      if (readSync(this.fd, table, 0, table.length, tableOffset) !== table.length)
+        throw broken('a table lies outside the file')
       this.#cached = { l1Index, table }
     }
     const entry = this.#cached.table.readBigUInt64BE((number % perTable) * 8)

@@ -57,7 +57,9 @@ const endExport = async (task: SealTask, daemon: Daemon) => {
   const { exitCode, signal, stderr } = await daemon.stop(stopGraceMs)
   if (exitCode !== 0) throw new Error(`qemu-nbd ended with ${exitCode ?? signal}: ${stderr.trim()}`)
   // It ends with 0 after a failed last flush, too; only what it says then tells.
-  const lastWords = (stderr.startsWith(before) ? stderr.slice(before.length) : stderr).split('\n').filter((line) => line.trim() !== '' && !aboutClients.test(line))
+  const lastWords = (stderr.startsWith(before) ? stderr.slice(before.length) : stderr)
+    .split('\n')
+    .filter((line) => line.trim() !== '' && !aboutClients.test(line))
   if (lastWords.length > 0) throw new Error(`qemu-nbd reported: ${lastWords.join(' ')}`)
 }
 
@@ -65,7 +67,10 @@ type CheckReport = { corruptions?: number; 'check-errors'?: number; leaks?: numb
 const checkStructure = async (path: string) => {
   const image = `json:${JSON.stringify(chainNode([path], true))}`
   // 3 = leaked clusters: wasted room, no damage.
-  const { stdout } = await run(program.qemuImg, ['check', '--output=json', '--', image], { timeoutMs: flushTimeoutMs, okCodes: [0, 3] })
+  const { stdout } = await run(program.qemuImg, ['check', '--output=json', '--', image], {
+    timeoutMs: flushTimeoutMs,
+    okCodes: [0, 3],
+  })
   const report = JSON.parse(stdout) as CheckReport
   if (report.corruptions || report['check-errors']) throw new Error(`the file is damaged: ${stdout}`)
 }
@@ -84,7 +89,12 @@ export const seal = async (task: SealTask): Promise<Sealed> => {
   await checkStructure(qcow2)
 
   const parentBlocks = parent ? parent.replace(/\.qcow2$/, '.blocks') : null
-  const hasParentBlocks = parentBlocks !== null && (await stat(parentBlocks).then(() => true, () => false))
+  const hasParentBlocks =
+    parentBlocks !== null &&
+    (await stat(parentBlocks).then(
+      () => true,
+      () => false,
+    ))
   const digests = await diskChecksums(
     { paths: task.chain, virtualSize: header.virtualSize, parentBlocks: hasParentBlocks ? parentBlocks : null },
     (blocks) => task.onProgress(Math.min(header.virtualSize, blocks * blockBytes)),

@@ -17,7 +17,19 @@ const errorsName = '_errors.txt'
 type Source = Buffer | Readable
 type Writer = {
   output: Readable
-  add: (entry: { name: string; mode: number; modified: Date; kind: 'file' | 'directory' | 'symlink'; size: number; target?: string; uid: number; gid: number }, source: Source | null) => Promise<void>
+  add: (
+    entry: {
+      name: string
+      mode: number
+      modified: Date
+      kind: 'file' | 'directory' | 'symlink'
+      size: number
+      target?: string
+      uid: number
+      gid: number
+    },
+    source: Source | null,
+  ) => Promise<void>
   finish: () => void
   fail: (error: Error) => void
 }
@@ -87,7 +99,14 @@ const tarWriter = (): Writer => {
 
 const write = async (writer: Writer, walked: Walked, unreadable: string[]) => {
   const { name, stat } = walked
-  const common = { name, mode: Number(stat.mode) & 0o7777, modified: clampDate(stat.mtimeNs), uid: Number(stat.uid), gid: Number(stat.gid), size: Number(stat.size) }
+  const common = {
+    name,
+    mode: Number(stat.mode) & 0o7777,
+    modified: clampDate(stat.mtimeNs),
+    uid: Number(stat.uid),
+    gid: Number(stat.gid),
+    size: Number(stat.size),
+  }
   switch (walked.kind) {
     case 'directory':
       return writer.add({ ...common, kind: 'directory' }, null)
@@ -127,7 +146,10 @@ export const archive = async (root: PartitionRoot, top: Located, format: Archive
     for await (const walked of walkTree(root, top)) await Promise.race([write(writer, walked, unreadable), clientGone])
     if (unreadable.length > 0) {
       const text = Buffer.from(`These files could not be read and are not in this archive:\n${unreadable.join('\n')}\n`)
-      await writer.add({ name: errorsName, mode: 0o644, modified: new Date(), kind: 'file', uid: 0, gid: 0, size: text.length }, text)
+      await writer.add(
+        { name: errorsName, mode: 0o644, modified: new Date(), kind: 'file', uid: 0, gid: 0, size: text.length },
+        text,
+      )
     }
     writer.finish()
   }

@@ -18,7 +18,8 @@ export const isoTime = (nanoseconds: bigint): string => {
 }
 
 /** Exact up to 2^53-1, which JSON numbers can carry; a larger size is given as that. */
-export const safeSize = (size: bigint) => Number(size > BigInt(Number.MAX_SAFE_INTEGER) ? BigInt(Number.MAX_SAFE_INTEGER) : size)
+export const safeSize = (size: bigint) =>
+  Number(size > BigInt(Number.MAX_SAFE_INTEGER) ? BigInt(Number.MAX_SAFE_INTEGER) : size)
 
 /** The text of a name, and its true bytes where that text does not say them. */
 export const nameText = (bytes: Buffer): { text: string; exact: boolean } => {
@@ -42,7 +43,12 @@ export const followLink = async (root: PartitionRoot, path: readonly Buffer[]): 
 }
 
 /** One row of a listing. @param parentFd the open folder it lies in */
-export const toEntry = async (root: PartitionRoot, parentFd: number, path: readonly Buffer[], stat: BigIntStats): Promise<Entry> => {
+export const toEntry = async (
+  root: PartitionRoot,
+  parentFd: number,
+  path: readonly Buffer[],
+  stat: BigIntStats,
+): Promise<Entry> => {
   const bytes = joinPath(path)
   const { text, exact } = nameText(bytes)
   const isLink = stat.isSymbolicLink()

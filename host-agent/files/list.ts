@@ -48,7 +48,9 @@ export const listFolder = async (root: PartitionRoot, folder: Located, { limit, 
       : dirent.isDirectory()
     return { name: dirent.name, isFolder, sortKey: nameText(dirent.name).text.toLowerCase() }
   })
-  rows.sort((a, b) => Number(b.isFolder) - Number(a.isFolder) || byText(a.sortKey, b.sortKey) || Buffer.compare(a.name, b.name))
+  rows.sort(
+    (a, b) => Number(b.isFolder) - Number(a.isFolder) || byText(a.sortKey, b.sortKey) || Buffer.compare(a.name, b.name),
+  )
   const shown = rows.slice(offset, offset + limit)
   return {
     entries: await mapSome(shown, ({ name }) => entryOf(root, folder, name)),

@@ -2,7 +2,7 @@
  * Finds a guest's file by its path, component by component and without following anything by itself: symlinks are re-rooted by
  * hand, `..` never leaves the partition, and what was found is proved to lie in the mount. Names are bytes.
  */
-import { constants, type BigIntStats } from 'node:fs'
+import { type BigIntStats, constants } from 'node:fs'
 import { type FileHandle, open, readFile, readlink } from 'node:fs/promises'
 import { HubError } from '../../contract/errors.ts'
 
@@ -30,7 +30,8 @@ export const below = (fd: number, name: Buffer) => Buffer.concat([Buffer.from(`/
 
 /** @throws PATH_INVALID */
 export const splitPath = (path: Buffer): Buffer[] => {
-  if (path.length === 0 || path[0] !== slash || path.includes(0)) throw new HubError('PATH_INVALID', 'The path must be absolute and hold no NUL')
+  if (path.length === 0 || path[0] !== slash || path.includes(0))
+    throw new HubError('PATH_INVALID', 'The path must be absolute and hold no NUL')
   if (path.length > pathBytesMax) throw new HubError('PATH_INVALID', `The path is longer than ${pathBytesMax} bytes`)
   return components(path)
 }
@@ -63,7 +64,12 @@ const openPath = async (fd: number, name: Buffer): Promise<FileHandle> => {
 }
 
 export const unreadable = (cause: unknown) =>
-  cause instanceof HubError ? cause : new HubError('SERVICE_UNAVAILABLE', "The guest's filesystem can not be read here", { details: (cause as NodeJS.ErrnoException).code ?? '', cause })
+  cause instanceof HubError
+    ? cause
+    : new HubError('SERVICE_UNAVAILABLE', "The guest's filesystem can not be read here", {
+        details: (cause as NodeJS.ErrnoException).code ?? '',
+        cause,
+      })
 
 export type Located = {
   /** Opened with O_PATH; the caller closes it. */
@@ -108,7 +114,11 @@ export const locate = async (root: PartitionRoot, parts: readonly Buffer[], foll
     try {
       // Whatever happened on the way: it lies in this very mount, or it is not served.
       if ((await mountIdOf(handle.fd)) !== root.mountId) throw leaves()
-      return { handle, stat: await handle.stat({ bigint: true }), path: [...stack, ...(last ? [last] : [])].map(({ name }) => name) }
+      return {
+        handle,
+        stat: await handle.stat({ bigint: true }),
+        path: [...stack, ...(last ? [last] : [])].map(({ name }) => name),
+      }
     } catch (error) {
       await handle.close()
       throw error

@@ -1,7 +1,8 @@
 /** Walks a directory for an archive: every entry in order, small files read ahead, large ones as streams. */
-import { lstat, open, readlink } from 'node:fs/promises'
+
 import type { BigIntStats } from 'node:fs'
 import { constants } from 'node:fs'
+import { lstat, open, readlink } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import { readFolder } from './list.ts'
 import { below, joinPath, type Located, locate, type PartitionRoot } from './resolve.ts'
@@ -69,19 +70,34 @@ const readSmall = async (fd: number, name: Buffer, size: number): Promise<Buffer
   }
 }
 
-const look = async (root: PartitionRoot, folder: Located, name: Buffer, prefix: Buffer[]): Promise<Walked | undefined> => {
+const look = async (
+  root: PartitionRoot,
+  folder: Located,
+  name: Buffer,
+  prefix: Buffer[],
+): Promise<Walked | undefined> => {
   const path = archiveName(joinPath([...prefix, name]).subarray(1))
   const stat = await lstat(below(folder.handle.fd, name), { bigint: true })
   if (stat.isDirectory()) return { kind: 'directory', name: path, stat }
   if (stat.isSymbolicLink())
-    return { kind: 'symlink', name: path, stat, target: archiveName(await readlink(below(folder.handle.fd, name), { encoding: 'buffer' })) }
+    return {
+      kind: 'symlink',
+      name: path,
+      stat,
+      target: archiveName(await readlink(below(folder.handle.fd, name), { encoding: 'buffer' })),
+    }
   // Devices, FIFOs and sockets are no content.
   if (!stat.isFile()) return undefined
   try {
     if (stat.size <= BigInt(smallBytesMax))
       return { kind: 'small', name: path, stat, data: await readSmall(folder.handle.fd, name, Number(stat.size)) }
     const located = [...folder.path, name]
-    return { kind: 'large', name: path, stat, open: async () => sendFile(await locate(root, located, false), 0, Number(stat.size)) }
+    return {
+      kind: 'large',
+      name: path,
+      stat,
+      open: async () => sendFile(await locate(root, located, false), 0, Number(stat.size)),
+    }
   } catch (error) {
     return { kind: 'unreadable', name: path, stat, reason: (error as NodeJS.ErrnoException).code ?? String(error) }
   }

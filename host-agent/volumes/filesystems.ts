@@ -45,7 +45,9 @@ const tryMount = async (volume: Volume, kind: Kind, path: string, extra: readonl
 
 /** NTFS's own mark that it was not shut down cleanly; its log is never replayed by ntfs-3g. */
 const ntfsIsDirty = async (device: string) => {
-  const { stdout } = await run(program.ntfsinfo, ['--mft', '--force', device], { okCodes: [0, 1] }).catch(() => ({ stdout: '' }))
+  const { stdout } = await run(program.ntfsinfo, ['--mft', '--force', device], { okCodes: [0, 1] }).catch(() => ({
+    stdout: '',
+  }))
   return /Volume Flags:.*DIRTY/.test(stdout)
 }
 
@@ -55,20 +57,32 @@ export const refusal = async (volume: Volume): Promise<string | undefined> => {
   if (filesystem === null) return 'no known filesystem'
   const kind = kinds[filesystem]
   if (!kind) return notMountable[filesystem] ?? `${filesystem} is not supported`
-  if (!(await stat(volume.device).then((info) => info.isBlockDevice(), () => false))) return 'the partition lies outside the disk or overlaps another'
+  if (
+    !(await stat(volume.device).then(
+      (info) => info.isBlockDevice(),
+      () => false,
+    ))
+  )
+    return 'the partition lies outside the disk or overlaps another'
   if (kind.type === 'ntfs-3g') return undefined
   const known = await readFile('/proc/filesystems', 'utf8')
   if (known.split('\n').some((line) => line.trim() === kind.type)) return undefined
   await run(program.modprobe, ['--', kind.type]).catch(() => undefined)
   const now = await readFile('/proc/filesystems', 'utf8')
-  return now.split('\n').some((line) => line.trim() === kind.type) ? undefined : `the kernel of this host has no ${kind.type}`
+  return now.split('\n').some((line) => line.trim() === kind.type)
+    ? undefined
+    : `the kernel of this host has no ${kind.type}`
 }
 
 /**
  * Mounts one volume read-only.
  * @param step `plain` on a read-only device; `replay` on a throw-away overlay; `as-it-is` leaves a dirty journal out
  */
-export const mountVolume = async (volume: Volume, path: string, step: 'plain' | 'replay' | 'as-it-is'): Promise<Mounted | NotMounted> => {
+export const mountVolume = async (
+  volume: Volume,
+  path: string,
+  step: 'plain' | 'replay' | 'as-it-is',
+): Promise<Mounted | NotMounted> => {
   const kind = kinds[volume.filesystem ?? '']
   if (!kind) return { mounted: false, reason: 'not supported', needsReplay: false }
   const extra = step === 'as-it-is' ? kind.withoutReplay : []
@@ -82,7 +96,8 @@ export const mountVolume = async (volume: Volume, path: string, step: 'plain' | 
     const reason = error instanceof ToolError ? mountReason(error.stderr) : String(error)
     return { mounted: false, reason, needsReplay: kind.withoutReplay !== null }
   }
-  if (kind.type === 'ntfs-3g') return { mounted: true, journal: (await ntfsIsDirty(volume.device)) ? 'not_replayed' : 'clean' }
+  if (kind.type === 'ntfs-3g')
+    return { mounted: true, journal: (await ntfsIsDirty(volume.device)) ? 'not_replayed' : 'clean' }
   return { mounted: true, journal: ({ plain: 'clean', replay: 'replayed', 'as-it-is': 'not_replayed' } as const)[step] }
 }
 

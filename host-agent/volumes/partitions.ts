@@ -57,7 +57,12 @@ export const probe = async (device: string): Promise<Probe> => {
   return found
 }
 
-type SfdiskTable = { partitiontable?: { sectorsize?: number; partitions?: { node: string; start: number; size: number; type: string; name?: string }[] } }
+type SfdiskTable = {
+  partitiontable?: {
+    sectorsize?: number
+    partitions?: { node: string; start: number; size: number; type: string; name?: string }[]
+  }
+}
 
 const partitionTable = async (device: string): Promise<SfdiskTable['partitiontable']> => {
   const { exitCode, stdout } = await run(program.sfdisk, ['--json', '--', device], { okCodes: [0, 1] })
@@ -77,9 +82,21 @@ export const scanVolumes = async (device: string, sizeBytes: number): Promise<Vo
   const entries = (table?.partitions ?? []).filter(({ type }) => !containers.has(type)).slice(0, partitionsMax)
   if (!table || entries.length === 0) {
     const filesystem = disk.TYPE ?? null
-    const role = filesystem === null ? 'unknown' : (({ swap: 'swap', LVM2_member: 'lvm' }) as Record<string, PartitionRole>)[filesystem]
+    const role =
+      filesystem === null
+        ? 'unknown'
+        : ({ swap: 'swap', LVM2_member: 'lvm' } as Record<string, PartitionRole>)[filesystem]
     return [
-      { number: 0, device, name: nameOf(device), kind: 'whole_disk', sizeBytes, filesystem, label: disk.LABEL ?? null, role: role ?? 'data' },
+      {
+        number: 0,
+        device,
+        name: nameOf(device),
+        kind: 'whole_disk',
+        sizeBytes,
+        filesystem,
+        label: disk.LABEL ?? null,
+        role: role ?? 'data',
+      },
     ]
   }
   // The kernel may not have read the table (no parser built in, or nobody to wait for); -u is the same on all of them.

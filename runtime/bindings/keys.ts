@@ -26,7 +26,10 @@ export type Keys = {
   /** Throws INTERNAL when the value is not ours or was changed. */
   decrypt: (sealed: string, place: string) => string
   /** The three kinds of token of contract section 1.6. */
-  userToken: (user: { id: string; username: string; role: Role }, now: Date) => Promise<{ token: string; expiresAt: Date }>
+  userToken: (
+    user: { id: string; username: string; role: Role },
+    now: Date,
+  ) => Promise<{ token: string; expiresAt: Date }>
   jobToken: (job: { jobType: string; jobId: string; vmName: string }, now: Date) => Promise<string>
   downloadToken: (grant: DownloadGrant, now: Date) => Promise<{ token: string; expiresAt: Date }>
 }
@@ -48,14 +51,18 @@ export const openKeys = ({ hubId, masterKey }: KeyFile): Keys => {
       const iv = randomBytes(12)
       const cipher = createCipheriv('aes-256-gcm', secretKey, iv).setAAD(Buffer.from(place))
       const sealed = Buffer.concat([cipher.update(plain, 'utf8'), cipher.final()])
-      return ['enc:v1', iv.toString('base64url'), sealed.toString('base64url'), cipher.getAuthTag().toString('base64url')].join(
-        ':',
-      )
+      return [
+        'enc:v1',
+        iv.toString('base64url'),
+        sealed.toString('base64url'),
+        cipher.getAuthTag().toString('base64url'),
+      ].join(':')
     },
     decrypt: (value, place) => {
       try {
         const [prefix, version, iv, sealed, tag] = value.split(':')
-        if (prefix !== 'enc' || version !== 'v1' || !iv || sealed === undefined || !tag) throw new Error('not an enc:v1 value')
+        if (prefix !== 'enc' || version !== 'v1' || !iv || sealed === undefined || !tag)
+          throw new Error('not an enc:v1 value')
         const decipher = createDecipheriv('aes-256-gcm', secretKey, Buffer.from(iv, 'base64url'))
           .setAAD(Buffer.from(place))
           .setAuthTag(Buffer.from(tag, 'base64url'))

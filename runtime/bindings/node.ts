@@ -6,7 +6,10 @@ import { discoverAnswer, type NodeApi } from '../../contract/node.ts'
 const answerBytesMax = 64 * 1024 * 1024
 
 const unreachable = (cause: unknown) =>
-  new HubError('NODE_UNREACHABLE', 'The source node can not be reached', { details: 'check that it runs and that the tunnel is up', cause })
+  new HubError('NODE_UNREACHABLE', 'The source node can not be reached', {
+    details: 'check that it runs and that the tunnel is up',
+    cause,
+  })
 
 const readLimited = async (response: Response): Promise<string> => {
   const chunks: Uint8Array[] = []
@@ -23,9 +26,15 @@ const readLimited = async (response: Response): Promise<string> => {
 const sentenceOf = (said: string): string => {
   try {
     const { error, details } = JSON.parse(said) as { error?: unknown; details?: unknown }
-    return [error, details].filter((part) => typeof part === 'string' && part !== '').join(': ').slice(0, 300)
+    return [error, details]
+      .filter((part) => typeof part === 'string' && part !== '')
+      .join(': ')
+      .slice(0, 300)
   } catch {
-    return said.replace(/[^\x20-\x7e]+/g, ' ').trim().slice(0, 300)
+    return said
+      .replace(/[^\x20-\x7e]+/g, ' ')
+      .trim()
+      .slice(0, 300)
   }
 }
 
@@ -33,7 +42,13 @@ const sentenceOf = (said: string): string => {
 export const openNodeClient = (url: string): NodeApi => {
   const base = `${url.replace(/\/+$/, '').replace(/\/api\/v1$/, '')}/api/v1`
 
-  const call = async (method: string, path: string, body: unknown, limitMs: number, failure: 'NODE_ERROR' | 'DISCOVERY_FAILED' = 'NODE_ERROR') => {
+  const call = async (
+    method: string,
+    path: string,
+    body: unknown,
+    limitMs: number,
+    failure: 'NODE_ERROR' | 'DISCOVERY_FAILED' = 'NODE_ERROR',
+  ) => {
     let response: Response
     let said: string
     try {
@@ -49,7 +64,8 @@ export const openNodeClient = (url: string): NodeApi => {
       throw unreachable(cause)
     }
     if (!response.ok) {
-      const sentence = failure === 'NODE_ERROR' ? 'The source node answered with an error' : 'The source refused the discovery'
+      const sentence =
+        failure === 'NODE_ERROR' ? 'The source node answered with an error' : 'The source refused the discovery'
       throw new HubError(failure, sentence, { details: sentenceOf(said) || `status ${response.status}` })
     }
     return said

@@ -14,10 +14,12 @@ export const blockCount = (size: number) => Math.ceil(size / blockBytes)
 export const digestOf = (block: Buffer): Buffer => createHash('sha256').update(block).digest().subarray(0, digestBytes)
 
 const zeroBlock = Buffer.alloc(blockBytes)
-export const isZero = (block: Buffer) => block.equals(block.length === blockBytes ? zeroBlock : zeroBlock.subarray(0, block.length))
+export const isZero = (block: Buffer) =>
+  block.equals(block.length === blockBytes ? zeroBlock : zeroBlock.subarray(0, block.length))
 const zeroDigest = digestOf(zeroBlock)
 /** The same as digestOf, faster for zeros. */
-export const blockDigest = (block: Buffer): Buffer => (block.length === blockBytes && isZero(block) ? zeroDigest : digestOf(block))
+export const blockDigest = (block: Buffer): Buffer =>
+  block.length === blockBytes && isZero(block) ? zeroDigest : digestOf(block)
 
 /** Maps are small beside the disks, but not nothing: those that nobody asked for the longest go first. */
 const mapsMax = 512
@@ -63,7 +65,9 @@ export class BlockMaps {
   async #forgetOld() {
     const names = (await readdir(this.#folder)).filter((name) => !name.endsWith('.tmp'))
     if (names.length <= mapsMax) return
-    const aged = await Promise.all(names.map(async (name) => ({ name, at: (await stat(join(this.#folder, name))).mtimeMs })))
+    const aged = await Promise.all(
+      names.map(async (name) => ({ name, at: (await stat(join(this.#folder, name))).mtimeMs })),
+    )
     aged.sort((a, b) => a.at - b.at)
     for (const { name } of aged.slice(0, names.length - mapsMax)) await rm(join(this.#folder, name), { force: true })
   }

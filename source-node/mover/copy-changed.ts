@@ -52,7 +52,15 @@ const addBlock = (runs: Run[], from: number, to: number, zero: boolean) => {
 }
 
 /** @returns the map of what was read, and how many bytes differed; all of it is flushed in the export */
-export const copyChanged = async ({ source, size, target, known, isIncremental, progress, signal }: Task): Promise<{ map: Buffer; bytesTransferred: number }> => {
+export const copyChanged = async ({
+  source,
+  size,
+  target,
+  known,
+  isIncremental,
+  progress,
+  signal,
+}: Task): Promise<{ map: Buffer; bytesTransferred: number }> => {
   const client = await NbdClient.connect(target)
   const abort = () => client.destroy()
   signal.addEventListener('abort', abort, { once: true })
@@ -91,7 +99,9 @@ export const copyChanged = async ({ source, size, target, known, isIncremental, 
         bytesTransferred += end - at
       }
       for (const { from, to, zero } of runs)
-        await flight.add(() => (zero ? client.writeZeroes(offset + from, to - from) : client.write(offset + from, chunk.subarray(from, to))))
+        await flight.add(() =>
+          zero ? client.writeZeroes(offset + from, to - from) : client.write(offset + from, chunk.subarray(from, to)),
+        )
       if (isIncremental) progress.setTotal(bytesTransferred)
       progress.setDone(isIncremental ? bytesTransferred : offset + chunk.length)
     }

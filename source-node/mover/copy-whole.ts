@@ -8,7 +8,13 @@ const connections = 2
 const requestBytes = 1024 * 1024
 
 /** Holes and zeros are skipped: the export is new and reads as zeros. @returns bytes of the disk */
-export const copyWhole = async (path: string, size: number, { host, port, exportName }: NbdTarget, progress: Progress, signal: AbortSignal): Promise<number> => {
+export const copyWhole = async (
+  path: string,
+  size: number,
+  { host, port, exportName }: NbdTarget,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<number> => {
   progress.setTotal(size)
   const copy = startChild(
     '/usr/bin/nbdcopy',

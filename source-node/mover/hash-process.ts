@@ -12,7 +12,10 @@ for (let offset = 0; offset < size; offset += chunk.length) {
   const got = readSync(fd, chunk, 0, length, offset)
   if (got < length) chunk.fill(0, got, length)
   for (let at = 0; at < length; at += blockBytes)
-    blockDigest(chunk.subarray(at, Math.min(length, at + blockBytes))).copy(map, ((offset + at) / blockBytes) * digestBytes)
+    blockDigest(chunk.subarray(at, Math.min(length, at + blockBytes))).copy(
+      map,
+      ((offset + at) / blockBytes) * digestBytes,
+    )
 }
 closeSync(fd)
 for (let at = 0; at < map.length; ) at += writeSync(3, map, at)

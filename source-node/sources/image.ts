@@ -9,11 +9,11 @@ import { basename, extname, join } from 'node:path'
 import type { InventoryVm } from '../../contract/api/inventory.ts'
 import { HubError } from '../../contract/errors.ts'
 import { NbdClient } from '../../nbd/client.ts'
+import { run, startChild } from '../exec.ts'
 import { BlockMaps } from '../mover/block-maps.ts'
 import { copyChanged } from '../mover/copy-changed.ts'
 import { copyWhole } from '../mover/copy-whole.ts'
 import { hashInBackground } from '../mover/hash-in-background.ts'
-import { run, startChild } from '../exec.ts'
 import type { OpenVm, Source, SourceDisk } from './source.ts'
 
 type Format = 'raw' | 'qcow2'
@@ -54,19 +54,29 @@ const fingerprint = async ({ path, isDevice }: Image): Promise<string> => {
   return `${ino} ${size} ${mtimeNs} ${ctimeNs}`
 }
 
-const changedMeanwhile = (image: Image) => new Error(`${basename(image.path)} was written while it was read; stop the VM or give the node a snapshot`)
+const changedMeanwhile = (image: Image) =>
+  new Error(`${basename(image.path)} was written while it was read; stop the VM or give the node a snapshot`)
 
 /** Reads through a QEMU of our own, which alone understands the format. */
 const openQcow2 = async (image: Image, signal: AbortSignal) => {
   const folder = await mkdtemp(join(tmpdir(), 'sendense-node-'))
   const socketPath = join(folder, 'nbd.sock')
-  const server = startChild('/usr/bin/qemu-nbd', ['--read-only', '--persistent', '--shared=4', '--format=qcow2', `--socket=${socketPath}`, '--', image.path], signal)
+  const server = startChild(
+    '/usr/bin/qemu-nbd',
+    ['--read-only', '--persistent', '--shared=4', '--format=qcow2', `--socket=${socketPath}`, '--', image.path],
+    signal,
+  )
   const close = async () => {
     await server.stop()
     await rm(folder, { recursive: true, force: true })
   }
   try {
-    await server.until(() => stat(socketPath).then(() => true, () => false))
+    await server.until(() =>
+      stat(socketPath).then(
+        () => true,
+        () => false,
+      ),
+    )
     const client = await NbdClient.connect({ socketPath, exportName: '' })
     return {
       read: (offset: number, length: number) => client.read(offset, length),
@@ -116,7 +126,15 @@ const imageDisk = (index: number, image: Image, maps: BlockMaps): SourceDisk => 
     }
     const source = image.format === 'qcow2' ? await openQcow2(image, signal) : await openRaw(image)
     try {
-      const { map, bytesTransferred } = await copyChanged({ source, size: image.size, target, known, isIncremental, progress, signal })
+      const { map, bytesTransferred } = await copyChanged({
+        source,
+        size: image.size,
+        target,
+        known,
+        isIncremental,
+        progress,
+        signal,
+      })
       if ((await fingerprint(image)) !== before) throw changedMeanwhile(image)
       return { changeId: await maps.keep(map, image.size), bytesTransferred }
     } finally {
@@ -132,9 +150,15 @@ const imageDisk = (index: number, image: Image, maps: BlockMaps): SourceDisk => 
 export const imageSource = (host: string, folder: string, stateDir: string): Source => {
   const vmNames = async () => {
     const entries = await readdir(folder, { withFileTypes: true }).catch((cause: unknown) => {
-      throw new HubError('DISCOVERY_FAILED', `The folder of ${host} can not be read`, { details: (cause as NodeJS.ErrnoException).code ?? '', cause })
+      throw new HubError('DISCOVERY_FAILED', `The folder of ${host} can not be read`, {
+        details: (cause as NodeJS.ErrnoException).code ?? '',
+        cause,
+      })
     })
-    return entries.filter((entry) => entry.isDirectory() && !entry.name.startsWith('.')).map(({ name }) => name).sort()
+    return entries
+      .filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'))
+      .map(({ name }) => name)
+      .sort()
   }
   const pathOf = (name: string) => `/${host.slice(host.indexOf(':') + 1)}/${name}`
 
@@ -168,7 +192,9 @@ export const imageSource = (host: string, folder: string, stateDir: string): Sou
     },
 
     async open(vm): Promise<OpenVm> {
-      const name = (await vmNames()).find((known) => pathOf(known) === vm.path) ?? (await vmNames()).find((known) => known === vm.name)
+      const name =
+        (await vmNames()).find((known) => pathOf(known) === vm.path) ??
+        (await vmNames()).find((known) => known === vm.name)
       if (name === undefined) throw new Error(`${host} has no VM ${vm.name}`)
       const images = await readImages(join(folder, name))
       const maps = new BlockMaps(join(stateDir, 'block-maps'))

@@ -9,8 +9,14 @@ export type SourceContext = { sourcesFile: string; stateDir: string }
 /** @throws DISCOVERY_FAILED */
 export const openSource = async ({ sourcesFile, stateDir }: SourceContext, host: string): Promise<Source> => {
   const [, kind, name] = /^([a-z]+):(.+)$/.exec(host) ?? []
-  if (kind !== 'image') throw new HubError('DISCOVERY_FAILED', `This node can not read ${host.slice(0, 100)}`, { details: 'it knows sources of the kind image:<name>' })
+  if (kind !== 'image')
+    throw new HubError('DISCOVERY_FAILED', `This node can not read ${host.slice(0, 100)}`, {
+      details: 'it knows sources of the kind image:<name>',
+    })
   const settings = (await readSources(sourcesFile))[name!]
-  if (!settings) throw new HubError('DISCOVERY_FAILED', `This node has no source ${host.slice(0, 100)}`, { details: 'name it in the file of SENDENSE_SOURCES' })
+  if (!settings)
+    throw new HubError('DISCOVERY_FAILED', `This node has no source ${host.slice(0, 100)}`, {
+      details: 'name it in the file of SENDENSE_SOURCES',
+    })
   return imageSource(host, settings.folder, stateDir)
 }

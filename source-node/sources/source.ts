@@ -15,7 +15,13 @@ export interface SourceDisk {
    * @param isIncremental whether the export has a parent, so that zeros must be written where it has data
    * @returns the change id that the next incremental starts from
    */
-  copy(target: NbdTarget, since: string | null, isIncremental: boolean, progress: Progress, signal: AbortSignal): Promise<{ changeId: string | null; bytesTransferred: number }>
+  copy(
+    target: NbdTarget,
+    since: string | null,
+    isIncremental: boolean,
+    progress: Progress,
+    signal: AbortSignal,
+  ): Promise<{ changeId: string | null; bytesTransferred: number }>
 }
 
 export interface OpenVm {

@@ -24,10 +24,15 @@ const also: Record<string, RegExp> = {
   runtime: /^wrangler-style\.config\.ts$/,
 }
 /** Starting processes is for these files alone. */
-const mayStartProcesses = /^(host-agent\/exec|source-node\/exec|source-node\/mover\/hash-in-background|runtime\/(start|service|embedded-database))\.ts$/
+const mayStartProcesses =
+  /^(host-agent\/exec|source-node\/exec|source-node\/mover\/hash-in-background|runtime\/(start|service|embedded-database))\.ts$/
 
 const imports = (text: string) => [...text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map((match) => match[1]!)
-const files = Object.keys(rules).flatMap((folder) => (readdirSync(join(root, folder), { recursive: true }) as string[]).filter((name) => name.endsWith('.ts')).map((name) => join(folder, name)))
+const files = Object.keys(rules).flatMap((folder) =>
+  (readdirSync(join(root, folder), { recursive: true }) as string[])
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => join(folder, name)),
+)
 
 it.each(files)('%s', (file) => {
   const folder = Object.keys(rules).find((name) => file.startsWith(`${name}/`))!
@@ -36,7 +41,8 @@ it.each(files)('%s', (file) => {
   for (const name of imports(text)) {
     if (!name.startsWith('.')) {
       expect(never.test(name), `${file} imports ${name}`).toBe(false)
-      if (/^(execa|node:child_process)$/.test(name) && !/^import type .*'(execa|node:child_process)'/m.test(text)) expect(mayStartProcesses.test(file), `${file} starts processes`).toBe(true)
+      if (/^(execa|node:child_process)$/.test(name) && !/^import type .*'(execa|node:child_process)'/m.test(text))
+        expect(mayStartProcesses.test(file), `${file} starts processes`).toBe(true)
       continue
     }
     const target = relative(root, resolve(root, file, '..', name))

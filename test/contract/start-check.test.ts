@@ -1,7 +1,7 @@
 /** The start refuses a map, files and a contract that do not agree, and settings that can not be. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterAll, expect, it } from 'vitest'
 import { contractRoutes } from '../../contract/routes.ts'
@@ -11,8 +11,13 @@ import { readSettings, routeMap } from '../../wrangler-style.config.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'sendense-functions-'))
 afterAll(() => rmSync(folder, { recursive: true }))
-const definition = (needs: string[]) => `export default { kind: 'function', summary: 's', needs: ${JSON.stringify(needs)}, responses: {}, handler: async () => ({}) }\n`
-const problems = (map: RouteMap) => loadFunctions(map, pathToFileURL(`${folder}/`), '.ts').then(() => '', (error: Error) => error.message)
+const definition = (needs: string[]) =>
+  `export default { kind: 'function', summary: 's', needs: ${JSON.stringify(needs)}, responses: {}, handler: async () => ({}) }\n`
+const problems = (map: RouteMap) =>
+  loadFunctions(map, pathToFileURL(`${folder}/`), '.ts').then(
+    () => '',
+    (error: Error) => error.message,
+  )
 const limits = { bodyMaxBytes: 1, bodyMaxDepth: 1 }
 
 it('names every disagreement at once', async () => {
@@ -41,10 +46,31 @@ it('agrees with the map as it is', async () => {
   expect(routes.flatMap((route) => [route, ...(route.aliases ?? [])])).toHaveLength(contractRoutes.length)
 })
 it('reads settings with their defaults', () => {
-  expect(readSettings({})).toMatchObject({ port: 8082, host: '127.0.0.1', nodeUrl: 'http://127.0.0.1:9081', localNode: { host: '127.0.0.1', port: 9081 }, nbdPorts: { first: 10100, last: 10200 }, restoreSlots: 8, mountIdleSeconds: 3600, stallSeconds: 60, stallFailSeconds: 300, restoreRoot: '/mnt/sendense/restore', hubUrl: 'http://127.0.0.1:8082' })
+  expect(readSettings({})).toMatchObject({
+    port: 8082,
+    host: '127.0.0.1',
+    nodeUrl: 'http://127.0.0.1:9081',
+    localNode: { host: '127.0.0.1', port: 9081 },
+    nbdPorts: { first: 10100, last: 10200 },
+    restoreSlots: 8,
+    mountIdleSeconds: 3600,
+    stallSeconds: 60,
+    stallFailSeconds: 300,
+    restoreRoot: '/mnt/sendense/restore',
+    hubUrl: 'http://127.0.0.1:8082',
+  })
   expect(readSettings({ SENDENSE_NODE_URL: 'http://127.0.0.1:1234' }).localNode).toBeUndefined()
 })
 it('names every wrong setting in one message', () => {
-  expect(() => readSettings({ SENDENSE_PORT: 'x', SENDENSE_NBD_PORTS: '10200-10100', DATABASE_URL: 'postgres://x', SENDENSE_RESTORE_ROOT: 'relative' })).toThrow(/SENDENSE_PORT[\s\S]*DATABASE_URL[\s\S]*SENDENSE_RESTORE_ROOT[\s\S]*SENDENSE_NBD_PORTS/)
-  expect(() => readSettings({ SENDENSE_STALL_SECONDS: '10', SENDENSE_STALL_FAIL_SECONDS: '5' })).toThrow('SENDENSE_STALL_FAIL_SECONDS')
+  expect(() =>
+    readSettings({
+      SENDENSE_PORT: 'x',
+      SENDENSE_NBD_PORTS: '10200-10100',
+      DATABASE_URL: 'postgres://x',
+      SENDENSE_RESTORE_ROOT: 'relative',
+    }),
+  ).toThrow(/SENDENSE_PORT[\s\S]*DATABASE_URL[\s\S]*SENDENSE_RESTORE_ROOT[\s\S]*SENDENSE_NBD_PORTS/)
+  expect(() => readSettings({ SENDENSE_STALL_SECONDS: '10', SENDENSE_STALL_FAIL_SECONDS: '5' })).toThrow(
+    'SENDENSE_STALL_FAIL_SECONDS',
+  )
 })

@@ -2,19 +2,27 @@
  * Any client that follows the contract works: a node that we did not write, with stock NBD tools, at chain depth 1 to 10, while the
  * hub is killed at every step, and the agent too.
  */
-import { createServer, type Server } from 'node:http'
+
 import { randomBytes } from 'node:crypto'
 import { closeSync, mkdirSync, openSync, readdirSync, writeFileSync, writeSync } from 'node:fs'
+import { createServer, type Server } from 'node:http'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { waitFor } from '../../runtime/service.ts'
-import { census, type Census, leftBehind } from '../support/census.ts'
+import { type Census, census, leftBehind } from '../support/census.ts'
+import { type Hub, registerVm, startHub } from '../support/hub.ts'
 import { blankImage, sh } from '../support/images.ts'
 import { freePorts } from '../support/real-agent.ts'
-import { type Hub, registerVm, startHub } from '../support/hub.ts'
 
-type Start = { job_id: string; nbd_targets: string; hub_url: string; callback_token: string; backup_type: string; disks: { disk_index: number; previous_change_id: string | null }[] }
+type Start = {
+  job_id: string
+  nbd_targets: string
+  hub_url: string
+  callback_token: string
+  backup_type: string
+  disks: { disk_index: number; previous_change_id: string | null }[]
+}
 let hub: Hub
 let node: Server
 let before: Census
@@ -32,15 +40,38 @@ beforeAll(async () => {
     const body = JSON.parse((await text(incoming)) || '{}')
     const answers: Record<string, object> = {
       '/api/v1/health': { status: 'healthy' },
-      '/api/v1/discover': { vcenter: { host: 'vc.example', datacenter: 'DC' }, vms: [{ id: 'vm-7', name: 'pgtest1', path: '/DC/vm/pgtest1', power_state: 'poweredOn', disks: sizes.map((capacity_bytes, at) => ({ id: `disk-${2000 + at}`, capacity_bytes })) }] },
-      '/api/v1/backup/start': { job_id: body.job_id, status: 'started', message: 'ok', started_at: new Date().toISOString(), pid: 1 },
+      '/api/v1/discover': {
+        vcenter: { host: 'vc.example', datacenter: 'DC' },
+        vms: [
+          {
+            id: 'vm-7',
+            name: 'pgtest1',
+            path: '/DC/vm/pgtest1',
+            power_state: 'poweredOn',
+            disks: sizes.map((capacity_bytes, at) => ({ id: `disk-${2000 + at}`, capacity_bytes })),
+          },
+        ],
+      },
+      '/api/v1/backup/start': {
+        job_id: body.job_id,
+        status: 'started',
+        message: 'ok',
+        started_at: new Date().toISOString(),
+        pid: 1,
+      },
     }
     if (incoming.url === '/api/v1/backup/start') started.push(body)
     const answer = answers[incoming.url ?? '']
-    outgoing.writeHead(answer ? 200 : 404, { 'Content-Type': 'application/json' }).end(JSON.stringify(answer ?? { error: 'no such job' }))
+    outgoing
+      .writeHead(answer ? 200 : 404, { 'Content-Type': 'application/json' })
+      .end(JSON.stringify(answer ?? { error: 'no such job' }))
   })
   await new Promise<void>((resolve) => node.listen(port, '127.0.0.1', resolve))
-  hub = await startHub({ SENDENSE_NODE_URL: `http://127.0.0.1:${port}`, SENDENSE_STALL_SECONDS: '3', SENDENSE_STALL_FAIL_SECONDS: '8' })
+  hub = await startHub({
+    SENDENSE_NODE_URL: `http://127.0.0.1:${port}`,
+    SENDENSE_STALL_SECONDS: '3',
+    SENDENSE_STALL_FAIL_SECONDS: '8',
+  })
   folder = join(hub.folder, 'foreign')
   mkdirSync(folder)
   sizes.forEach((size, at) => {
@@ -63,12 +94,21 @@ const poke = (index: number, offset: number, data: Buffer) => {
 }
 const targetsOf = ({ nbd_targets }: Start) => nbd_targets.split(',').map((one) => one.replace(/^\d+:/, ''))
 /** A callback, again while the hub is away, as the contract asks of a client. */
-const callback = async (job: Start, method: string, path: string, body?: object): Promise<{ status: number; body: any }> => {
+const callback = async (
+  job: Start,
+  method: string,
+  path: string,
+  body?: object,
+): Promise<{ status: number; body: any }> => {
   let answer: { status: number; body: any } = { status: 0, body: undefined }
   await waitFor(
     `the answer to ${path}`,
     async () => {
-      const response = await fetch(`${job.hub_url}/api/v1${path}`, { method, headers: { Authorization: `Bearer ${job.callback_token}`, 'Content-Type': 'application/json' }, ...(body ? { body: JSON.stringify(body) } : {}) })
+      const response = await fetch(`${job.hub_url}/api/v1${path}`, {
+        method,
+        headers: { Authorization: `Bearer ${job.callback_token}`, 'Content-Type': 'application/json' },
+        ...(body ? { body: JSON.stringify(body) } : {}),
+      })
       answer = { status: response.status, body: await response.json() }
       return answer.status < 500
     },
@@ -77,7 +117,11 @@ const callback = async (job: Start, method: string, path: string, body?: object)
   return answer
 }
 const start = async (type: 'full' | 'incremental'): Promise<Start> => {
-  const { status, body } = await hub.api('POST', '/backups', { vm_name: vm.vmName, repository_id: vm.repositoryId, backup_type: type })
+  const { status, body } = await hub.api('POST', '/backups', {
+    vm_name: vm.vmName,
+    repository_id: vm.repositoryId,
+    backup_type: type,
+  })
   expect([status, body.code]).toEqual([200, undefined])
   expect(started.at(-1)).toMatchObject({ job_id: body.backup_id, nbd_targets: body.nbd_targets_string })
   return started.at(-1)!
@@ -86,7 +130,12 @@ const changed: [index: number, offset: number, data: Buffer][] = []
 /** Changes the source and remembers where. */
 const change = (depth: number) => {
   changed.length = 0
-  const spots: [number, number, Buffer][] = [[0, depth * 1_500_000, randomBytes(70_000)], [0, sizes[0]! - 3000, randomBytes(3000)], [1, depth * 700_001, randomBytes(5_000)], [0, 1_000_000, Buffer.alloc(200_000)]]
+  const spots: [number, number, Buffer][] = [
+    [0, depth * 1_500_000, randomBytes(70_000)],
+    [0, sizes[0]! - 3000, randomBytes(3000)],
+    [1, depth * 700_001, randomBytes(5_000)],
+    [0, 1_000_000, Buffer.alloc(200_000)],
+  ]
   for (const spot of spots) {
     poke(...spot)
     changed.push(spot)
@@ -99,27 +148,47 @@ const copy = (job: Start, index: number) => {
     sh('/usr/bin/nbdcopy', ['--flush', '--', image(index), target])
     return
   }
-  const commands = changed.filter(([disk]) => disk === index).flatMap(([, offset, data], at) => {
-    const pattern = join(folder, `pattern${at}`)
-    writeFileSync(pattern, data)
-    return ['-c', data.every((byte) => byte === 0) ? `write -z ${offset} ${data.length}` : `write -s ${pattern} ${offset} ${data.length}`]
-  })
+  const commands = changed
+    .filter(([disk]) => disk === index)
+    .flatMap(([, offset, data], at) => {
+      const pattern = join(folder, `pattern${at}`)
+      writeFileSync(pattern, data)
+      return [
+        '-c',
+        data.every((byte) => byte === 0)
+          ? `write -z ${offset} ${data.length}`
+          : `write -s ${pattern} ${offset} ${data.length}`,
+      ]
+    })
   sh('/usr/bin/qemu-io', ['-f', 'raw', ...commands, '-c', 'flush', target])
 }
-const complete = (job: Start, index: number) => callback(job, 'POST', `/backups/${job.job_id}/complete`, { disk_id: index, change_id: `change ${job.job_id} ${index}`, bytes_transferred: 1000 })
-const report = (job: Start, more: object = {}) => callback(job, 'POST', `/telemetry/backup/${job.job_id}`, { status: 'running', current_phase: 'transferring', bytes_transferred: 1, ...more })
+const complete = (job: Start, index: number) =>
+  callback(job, 'POST', `/backups/${job.job_id}/complete`, {
+    disk_id: index,
+    change_id: `change ${job.job_id} ${index}`,
+    bytes_transferred: 1000,
+  })
+const report = (job: Start, more: object = {}) =>
+  callback(job, 'POST', `/telemetry/backup/${job.job_id}`, {
+    status: 'running',
+    current_phase: 'transferring',
+    bytes_transferred: 1,
+    ...more,
+  })
 const equal = async (backupId: string) => {
   const { body } = await hub.api('GET', `/backups/${backupId}`)
   expect(body).toMatchObject({ status: 'completed', error_message: null })
   for (const disk of body.disks) {
-    expect(sh('/usr/bin/qemu-img', ['compare', '-f', 'qcow2', '-F', 'raw', disk.qcow2_path, image(disk.disk_index)])).toContain('identical')
+    expect(
+      sh('/usr/bin/qemu-img', ['compare', '-f', 'qcow2', '-F', 'raw', disk.qcow2_path, image(disk.disk_index)]),
+    ).toContain('identical')
     expect(sh('/usr/bin/qemu-img', ['check', '-q', '-f', 'qcow2', disk.qcow2_path])).toBe('')
   }
 }
 const run = async (type: 'full' | 'incremental') => {
   const job = await start(type)
   await report(job)
-  sizes.forEach((_, index) => copy(job, index))
+  for (const index of sizes.keys()) copy(job, index)
   for (const index of sizes.keys()) expect((await complete(job, index)).status).toBe(200)
   return job
 }
@@ -141,7 +210,9 @@ it('goes on and completes when the hub is killed at every step', async () => {
   change(3)
   const job = await start('incremental')
   await hub.kill('hub')
-  expect((await callback(job, 'GET', '/backups/changeid?vm_name=pgtest1&disk_id=1')).body.change_id).toContain('change backup-pgtest1-')
+  expect((await callback(job, 'GET', '/backups/changeid?vm_name=pgtest1&disk_id=1')).body.change_id).toContain(
+    'change backup-pgtest1-',
+  )
   await hub.kill('hub')
   await report(job)
   copy(job, 0)
@@ -158,7 +229,11 @@ it('goes on and completes when the hub is killed at every step', async () => {
   await hub.waitHealthy()
   await equal(job.job_id)
   expect((await complete(job, 1)).status).toBe(200)
-  await waitFor('the ports to be free', async () => (await hub.api('GET', '/nbd/ports/status')).body.allocated === 0, 30_000)
+  await waitFor(
+    'the ports to be free',
+    async () => (await hub.api('GET', '/nbd/ports/status')).body.allocated === 0,
+    30_000,
+  )
 })
 
 it('fails cleanly when the agent is killed, and the next backup works', async () => {
@@ -169,16 +244,27 @@ it('fails cleanly when the agent is killed, and the next backup works', async ()
   await complete(job, 0)
   await hub.kill('host-agent')
   let ended: any
-  await waitFor('the failure', async () => (ended = (await hub.api('GET', `/backups/${job.job_id}`)).body).status === 'failed', 30_000)
+  await waitFor(
+    'the failure',
+    async () => {
+      ended = (await hub.api('GET', `/backups/${job.job_id}`)).body
+      return ended.status === 'failed'
+    },
+    30_000,
+  )
   expect(ended.error_message).toMatch(/interrupted|restarted|gone|no telemetry/)
   expect((await complete(job, 1)).body).toMatchObject({ code: 'JOB_ENDED', job_status: 'failed' })
   await hub.waitHealthy()
-  const files = (readdirSync(hub.repositoryPath, { recursive: true }) as string[]).filter((name) => name.endsWith('.qcow2'))
+  const files = (readdirSync(hub.repositoryPath, { recursive: true }) as string[]).filter((name) =>
+    name.endsWith('.qcow2'),
+  )
   await waitFor('the clean-up', async () => (await hub.api('GET', '/nbd/ports/status')).body.allocated === 0, 30_000)
   expect(files.some((name) => ended.disks.some((disk: any) => disk.qcow2_path.endsWith(name)))).toBe(false)
   const next = await run('incremental')
   await equal(next.job_id)
-  expect((await hub.api('GET', '/backups/chain?vm_name=pgtest1')).body.chain.every((one: any) => one.is_restorable)).toBe(true)
+  expect(
+    (await hub.api('GET', '/backups/chain?vm_name=pgtest1')).body.chain.every((one: any) => one.is_restorable),
+  ).toBe(true)
 })
 
 it('notices a client that has gone silent, and one that says it failed', async () => {
@@ -189,7 +275,10 @@ it('notices a client that has gone silent, and one that says it failed', async (
   await waitFor('the failure', async () => (await status()) === 'failed', 25_000)
   const failing = await start('full')
   await report(failing, { status: 'failed', error: { message: 'VMware said no' } })
-  expect((await hub.api('GET', `/backups/${failing.job_id}`)).body).toMatchObject({ status: 'failed', error_message: 'VMware said no' })
+  expect((await hub.api('GET', `/backups/${failing.job_id}`)).body).toMatchObject({
+    status: 'failed',
+    error_message: 'VMware said no',
+  })
   const names = readdirSync(hub.repositoryPath, { recursive: true }) as string[]
   expect(names.filter((name) => name.includes(failing.job_id.slice(-10)))).toEqual([])
 })
@@ -198,7 +287,7 @@ it('survives the death of the database and of everything at once', async () => {
   change(5)
   const job = await start('incremental')
   await report(job)
-  sizes.forEach((_, index) => copy(job, index))
+  for (const index of sizes.keys()) copy(job, index)
   await hub.kill('database')
   for (const index of sizes.keys()) expect((await complete(job, index)).status).toBe(200)
   await equal(job.job_id)

@@ -1,15 +1,27 @@
 /** The product's main story, with its own node: back up a real two-disk VM, browse it, get files back, and lose nothing on the way. */
 import { createHash, randomBytes } from 'node:crypto'
-import { createWriteStream, mkdirSync, openSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync, writeSync, closeSync } from 'node:fs'
+import {
+  closeSync,
+  createWriteStream,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { request } from 'node:http'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { waitFor } from '../../runtime/service.ts'
-import { census, type Census, leftBehind } from '../support/census.ts'
-import { filesystemImage, sh, withLoop, withMounted } from '../support/images.ts'
+import { type Census, census, leftBehind } from '../support/census.ts'
 import { type Hub, registerVm, runBackup, startHub } from '../support/hub.ts'
+import { filesystemImage, sh, withLoop, withMounted } from '../support/images.ts'
 
 let hub: Hub
 let before: Census
@@ -29,10 +41,20 @@ beforeAll(async () => {
     writeFileSync(join(root, 'huge'), '')
     truncateSync(join(root, 'huge'), 10 * 2 ** 30)
   })
-  filesystemImage(join(folder, 'disk1.raw'), 'ntfs', 40 << 20, (root) => writeFileSync(join(root, 'on ntfs.txt'), 'windows'))
+  filesystemImage(join(folder, 'disk1.raw'), 'ntfs', 40 << 20, (root) =>
+    writeFileSync(join(root, 'on ntfs.txt'), 'windows'),
+  )
   // No multiple of 64 KiB, and of a format of its own.
   truncateSync(join(folder, 'disk1.raw'), (40 << 20) + 512)
-  sh('/usr/bin/qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', join(folder, 'disk1.raw'), join(folder, 'disk2.qcow2')])
+  sh('/usr/bin/qemu-img', [
+    'convert',
+    '-f',
+    'raw',
+    '-O',
+    'qcow2',
+    join(folder, 'disk1.raw'),
+    join(folder, 'disk2.qcow2'),
+  ])
   vm = await registerVm(hub, 'two disks')
 })
 afterAll(async () => {
@@ -43,7 +65,9 @@ afterAll(async () => {
 const equalToSource = (backup: any) => {
   for (const disk of backup.disks) {
     const format = disk.original_path.endsWith('.raw') ? 'raw' : 'qcow2'
-    expect(sh('/usr/bin/qemu-img', ['compare', '-f', 'qcow2', '-F', format, disk.qcow2_path, disk.original_path])).toContain('identical')
+    expect(
+      sh('/usr/bin/qemu-img', ['compare', '-f', 'qcow2', '-F', format, disk.qcow2_path, disk.original_path]),
+    ).toContain('identical')
   }
 }
 const change = (name: string, offset: number, data: Buffer) => {
@@ -59,7 +83,9 @@ it('backs up all disks in full', async () => {
   equalToSource(full)
 })
 it('stores of an incremental what changed, and reads as the source does', async () => {
-  withLoop(join(folder, 'disk0.raw'), (device) => withMounted('ext4', device, (root) => writeFileSync(join(root, 'etc', 'new file'), 'new')))
+  withLoop(join(folder, 'disk0.raw'), (device) =>
+    withMounted('ext4', device, (root) => writeFileSync(join(root, 'etc', 'new file'), 'new')),
+  )
   change('disk1.raw', 20 << 20, Buffer.alloc(128 << 10))
   const incremental = await runBackup(hub, vm, 'incremental')
   expect(incremental).toMatchObject({ status: 'completed', parent_backup_id: full.backup_id })
@@ -71,34 +97,62 @@ it('notices a source that is written while it is read', async () => {
   const image = join(folder, 'disk0.raw')
   const writer = setInterval(() => change('disk0.raw', 70 << 20, randomBytes(16)), 5)
   const failed = await runBackup(hub, vm, 'full').finally(() => clearInterval(writer))
-  expect(failed).toMatchObject({ status: 'failed', error_message: expect.stringContaining('was written while it was read') })
+  expect(failed).toMatchObject({
+    status: 'failed',
+    error_message: expect.stringContaining('was written while it was read'),
+  })
   expect(statSync(image).size).toBe(80 << 20)
-  expect((await hub.api('GET', `/backups/changeid?vm_name=two%20disks&disk_id=0`)).body.backup_id).not.toBe(failed.backup_id)
+  expect((await hub.api('GET', `/backups/changeid?vm_name=two%20disks&disk_id=0`)).body.backup_id).not.toBe(
+    failed.backup_id,
+  )
 })
 it('cancels, and leaves nothing of it', async () => {
-  const { body } = await hub.api('POST', '/backups', { vm_name: vm.vmName, repository_id: vm.repositoryId, backup_type: 'full' })
+  const { body } = await hub.api('POST', '/backups', {
+    vm_name: vm.vmName,
+    repository_id: vm.repositoryId,
+    backup_type: 'full',
+  })
   expect((await hub.api('POST', `/backups/${body.backup_id}/cancel`)).status).toBe(200)
   const seconds = body.disk_results[0].qcow2_path.slice(-21, -6)
-  expect((readdirSync(hub.repositoryPath, { recursive: true }) as string[]).filter((name) => name.includes(seconds))).toEqual([])
+  expect(
+    (readdirSync(hub.repositoryPath, { recursive: true }) as string[]).filter((name) => name.includes(seconds)),
+  ).toEqual([])
   // The backup that failed before may still be letting go of its own.
-  await waitFor('the ports to be free', async () => (await hub.api('GET', '/nbd/ports/status')).body.allocated === 0, 10_000)
+  await waitFor(
+    'the ports to be free',
+    async () => (await hub.api('GET', '/nbd/ports/status')).body.allocated === 0,
+    10_000,
+  )
 })
 
 it('gives single files back, the backup untouched', async () => {
   const incremental = (await hub.api('GET', '/backups/chain?vm_name=two%20disks')).body.backups.at(-1)
-  const sums = () => (readdirSync(hub.repositoryPath, { recursive: true }) as string[]).filter((name) => name.endsWith('.qcow2')).sort().map((name) => `${name} ${sha(readFileSync(join(hub.repositoryPath, name)))}`)
+  const sums = () =>
+    (readdirSync(hub.repositoryPath, { recursive: true }) as string[])
+      .filter((name) => name.endsWith('.qcow2'))
+      .sort()
+      .map((name) => `${name} ${sha(readFileSync(join(hub.repositoryPath, name)))}`)
   const untouched = sums()
-  const { status, body: mount } = await hub.api('POST', '/restore/mount', { backup_id: incremental.backup_id, disk_index: 0 })
+  const { status, body: mount } = await hub.api('POST', '/restore/mount', {
+    backup_id: incremental.backup_id,
+    disk_index: 0,
+  })
   expect(status).toBe(200)
   const path = `/restore/${mount.mount_id}`
   const listed = (await hub.api('GET', `${path}/files?path=/etc&limit=1000`)).body
   expect(listed.total_count).toBe(301)
-  expect(Buffer.from(await (await hub.fetch(`${path}/download?path=/big.bin`)).arrayBuffer()).equals(content)).toBe(true)
+  expect(Buffer.from(await (await hub.fetch(`${path}/download?path=/big.bin`)).arrayBuffer()).equals(content)).toBe(
+    true,
+  )
 
   const archive = join(hub.folder, 'etc.zip')
-  await pipeline(Readable.fromWeb((await hub.fetch(`${path}/download-directory?path=/etc`)).body as never), createWriteStream(archive))
+  await pipeline(
+    Readable.fromWeb((await hub.fetch(`${path}/download-directory?path=/etc`)).body as never),
+    createWriteStream(archive),
+  )
   sh('/usr/bin/unzip', ['-q', archive, '-d', join(hub.folder, 'unpacked')])
-  for (let at = 0; at < 300; at++) expect(readFileSync(join(hub.folder, 'unpacked', `file ${at}`), 'utf8')).toBe(`content ${at}\n`)
+  for (let at = 0; at < 300; at++)
+    expect(readFileSync(join(hub.folder, 'unpacked', `file ${at}`), 'utf8')).toBe(`content ${at}\n`)
   const link = (await hub.api('POST', `${path}/download-token`, { path: '/etc/new file' })).body
   expect(await (await fetch(`${hub.url}${link.url}`)).text()).toBe('new')
 
@@ -113,10 +167,13 @@ it('gives single files back, the backup untouched', async () => {
 const raw = (path: string, headers: Record<string, string> = {}) =>
   new Promise<number>((resolve, reject) => {
     const { hostname, port } = new URL(hub.url)
-    const outgoing = request({ hostname, port, path, headers: { Authorization: `Bearer ${hub.token}`, ...headers } }, (response) => {
-      response.resume()
-      resolve(response.statusCode ?? 0)
-    })
+    const outgoing = request(
+      { hostname, port, path, headers: { Authorization: `Bearer ${hub.token}`, ...headers } },
+      (response) => {
+        response.resume()
+        resolve(response.statusCode ?? 0)
+      },
+    )
     outgoing.on('error', reject)
     outgoing.end()
   })
@@ -132,7 +189,8 @@ it('resumes a cut download, keeps its memory flat over 10 GiB, and survives its 
   expect(rest.status).toBe(206)
   expect(Buffer.concat([value!, Buffer.from(await rest.arrayBuffer())]).equals(content)).toBe(true)
 
-  const rss = (name: 'hub' | 'host-agent') => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${hub.pidOf(name)}/status`, 'utf8'))![1]) * 1024
+  const rss = (name: 'hub' | 'host-agent') =>
+    Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${hub.pidOf(name)}/status`, 'utf8'))![1]) * 1024
   const warm = await hub.fetch(`/restore/${mount.mount_id}/download?path=/huge`, { Range: 'bytes=0-268435455' })
   await pipeline(Readable.fromWeb(warm.body as never), createWriteStream('/dev/null'))
   const [hubBefore, agentBefore] = [rss('hub'), rss('host-agent')]
@@ -154,18 +212,32 @@ it('resumes a cut download, keeps its memory flat over 10 GiB, and survives its 
   const cutReader = cut.body!.getReader()
   await cutReader.read()
   await hub.kill('hub')
-  await expect((async () => { while (!(await cutReader.read()).done); })()).rejects.toThrow()
+  await expect(
+    (async () => {
+      while (!(await cutReader.read()).done);
+    })(),
+  ).rejects.toThrow()
   await hub.waitHealthy()
   expect(Buffer.from(await (await hub.fetch(path)).arrayBuffer()).equals(content)).toBe(true)
-  for (const odd of ['/api/v1/../../etc/passwd', '/api/v1/restore/%2e%2e/files', `/api/v1/restore/${mount.mount_id}/files?path=/%2e%2e/%2e%2e/etc`, '/%00', `/${'a'.repeat(10_000)}`]) expect(await raw(odd)).toBeLessThan(500)
+  for (const odd of [
+    '/api/v1/../../etc/passwd',
+    '/api/v1/restore/%2e%2e/files',
+    `/api/v1/restore/${mount.mount_id}/files?path=/%2e%2e/%2e%2e/etc`,
+    '/%00',
+    `/${'a'.repeat(10_000)}`,
+  ])
+    expect(await raw(odd)).toBeLessThan(500)
   expect((await hub.api('DELETE', `/restore/${mount.mount_id}`)).status).toBe(200)
 })
 
 it('deletes what is no longer wanted, files and all', async () => {
   const { body } = await hub.api('DELETE', `/backups/${full.backup_id}?cascade=true`)
   expect(body.deleted_backup_ids).toHaveLength(2)
-  expect((readdirSync(hub.repositoryPath, { recursive: true }) as string[]).filter((name) => name.endsWith('.qcow2'))).toEqual([])
-  for (const { backup_id } of (await hub.api('GET', '/backups')).body.backups) await hub.api('DELETE', `/backups/${backup_id}`)
+  expect(
+    (readdirSync(hub.repositoryPath, { recursive: true }) as string[]).filter((name) => name.endsWith('.qcow2')),
+  ).toEqual([])
+  for (const { backup_id } of (await hub.api('GET', '/backups')).body.backups)
+    await hub.api('DELETE', `/backups/${backup_id}`)
   expect((await hub.api('GET', '/backups')).body.total).toBe(0)
   expect(readdirSync(hub.repositoryPath)).toEqual(['sendense-repository.json'])
   rmSync(join(hub.folder, 'unpacked'), { recursive: true })

@@ -1,7 +1,16 @@
 /** An agent in memory, for tests of functions and workflows alone. It passes the same suite as the real one (test/support/agent-suite.ts). */
 import { randomUUID } from 'node:crypto'
 import { Readable } from 'node:stream'
-import type { AgentApi, DiskChain, DiskFile, EndedMount, ExportBody, ExportState, GuestPath, MountState } from '../../contract/agent.ts'
+import type {
+  AgentApi,
+  DiskChain,
+  DiskFile,
+  EndedMount,
+  ExportBody,
+  ExportState,
+  GuestPath,
+  MountState,
+} from '../../contract/agent.ts'
 import type { Entry, Partition } from '../../contract/api/restore.ts'
 import { HubError } from '../../contract/errors.ts'
 
@@ -42,7 +51,16 @@ export class FakeAgent implements AgentApi {
 
   async health() {
     this.#check()
-    return { status: 'ok' as const, version: 'fake', uptime_seconds: 1, attach_backend: 'userspace' as const, qemu_version: 'fake', exports: this.exports.size, mounts: this.mounts.size, max_mounts: this.maxMounts }
+    return {
+      status: 'ok' as const,
+      version: 'fake',
+      uptime_seconds: 1,
+      attach_backend: 'userspace' as const,
+      qemu_version: 'fake',
+      exports: this.exports.size,
+      mounts: this.mounts.size,
+      max_mounts: this.maxMounts,
+    }
   }
 
   async ensureRepository(id: string, path: string) {
@@ -52,7 +70,10 @@ export class FakeAgent implements AgentApi {
   }
   async testRepository(path: string) {
     this.#check()
-    if (this.badPaths.has(path) || path.includes('/missing')) throw new HubError('REPOSITORY_TEST_FAILED', 'The repository can not be used', { details: `${path} is not reachable` })
+    if (this.badPaths.has(path) || path.includes('/missing'))
+      throw new HubError('REPOSITORY_TEST_FAILED', 'The repository can not be used', {
+        details: `${path} is not reachable`,
+      })
     return { ...this.storage, mount_point: path }
   }
   async repositoryStorage(id: string) {
@@ -73,16 +94,26 @@ export class FakeAgent implements AgentApi {
     this.#check()
     const present = this.exports.get(name)
     if (present) {
-      if (present.state.job_id === body.job_id && present.state.port === body.port && present.state.status === 'writing') return present.state
+      if (
+        present.state.job_id === body.job_id &&
+        present.state.port === body.port &&
+        present.state.status === 'writing'
+      )
+        return present.state
       throw new HubError('EXPORT_IN_USE', `The export ${name} is in use`)
     }
     if (this.busyPorts.has(body.port)) throw new HubError('PORT_IN_USE', `Port ${body.port} is in use`)
-    const path = body.kind === 'new' ? `${this.#root(body.file.repository_id)}/${body.file.vm_backup_context_id}/disk-${body.file.disk_index}/${body.file.base}.qcow2` : `${this.#root(body.repository_id)}/${body.relative_path}`
+    const path =
+      body.kind === 'new'
+        ? `${this.#root(body.file.repository_id)}/${body.file.vm_backup_context_id}/disk-${body.file.disk_index}/${body.file.base}.qcow2`
+        : `${this.#root(body.repository_id)}/${body.relative_path}`
     if (body.kind === 'new') {
       const parents = body.parent_bases.map((base) => keyOf({ ...body.file, base }))
-      if (parents.some((key) => !this.files.get(key)?.sealed)) throw new HubError('CHAIN_BROKEN', 'The backup that this one builds on is damaged')
+      if (parents.some((key) => !this.files.get(key)?.sealed))
+        throw new HubError('CHAIN_BROKEN', 'The backup that this one builds on is damaged')
       this.files.set(keyOf(body.file), { sealed: false, storedBytes: 196_608 })
-    } else if (body.relative_path.includes('..') || body.relative_path.includes('missing')) throw new HubError('PATH_INVALID', 'The path is not a file inside a repository')
+    } else if (body.relative_path.includes('..') || body.relative_path.includes('missing'))
+      throw new HubError('PATH_INVALID', 'The path is not a file inside a repository')
     const state: ExportState = {
       export_name: name,
       kind: body.kind,
@@ -120,7 +151,13 @@ export class FakeAgent implements AgentApi {
     const file = this.exports.get(name)!.body
     if (state.status !== 'writing' || file.kind !== 'new') return state
     this.files.set(keyOf(file.file), { sealed: true, storedBytes: 196_608 })
-    Object.assign(state, { status: 'sealed', pid: null, sealed_bytes: state.total_bytes, stored_bytes: 196_608, change_id: body.change_id })
+    Object.assign(state, {
+      status: 'sealed',
+      pid: null,
+      sealed_bytes: state.total_bytes,
+      stored_bytes: 196_608,
+      change_id: body.change_id,
+    })
     return state
   }
   async dropExport(name: string, deleteFile: boolean) {
@@ -135,7 +172,13 @@ export class FakeAgent implements AgentApi {
     this.#check()
     return chain.bases.map((base) => {
       const file = this.files.get(keyOf({ ...chain, base }))
-      return { base, exists: file !== undefined, stored_bytes: file?.storedBytes ?? 0, sealed: file?.sealed ?? false, problem: !file ? 'is missing' : file.sealed ? null : 'has no manifest' }
+      return {
+        base,
+        exists: file !== undefined,
+        stored_bytes: file?.storedBytes ?? 0,
+        sealed: file?.sealed ?? false,
+        problem: !file ? 'is missing' : file.sealed ? null : 'has no manifest',
+      }
     })
   }
   async deleteDiskFile(file: DiskFile) {
@@ -150,14 +193,43 @@ export class FakeAgent implements AgentApi {
     const present = this.mounts.get(id)
     if (present) return present
     if (this.mounts.size >= this.maxMounts)
-      throw new HubError('RESTORE_SLOTS_EXHAUSTED', 'All restore slots are in use', { extra: { active_mounts: this.mounts.size, max_mounts: this.maxMounts } })
+      throw new HubError('RESTORE_SLOTS_EXHAUSTED', 'All restore slots are in use', {
+        extra: { active_mounts: this.mounts.size, max_mounts: this.maxMounts },
+      })
     const keys = bases.map((base) => keyOf({ ...chain, base }))
     if (keys.some((key) => !this.files.has(key))) throw new HubError('CHAIN_BROKEN', 'A file of the chain is missing')
     const mounted = this.mountable.has(keys[0]!)
-    const partition: Partition = { number: 0, name: 'loop90', kind: 'whole_disk', size_bytes: 1024, filesystem: mounted ? 'ext4' : null, label: null, type: 'data', mounted, mount_path: mounted ? `/fake/${id}/partition-0` : null, is_default: mounted, reason: mounted ? null : 'no known filesystem', journal: mounted ? 'clean' : null }
-    if (!mounted) throw new HubError('NO_MOUNTABLE_FILESYSTEM', 'No partition of this disk can be mounted', { extra: { partitions: [partition] } })
+    const partition: Partition = {
+      number: 0,
+      name: 'loop90',
+      kind: 'whole_disk',
+      size_bytes: 1024,
+      filesystem: mounted ? 'ext4' : null,
+      label: null,
+      type: 'data',
+      mounted,
+      mount_path: mounted ? `/fake/${id}/partition-0` : null,
+      is_default: mounted,
+      reason: mounted ? null : 'no known filesystem',
+      journal: mounted ? 'clean' : null,
+    }
+    if (!mounted)
+      throw new HubError('NO_MOUNTABLE_FILESYSTEM', 'No partition of this disk can be mounted', {
+        extra: { partitions: [partition] },
+      })
     const now = new Date()
-    const state: MountState = { mount_id: id, status: 'mounted', device: `/dev/loop-${randomUUID().slice(0, 8)}`, mount_path: `/fake/${id}`, filesystem_type: 'ext4', default_partition: 0, partitions: [partition], created_at: now.toISOString(), last_accessed_at: now.toISOString(), expires_at: new Date(now.getTime() + 3_600_000).toISOString() }
+    const state: MountState = {
+      mount_id: id,
+      status: 'mounted',
+      device: `/dev/loop-${randomUUID().slice(0, 8)}`,
+      mount_path: `/fake/${id}`,
+      filesystem_type: 'ext4',
+      default_partition: 0,
+      partitions: [partition],
+      created_at: now.toISOString(),
+      last_accessed_at: now.toISOString(),
+      expires_at: new Date(now.getTime() + 3_600_000).toISOString(),
+    }
     this.mounts.set(id, state)
     return state
   }
@@ -178,7 +250,8 @@ export class FakeAgent implements AgentApi {
 
   async #find(id: string, { partition, path_b64 }: GuestPath): Promise<{ path: string; content: string | null }> {
     await this.getMount(id)
-    if (partition !== undefined && partition !== 0) throw new HubError('PARTITION_NOT_FOUND', `Partition ${partition} is not there`)
+    if (partition !== undefined && partition !== 0)
+      throw new HubError('PARTITION_NOT_FOUND', `Partition ${partition} is not there`)
     const parts: string[] = []
     for (const part of Buffer.from(path_b64, 'base64').toString().split('/')) {
       if (part === '' || part === '.') continue
@@ -191,19 +264,54 @@ export class FakeAgent implements AgentApi {
     return { path, content }
   }
   #entry(path: string, content: string | null): Entry {
-    return { name: path === '/' ? '/' : path.slice(path.lastIndexOf('/') + 1), path, type: content === null ? 'directory' : 'file', size: content?.length ?? 0, mode: content === null ? '0755' : '0644', modified_time: time, is_symlink: false, symlink_target: null, path_b64: null, special: false }
+    return {
+      name: path === '/' ? '/' : path.slice(path.lastIndexOf('/') + 1),
+      path,
+      type: content === null ? 'directory' : 'file',
+      size: content?.length ?? 0,
+      mode: content === null ? '0755' : '0644',
+      modified_time: time,
+      is_symlink: false,
+      symlink_target: null,
+      path_b64: null,
+      special: false,
+    }
   }
   async listFiles(id: string, body: Parameters<AgentApi['listFiles']>[1]) {
     const { path, content } = await this.#find(id, body)
     if (content !== null) throw new HubError('NOT_A_DIRECTORY', 'The path is not a directory')
     const prefix = path === '/' ? '/' : `${path}/`
-    const all = [...this.tree].filter(([name]) => name !== '/' && name.startsWith(prefix) && (body.recursive || !name.slice(prefix.length).includes('/'))).map(([name, text]) => this.#entry(name, text))
-    all.sort((a, b) => (body.recursive ? 0 : Number(b.type === 'directory') - Number(a.type === 'directory')) || (a.path < b.path ? -1 : 1))
-    return { partition: 0, path, entries: all.slice(body.offset, body.offset + body.limit), total_count: all.length, truncated: false }
+    const all = [...this.tree]
+      .filter(
+        ([name]) =>
+          name !== '/' && name.startsWith(prefix) && (body.recursive || !name.slice(prefix.length).includes('/')),
+      )
+      .map(([name, text]) => this.#entry(name, text))
+    all.sort(
+      (a, b) =>
+        (body.recursive ? 0 : Number(b.type === 'directory') - Number(a.type === 'directory')) ||
+        (a.path < b.path ? -1 : 1),
+    )
+    return {
+      partition: 0,
+      path,
+      entries: all.slice(body.offset, body.offset + body.limit),
+      total_count: all.length,
+      truncated: false,
+    }
   }
   async fileInfo(id: string, guest: GuestPath) {
     const { path, content } = await this.#find(id, guest)
-    return { ...this.#entry(path, content), accessed_time: time, created_time: null, uid: 0, gid: 0, partition: 0, etag: `"${content?.length ?? 0}"`, modified_http: new Date(time).toUTCString() }
+    return {
+      ...this.#entry(path, content),
+      accessed_time: time,
+      created_time: null,
+      uid: 0,
+      gid: 0,
+      partition: 0,
+      etag: `"${content?.length ?? 0}"`,
+      modified_http: new Date(time).toUTCString(),
+    }
   }
   async readFile(id: string, body: Parameters<AgentApi['readFile']>[1]) {
     const { content } = await this.#find(id, body)
@@ -217,6 +325,15 @@ export class FakeAgent implements AgentApi {
   }
   async cleanupState() {
     this.#check()
-    return { running: true, interval_seconds: 300, idle_seconds: 3600, active_mount_count: this.mounts.size, expired_mount_count: 0, last_cleanup: null, total_cleanups: 0, last_error: null }
+    return {
+      running: true,
+      interval_seconds: 300,
+      idle_seconds: 3600,
+      active_mount_count: this.mounts.size,
+      expired_mount_count: 0,
+      last_cleanup: null,
+      total_cleanups: 0,
+      last_error: null,
+    }
   }
 }

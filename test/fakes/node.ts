@@ -1,6 +1,6 @@
 /** A source node in memory: says what it is told to say and remembers what it was asked. */
 import type { InventoryVm } from '../../contract/api/inventory.ts'
-import { HubError } from '../../contract/errors.ts'
+import type { HubError } from '../../contract/errors.ts'
 import type { DiscoverRequest, NodeApi, StartRequest } from '../../contract/node.ts'
 
 export class FakeNode implements NodeApi {

@@ -8,18 +8,28 @@ beforeAll(async () => {
   alone = await openAlone()
 })
 afterAll(() => alone.close())
-const login = (username: string, given: string) => alone.call('POST', '/auth/login', { username, password: given }, { token: null })
+const login = (username: string, given: string) =>
+  alone.call('POST', '/auth/login', { username, password: given }, { token: null })
 
 it('logs in and tells who it is', async () => {
   const { status, body } = await login('operator', password)
   expect(status).toBe(200)
-  expect(body).toMatchObject({ token_type: 'Bearer', user: { username: 'operator', role: 'operator', display_name: 'operator' } })
+  expect(body).toMatchObject({
+    token_type: 'Bearer',
+    user: { username: 'operator', role: 'operator', display_name: 'operator' },
+  })
   expect(Date.parse(body.expires_at) - alone.clock.now().getTime()).toBe(24 * 3600 * 1000)
   expect((await alone.call('GET', '/auth/me', undefined, { token: body.token })).body.user.username).toBe('operator')
 })
 it('answers an unknown user and a wrong password alike', async () => {
   const [unknown, wrong] = [await login('nobody', 'x'), await login('viewer', 'x')]
-  for (const { status, body } of [unknown, wrong]) expect([status, body.code, body.error, body.details]).toEqual([401, 'INVALID_CREDENTIALS', unknown.body.error, unknown.body.details])
+  for (const { status, body } of [unknown, wrong])
+    expect([status, body.code, body.error, body.details]).toEqual([
+      401,
+      'INVALID_CREDENTIALS',
+      unknown.body.error,
+      unknown.body.details,
+    ])
 })
 it('takes a name in another case for another user', async () => {
   expect((await login('ADMIN', password)).status).toBe(401)
@@ -34,24 +44,42 @@ it('brakes guessing after ten failures, for that name alone', async () => {
 it('names each bad field', async () => {
   const { status, body } = await alone.call('POST', '/auth/login', { username: '', extra: 1 }, { token: null })
   expect(status).toBe(400)
-  expect(body).toMatchObject({ code: 'VALIDATION_FAILED', fields: [{ field: 'username', code: 'LENGTH' }, { field: 'password', code: 'REQUIRED' }] })
+  expect(body).toMatchObject({
+    code: 'VALIDATION_FAILED',
+    fields: [
+      { field: 'username', code: 'LENGTH' },
+      { field: 'password', code: 'REQUIRED' },
+    ],
+  })
 })
 
 it('says how it is, open to all, at both addresses', async () => {
   for (const path of ['/health', 'root:/health']) {
     const { status, body } = await alone.call('GET', path, undefined, { token: null })
     expect(status).toBe(200)
-    expect(body).toMatchObject({ service: 'sendense-hub', status: 'healthy', database: 'connected', checks: { database: 'ok', host_agent: 'ok', source_node: 'ok' } })
+    expect(body).toMatchObject({
+      service: 'sendense-hub',
+      status: 'healthy',
+      database: 'connected',
+      checks: { database: 'ok', host_agent: 'ok', source_node: 'ok' },
+    })
   }
 })
 it('is degraded without its agent', async () => {
   alone.agent.down = true
-  expect((await alone.call('GET', '/health')).body).toMatchObject({ status: 'degraded', checks: { host_agent: 'error' } })
+  expect((await alone.call('GET', '/health')).body).toMatchObject({
+    status: 'degraded',
+    checks: { host_agent: 'error' },
+  })
   expect((await alone.call('GET', '/debug/health')).body.system_info.system_health).toBe('degraded')
   alone.agent.down = false
 })
 it('shows its parts, routes, requests and failover counts', async () => {
-  expect((await alone.call('GET', '/debug/health')).body.debug_data).toMatchObject({ active_jobs: 0, active_mounts: 0, nbd_ports_in_use: 0 })
+  expect((await alone.call('GET', '/debug/health')).body.debug_data).toMatchObject({
+    active_jobs: 0,
+    active_mounts: 0,
+    nbd_ports_in_use: 0,
+  })
   expect((await alone.call('GET', '/debug/failover-jobs')).body.debug_data.total_jobs).toBe(0)
   const { debug_data } = (await alone.call('GET', '/debug/endpoints')).body
   expect(debug_data.total_endpoints).toBe(contractRoutes.length)
@@ -73,12 +101,16 @@ it('has a valid OpenAPI document that lists every route', async () => {
   const { valid, errors } = await new Validator().validate(body)
   expect(errors ?? []).toEqual([])
   expect(valid).toBe(true)
-  const listed = Object.entries(body.paths as Record<string, object>).flatMap(([path, item]) => Object.keys(item).map((method) => `${method.toUpperCase()} ${path}`))
+  const listed = Object.entries(body.paths as Record<string, object>).flatMap(([path, item]) =>
+    Object.keys(item).map((method) => `${method.toUpperCase()} ${path}`),
+  )
   const names = (route: string) => route.replace(/\{[^}]*\}/g, '{}').replace('*', '{}')
   const expected = contractRoutes.length
   expect(listed).toHaveLength(expected)
   for (const route of contractRoutes) {
     const [method, path] = route.split(' ') as [string, string]
-    expect(listed.map(names)).toContain(names(`${method} ${path.startsWith('root:') ? path.slice(5) : `/api/v1${path}`}`))
+    expect(listed.map(names)).toContain(
+      names(`${method} ${path.startsWith('root:') ? path.slice(5) : `/api/v1${path}`}`),
+    )
   }
 })

@@ -1,12 +1,23 @@
 /** What is killed, and what must hold after it: the census is as before, the chain is whole, and decoys are untouched. */
-import { randomUUID } from 'node:crypto'
+
 import { spawn } from 'node:child_process'
-import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs'
+import { randomUUID } from 'node:crypto'
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { NbdClient } from '../../nbd/client.ts'
 import { waitFor } from '../../runtime/service.ts'
-import { census, type Census, leftBehind } from '../support/census.ts'
+import { type Census, census, leftBehind } from '../support/census.ts'
 import { blankImage, copyInto, filesystemImage, sh } from '../support/images.ts'
 import { openRealAgent, type RealAgent } from '../support/real-agent.ts'
 import { sealedDisk, sealRequest } from '../support/sealed-disk.ts'
@@ -26,7 +37,15 @@ const encode = (path: string) => Buffer.from(path).toString('base64')
 const file = (base: string) => ({ repository_id: 'repo', vm_backup_context_id: 'ctx-crash', disk_index: 0, base })
 const newExport = async (base: string, port: number, size = 64 << 20) => {
   await real.agent.ensureRepository('repo', real.repositoryPath)
-  return real.agent.ensureExport(base, { kind: 'new', job_id: base, port: real.firstPort + port, file: file(base), virtual_size_bytes: size, parent_bases: [], shared_connections: 10 })
+  return real.agent.ensureExport(base, {
+    kind: 'new',
+    job_id: base,
+    port: real.firstPort + port,
+    file: file(base),
+    virtual_size_bytes: size,
+    parent_bases: [],
+    shared_connections: 10,
+  })
 }
 
 /** A zombie that its new parent has not looked at yet does not run. */
@@ -42,7 +61,11 @@ it('a killed agent leaves nothing mounted once the next one has started, and tou
   const decoyFile = join(real.folder, 'decoy.raw')
   blankImage(decoyFile, 1 << 20)
   const decoyLoop = sh('/usr/sbin/losetup', ['--find', '--show', decoyFile]).trim()
-  const decoy = spawn('/usr/bin/qemu-nbd', ['-f', 'raw', '-k', join(real.folder, 'decoy.sock'), '--persistent', decoyFile], { stdio: 'ignore' })
+  const decoy = spawn(
+    '/usr/bin/qemu-nbd',
+    ['-f', 'raw', '-k', join(real.folder, 'decoy.sock'), '--persistent', decoyFile],
+    { stdio: 'ignore' },
+  )
   const disk = await sealedDisk(real, image)
   const mountId = randomUUID()
   await real.agent.ensureMount(mountId, disk)
@@ -50,7 +73,9 @@ it('a killed agent leaves nothing mounted once the next one has started, and tou
   const writing = await newExport('cut-off', 35)
   await real.killAndRestart()
   expect((await real.agent.listMounts()).mounts).toEqual([])
-  expect((await real.agent.listMounts()).ended).toContainEqual(expect.objectContaining({ mount_id: mountId, reason: 'restart' }))
+  expect((await real.agent.listMounts()).ended).toContainEqual(
+    expect.objectContaining({ mount_id: mountId, reason: 'restart' }),
+  )
   expect(await real.agent.getExport('cut-off')).toMatchObject({ status: 'lost', pid: null })
   await waitFor('the death of qemu-nbd', async () => !isRunning(writing.pid!), 5_000)
   expect(decoy.exitCode).toBeNull()
@@ -110,23 +135,49 @@ it('what was not flushed is flushed by the seal, and the file is sealed for good
   sh('/usr/bin/qemu-img', ['convert', '-f', 'qcow2', '-O', 'raw', path, raw])
   expect(readFileSync(raw).subarray(1_000_000, 1_070_000).equals(Buffer.alloc(70_000, 'Z'))).toBe(true)
   rmSync(raw)
-  const manifest = JSON.parse(readFileSync(path.replace('.qcow2', '.manifest.json'), 'utf8')) as { checksums: { digest: string }; virtual_size_bytes: number }
+  const manifest = JSON.parse(readFileSync(path.replace('.qcow2', '.manifest.json'), 'utf8')) as {
+    checksums: { digest: string }
+    virtual_size_bytes: number
+  }
   expect(manifest.virtual_size_bytes).toBe(64 << 20)
   await real.agent.dropExport('flush', false)
   // A header that names a file of the host is never followed.
   const evil = join(real.repositoryPath, 'ctx-evil/disk-0')
   mkdirSync(evil, { recursive: true })
-  sh('/usr/bin/qemu-img', ['create', '-q', '-u', '-f', 'qcow2', '-b', '/etc/passwd', '-F', 'raw', join(evil, 'evil.qcow2'), '1M'])
-  expect((await real.agent.inspectChain({ ...file('evil'), vm_backup_context_id: 'ctx-evil', bases: ['evil'] }))[0]!.problem).toContain('backing file')
-  const refused = await real.agent.ensureMount(randomUUID(), { ...file('evil'), vm_backup_context_id: 'ctx-evil', bases: ['evil'], vm_name: 'x' }).catch((error: { code: string }) => error.code)
+  sh('/usr/bin/qemu-img', [
+    'create',
+    '-q',
+    '-u',
+    '-f',
+    'qcow2',
+    '-b',
+    '/etc/passwd',
+    '-F',
+    'raw',
+    join(evil, 'evil.qcow2'),
+    '1M',
+  ])
+  expect(
+    (await real.agent.inspectChain({ ...file('evil'), vm_backup_context_id: 'ctx-evil', bases: ['evil'] }))[0]!.problem,
+  ).toContain('backing file')
+  const refused = await real.agent
+    .ensureMount(randomUUID(), { ...file('evil'), vm_backup_context_id: 'ctx-evil', bases: ['evil'], vm_name: 'x' })
+    .catch((error: { code: string }) => error.code)
   expect(refused).toBe('CHAIN_BROKEN')
-  for (const [offset, value] of [[72, 4n], [72, 1n << 40n], [24, 1n << 62n]] as const) {
+  for (const [offset, value] of [
+    [72, 4n],
+    [72, 1n << 40n],
+    [24, 1n << 62n],
+  ] as const) {
     const header = openSync(join(evil, 'evil.qcow2'), 'r+')
     const field = Buffer.alloc(8)
     field.writeBigUInt64BE(value)
     writeSync(header, field, 0, 8, offset)
     closeSync(header)
-    expect((await real.agent.inspectChain({ ...file('evil'), vm_backup_context_id: 'ctx-evil', bases: ['evil'] }))[0]!.problem).not.toBeNull()
+    expect(
+      (await real.agent.inspectChain({ ...file('evil'), vm_backup_context_id: 'ctx-evil', bases: ['evil'] }))[0]!
+        .problem,
+    ).not.toBeNull()
   }
 })
 
@@ -140,7 +191,15 @@ it('a full repository fails the seal or the write, never silently', async () => 
   try {
     await real.agent.ensureRepository('small', small)
     const target = { ...file('full'), repository_id: 'small' }
-    await real.agent.ensureExport('full', { kind: 'new', job_id: 'full', port: real.firstPort + 31, file: target, virtual_size_bytes: 64 << 20, parent_bases: [], shared_connections: 10 })
+    await real.agent.ensureExport('full', {
+      kind: 'new',
+      job_id: 'full',
+      port: real.firstPort + 31,
+      file: target,
+      virtual_size_bytes: 64 << 20,
+      parent_bases: [],
+      shared_connections: 10,
+    })
     const client = await NbdClient.connect({ host: '127.0.0.1', port: real.firstPort + 31, exportName: 'full' })
     const write = async () => {
       for (let at = 0; at < 48; at++) await client.write(at << 20, Buffer.alloc(1 << 20, at + 1))
@@ -158,11 +217,18 @@ it('a full repository fails the seal or the write, never silently', async () => 
 it('an idle mount ends by itself, one that is being read does not', async () => {
   const mountId = randomUUID()
   await real.agent.ensureMount(mountId, await sealedDisk(real, image))
-  const stream = await real.agent.readFile(mountId, { path_b64: encode('/file'), start: 0, length: 1_000_000, etag: '' })
+  const stream = await real.agent.readFile(mountId, {
+    path_b64: encode('/file'),
+    start: 0,
+    length: 1_000_000,
+    etag: '',
+  })
   await new Promise((resolve) => setTimeout(resolve, 3_000))
   expect((await real.agent.getMount(mountId)).status).toBe('mounted')
   for await (const _ of stream);
   await waitFor('the expiry', async () => (await real.agent.listMounts()).mounts.length === 0, 10_000)
-  expect((await real.agent.listMounts()).ended).toContainEqual(expect.objectContaining({ mount_id: mountId, reason: 'expired' }))
+  expect((await real.agent.listMounts()).ended).toContainEqual(
+    expect.objectContaining({ mount_id: mountId, reason: 'expired' }),
+  )
   expect(await leftBehind(before)).toEqual([])
 })

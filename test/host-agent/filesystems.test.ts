@@ -1,13 +1,33 @@
 /** Every filesystem and partition table that the product opens, on real devices, with names that no one should have chosen. */
-import { createHash, randomBytes, randomUUID } from 'node:crypto'
+
 import { execFileSync } from 'node:child_process'
-import { copyFileSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
+import { createHash, randomBytes, randomUUID } from 'node:crypto'
+import {
+  copyFileSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { MountState } from '../../contract/agent.ts'
-import { census, type Census, leftBehind } from '../support/census.ts'
-import { blankImage, type FilesystemKind, filesystemImage, leastBytes, makeFilesystem, sh, withLoop, withMounted } from '../support/images.ts'
+import { type Census, census, leftBehind } from '../support/census.ts'
+import {
+  blankImage,
+  type FilesystemKind,
+  filesystemImage,
+  leastBytes,
+  makeFilesystem,
+  sh,
+  withLoop,
+  withMounted,
+} from '../support/images.ts'
 import { openRealAgent, type RealAgent } from '../support/real-agent.ts'
 import { sealedDisk } from '../support/sealed-disk.ts'
 
@@ -27,15 +47,31 @@ afterEach(async () => {
 afterAll(() => real.close())
 
 const encode = (path: string | Buffer) => Buffer.from(path as string).toString('base64')
-const mount = async (path = image): Promise<MountState> => real.agent.ensureMount(randomUUID(), await sealedDisk(real, path))
-const list = async (id: string, path: string | Buffer = '/', more: object = {}) => (await real.agent.listFiles(id, { path_b64: encode(path), recursive: false, limit: 10_000, offset: 0, ...more })).entries
+const mount = async (path = image): Promise<MountState> =>
+  real.agent.ensureMount(randomUUID(), await sealedDisk(real, path))
+const list = async (id: string, path: string | Buffer = '/', more: object = {}) =>
+  (await real.agent.listFiles(id, { path_b64: encode(path), recursive: false, limit: 10_000, offset: 0, ...more }))
+    .entries
 const read = async (id: string, path: string | Buffer, partition?: number) => {
   const at = { path_b64: encode(path), ...(partition === undefined ? {} : { partition }) }
   const { size, etag } = await real.agent.fileInfo(id, at)
   return buffer(await real.agent.readFile(id, { ...at, start: 0, length: size, etag }))
 }
-const code = (work: Promise<unknown>) => work.then(() => 'no error', (error: { code?: string }) => error.code)
-const checksums = (folder: string) => (readdirSync(folder, { recursive: true }) as string[]).filter((name) => lstatSync(join(folder, name)).isFile()).sort().map((name) => `${name} ${lstatSync(join(folder, name)).mtimeMs} ${createHash('sha256').update(readFileSync(join(folder, name))).digest('hex')}`)
+const code = (work: Promise<unknown>) =>
+  work.then(
+    () => 'no error',
+    (error: { code?: string }) => error.code,
+  )
+const checksums = (folder: string) =>
+  (readdirSync(folder, { recursive: true }) as string[])
+    .filter((name) => lstatSync(join(folder, name)).isFile())
+    .sort()
+    .map(
+      (name) =>
+        `${name} ${lstatSync(join(folder, name)).mtimeMs} ${createHash('sha256')
+          .update(readFileSync(join(folder, name)))
+          .digest('hex')}`,
+    )
 
 const content = randomBytes(3_000_000)
 const fill = (folder: string) => {
@@ -50,10 +86,18 @@ describe.each(['ext4', 'xfs', 'btrfs', 'ntfs'] as const)('%s', (kind) => {
     const disk = await sealedDisk(real, image)
     const sums = checksums(real.repositoryPath)
     const state = await real.agent.ensureMount(randomUUID(), disk)
-    expect(state).toMatchObject({ filesystem_type: kind, default_partition: 0, partitions: [{ number: 0, kind: 'whole_disk', filesystem: kind, label: `${kind}-label`, mounted: true, journal: 'clean' }] })
+    expect(state).toMatchObject({
+      filesystem_type: kind,
+      default_partition: 0,
+      partitions: [
+        { number: 0, kind: 'whole_disk', filesystem: kind, label: `${kind}-label`, mounted: true, journal: 'clean' },
+      ],
+    })
     expect((await list(state.mount_id)).map(({ path }) => path)).toEqual(expect.arrayContaining(['/dir', '/hello.txt']))
     expect((await read(state.mount_id, '/dir/content.bin')).equals(content)).toBe(true)
-    const options = readFileSync('/proc/self/mountinfo', 'utf8').split('\n').find((line) => line.includes(`${state.mount_id}/partition-0`))!
+    const options = readFileSync('/proc/self/mountinfo', 'utf8')
+      .split('\n')
+      .find((line) => line.includes(`${state.mount_id}/partition-0`))!
     for (const option of ['ro', 'nosuid', 'nodev', 'noexec']) expect(options).toMatch(new RegExp(`\\b${option}\\b`))
     await real.agent.removeMount(state.mount_id, 'user')
     expect(checksums(real.repositoryPath)).toEqual(sums)
@@ -63,8 +107,14 @@ describe.each(['ext4', 'xfs', 'btrfs', 'ntfs'] as const)('%s', (kind) => {
     const first = await sealedDisk(real, image)
     withLoop(image, (device) => withMounted(kind, device, (folder) => writeFileSync(join(folder, 'which'), 'second')))
     const second = await sealedDisk(real, image)
-    const [a, b] = [await real.agent.ensureMount(randomUUID(), first), await real.agent.ensureMount(randomUUID(), second)]
-    expect([(await read(a.mount_id, '/which')).toString(), (await read(b.mount_id, '/which')).toString()]).toEqual(['first', 'second'])
+    const [a, b] = [
+      await real.agent.ensureMount(randomUUID(), first),
+      await real.agent.ensureMount(randomUUID(), second),
+    ]
+    expect([(await read(a.mount_id, '/which')).toString(), (await read(b.mount_id, '/which')).toString()]).toEqual([
+      'first',
+      'second',
+    ])
   })
 })
 
@@ -94,27 +144,52 @@ describe.each(['ext4', 'xfs'] as const)('a dirty journal of %s', (kind) => {
 })
 
 const table = (label: 'gpt' | 'dos', lines: string[]) => `label: ${label}\n${lines.join('\n')}\n`
-const gpt = ['size=8MiB, type=C12A7328-F81F-11D2-BA4B-00A0C93EC93B', 'size=40MiB, type=0FC63DAF-8483-4772-8E79-3D69D8477DE4', 'size=60MiB, type=EBD0A0A2-B9E5-4433-87C0-68B6B72699C7', 'size=16MiB, type=0657FD6D-A4AB-43C4-84E5-0933C84B4F4F', 'size=8MiB, type=E6D6D379-F507-44C2-A23C-238F2A3DF928']
+const gpt = [
+  'size=8MiB, type=C12A7328-F81F-11D2-BA4B-00A0C93EC93B',
+  'size=40MiB, type=0FC63DAF-8483-4772-8E79-3D69D8477DE4',
+  'size=60MiB, type=EBD0A0A2-B9E5-4433-87C0-68B6B72699C7',
+  'size=16MiB, type=0657FD6D-A4AB-43C4-84E5-0933C84B4F4F',
+  'size=8MiB, type=E6D6D379-F507-44C2-A23C-238F2A3DF928',
+]
 const dos = ['size=40MiB, type=83', 'size=60MiB, type=7', 'size=8MiB, type=82', 'type=5', 'size=8MiB, type=83']
 
 describe('partition tables', () => {
-  it.each([['gpt', gpt, 2, 3] as const, ['dos', dos, 1, 2] as const])('%s: all partitions are listed, all that can be are mounted', async (label, lines, ext, ntfs) => {
-    blankImage(image, 160 << 20)
-    sh('/usr/sbin/sfdisk', ['-q', image], table(label, [...lines]))
-    withLoop(image, (device) => {
-      for (const [number, kind] of [[ext, 'ext4'], [ntfs, 'ntfs']] as [number, FilesystemKind][]) {
-        makeFilesystem(kind, `${device}p${number}`)
-        withMounted(kind, `${device}p${number}`, (folder) => writeFileSync(join(folder, 'on'), kind))
-      }
-    })
-    const state = await mount()
-    expect(state.default_partition).toBe(ntfs)
-    expect(state.partitions.filter(({ mounted }) => mounted).map(({ number, filesystem }) => [number, filesystem])).toEqual([[ext, 'ext4'], [ntfs, 'ntfs']])
-    expect((await read(state.mount_id, '/on')).toString()).toBe('ntfs')
-    expect((await read(state.mount_id, '/on', ext)).toString()).toBe('ext4')
-    if (label === 'gpt') expect(state.partitions.map(({ number, type }) => [number, type])).toEqual([[1, 'efi'], [2, 'data'], [3, 'data'], [4, 'swap'], [5, 'lvm']])
-    for (const { mounted, reason } of state.partitions) expect(mounted ? reason : typeof reason).toBe(mounted ? null : 'string')
-  })
+  it.each([['gpt', gpt, 2, 3] as const, ['dos', dos, 1, 2] as const])(
+    '%s: all partitions are listed, all that can be are mounted',
+    async (label, lines, ext, ntfs) => {
+      blankImage(image, 160 << 20)
+      sh('/usr/sbin/sfdisk', ['-q', image], table(label, [...lines]))
+      withLoop(image, (device) => {
+        for (const [number, kind] of [
+          [ext, 'ext4'],
+          [ntfs, 'ntfs'],
+        ] as [number, FilesystemKind][]) {
+          makeFilesystem(kind, `${device}p${number}`)
+          withMounted(kind, `${device}p${number}`, (folder) => writeFileSync(join(folder, 'on'), kind))
+        }
+      })
+      const state = await mount()
+      expect(state.default_partition).toBe(ntfs)
+      expect(
+        state.partitions.filter(({ mounted }) => mounted).map(({ number, filesystem }) => [number, filesystem]),
+      ).toEqual([
+        [ext, 'ext4'],
+        [ntfs, 'ntfs'],
+      ])
+      expect((await read(state.mount_id, '/on')).toString()).toBe('ntfs')
+      expect((await read(state.mount_id, '/on', ext)).toString()).toBe('ext4')
+      if (label === 'gpt')
+        expect(state.partitions.map(({ number, type }) => [number, type])).toEqual([
+          [1, 'efi'],
+          [2, 'data'],
+          [3, 'data'],
+          [4, 'swap'],
+          [5, 'lvm'],
+        ])
+      for (const { mounted, reason } of state.partitions)
+        expect(mounted ? reason : typeof reason).toBe(mounted ? null : 'string')
+    },
+  )
   it('that lie are survived', async () => {
     for (const damage of ['size=40MiB', 'overlap', 'noise']) {
       blankImage(image, 96 << 20)
@@ -137,22 +212,46 @@ describe('partition tables', () => {
     data.writeUInt16BE(1, 6)
     writeFileSync(image, data)
     const failure = await mount().catch((error: { code: string; extra: { partitions: { reason: string }[] } }) => error)
-    expect(failure).toMatchObject({ code: 'NO_MOUNTABLE_FILESYSTEM', extra: { partitions: [{ reason: expect.stringMatching(/LUKS|LVM|no known/) }] } })
+    expect(failure).toMatchObject({
+      code: 'NO_MOUNTABLE_FILESYSTEM',
+      extra: { partitions: [{ reason: expect.stringMatching(/LUKS|LVM|no known/) }] },
+    })
   })
 })
 
 describe('names and special files', () => {
-  const odd = [Buffer.from('with space'), Buffer.from('"quotes\'$(x)`'), Buffer.from('new\nline\ttab\x1b'), Buffer.from('x'.repeat(255)), Buffer.from('emoji 💾'), Buffer.from('שלום'), Buffer.from([0x62, 0xff, 0xfe, 0x64]), Buffer.from('-rf'), Buffer.from('<img onerror=x>'), Buffer.from('a\\b')]
+  const odd = [
+    Buffer.from('with space'),
+    Buffer.from('"quotes\'$(x)`'),
+    Buffer.from('new\nline\ttab\x1b'),
+    Buffer.from('x'.repeat(255)),
+    Buffer.from('emoji 💾'),
+    Buffer.from('שלום'),
+    Buffer.from([0x62, 0xff, 0xfe, 0x64]),
+    Buffer.from('-rf'),
+    Buffer.from('<img onerror=x>'),
+    Buffer.from('a\\b'),
+  ]
   const make = () =>
     filesystemImage(image, 'ext4', 64 << 20, (folder) => {
-      for (const [at, name] of odd.entries()) writeFileSync(Buffer.concat([Buffer.from(`${folder}/`), name]), `content ${at}`)
+      for (const [at, name] of odd.entries())
+        writeFileSync(Buffer.concat([Buffer.from(`${folder}/`), name]), `content ${at}`)
       writeFileSync(join(folder, 'zero'), '')
       writeFileSync(join(folder, 'sparse'), '')
       truncateSync(join(folder, 'sparse'), 8 * 2 ** 30)
       mkdirSync(join(folder, 'etc'))
       writeFileSync(join(folder, 'etc', 'passwd'), 'guest passwd')
       mkdirSync(join(folder, 'deep'))
-      for (const [name, target] of [['absolute', '/etc/passwd'], ['relative', '../etc/passwd'], ['dangling', 'nowhere'], ['loop', 'loop'], ['leaving', '../../../../../../etc/passwd'], ['proc', '/proc/self/environ'], ['to-dir', '/etc']]) symlinkSync(target!, join(folder, 'deep', name!))
+      for (const [name, target] of [
+        ['absolute', '/etc/passwd'],
+        ['relative', '../etc/passwd'],
+        ['dangling', 'nowhere'],
+        ['loop', 'loop'],
+        ['leaving', '../../../../../../etc/passwd'],
+        ['proc', '/proc/self/environ'],
+        ['to-dir', '/etc'],
+      ])
+        symlinkSync(target!, join(folder, 'deep', name!))
       sh('/usr/bin/mkfifo', [join(folder, 'fifo')])
       sh('/usr/bin/mknod', [join(folder, 'device'), 'b', '1', '1'])
     })
@@ -163,24 +262,59 @@ describe('names and special files', () => {
     const entries = await list(mount_id)
     for (const [at, name] of odd.entries()) {
       const path = Buffer.concat([Buffer.from('/'), name])
-      const entry = entries.find((one) => (one.path_b64 === null ? Buffer.from(one.path) : Buffer.from(one.path_b64, 'base64')).equals(path))
+      const entry = entries.find((one) =>
+        (one.path_b64 === null ? Buffer.from(one.path) : Buffer.from(one.path_b64, 'base64')).equals(path),
+      )
       expect(entry, name.toString()).toBeDefined()
       expect((await read(mount_id, path)).toString()).toBe(`content ${at}`)
     }
     expect(entries.find(({ path_b64 }) => path_b64 !== null)?.name).toBe('b\ufffd\ufffdd')
     expect(entries.find(({ name }) => name === 'sparse')).toMatchObject({ size: 8 * 2 ** 30 })
     expect((await read(mount_id, '/zero')).length).toBe(0)
-    const tail = await buffer(await real.agent.readFile(mount_id, { path_b64: encode('/sparse'), start: 8 * 2 ** 30 - 10, length: 10, etag: '' }))
+    const tail = await buffer(
+      await real.agent.readFile(mount_id, {
+        path_b64: encode('/sparse'),
+        start: 8 * 2 ** 30 - 10,
+        length: 10,
+        etag: '',
+      }),
+    )
     expect(tail.equals(Buffer.alloc(10))).toBe(true)
   })
   it('never lead out of the partition', async () => {
     make()
     const { mount_id } = await mount()
     const links = Object.fromEntries((await list(mount_id, '/deep')).map((entry) => [entry.name, entry]))
-    expect(links).toMatchObject({ absolute: { type: 'file', size: 12, is_symlink: true, symlink_target: '/etc/passwd' }, dangling: { type: 'file', size: 0 }, loop: { type: 'file' }, leaving: { type: 'file', size: 0 }, 'to-dir': { type: 'directory' } })
-    for (const name of ['absolute', 'relative']) expect((await read(mount_id, `/deep/${name}`)).toString()).toBe('guest passwd')
-    for (const [path, expected] of [['/deep/dangling', 'FILE_NOT_FOUND'], ['/deep/loop', 'FILE_NOT_FOUND'], ['/deep/leaving', 'PATH_FORBIDDEN'], ['/deep/proc', 'FILE_NOT_FOUND'], ['/..', 'PATH_FORBIDDEN'], ['/deep/../../etc', 'PATH_FORBIDDEN'], [`/${'a/'.repeat(1000)}`, 'FILE_NOT_FOUND'], [`/${'n'.repeat(300)}`, 'FILE_NOT_FOUND'], ['/zero/x', 'FILE_NOT_FOUND'], ['/fifo', 'NOT_A_REGULAR_FILE'], ['/device', 'NOT_A_REGULAR_FILE'], ['/etc', 'IS_DIRECTORY']]) expect(await code(real.agent.readFile(mount_id, { path_b64: encode(path!), start: 0, length: 1, etag: '' })), path).toBe(expected)
-    expect(await code(real.agent.listFiles(mount_id, { path_b64: encode('/a\0b'), recursive: false, limit: 1, offset: 0 }))).toBe('PATH_INVALID')
+    expect(links).toMatchObject({
+      absolute: { type: 'file', size: 12, is_symlink: true, symlink_target: '/etc/passwd' },
+      dangling: { type: 'file', size: 0 },
+      loop: { type: 'file' },
+      leaving: { type: 'file', size: 0 },
+      'to-dir': { type: 'directory' },
+    })
+    for (const name of ['absolute', 'relative'])
+      expect((await read(mount_id, `/deep/${name}`)).toString()).toBe('guest passwd')
+    for (const [path, expected] of [
+      ['/deep/dangling', 'FILE_NOT_FOUND'],
+      ['/deep/loop', 'FILE_NOT_FOUND'],
+      ['/deep/leaving', 'PATH_FORBIDDEN'],
+      ['/deep/proc', 'FILE_NOT_FOUND'],
+      ['/..', 'PATH_FORBIDDEN'],
+      ['/deep/../../etc', 'PATH_FORBIDDEN'],
+      [`/${'a/'.repeat(1000)}`, 'FILE_NOT_FOUND'],
+      [`/${'n'.repeat(300)}`, 'FILE_NOT_FOUND'],
+      ['/zero/x', 'FILE_NOT_FOUND'],
+      ['/fifo', 'NOT_A_REGULAR_FILE'],
+      ['/device', 'NOT_A_REGULAR_FILE'],
+      ['/etc', 'IS_DIRECTORY'],
+    ])
+      expect(
+        await code(real.agent.readFile(mount_id, { path_b64: encode(path!), start: 0, length: 1, etag: '' })),
+        path,
+      ).toBe(expected)
+    expect(
+      await code(real.agent.listFiles(mount_id, { path_b64: encode('/a\0b'), recursive: false, limit: 1, offset: 0 })),
+    ).toBe('PATH_INVALID')
     expect((await list(mount_id, '/deep/to-dir')).map(({ path }) => path)).toEqual(['/etc/passwd'])
   })
   it('come through archives that other programs read', async () => {
@@ -192,10 +326,21 @@ describe('names and special files', () => {
       mkdirSync(folder)
       const archive = join(real.folder, `archive.${format}`)
       // The sparse file alone would be 8 GiB of zeros; the folder beside it will do.
-      writeFileSync(archive, await buffer(await real.agent.readArchive(mount_id, { path_b64: encode('/deep'), format })))
+      writeFileSync(
+        archive,
+        await buffer(await real.agent.readArchive(mount_id, { path_b64: encode('/deep'), format })),
+      )
       if (format === 'zip') sh('/usr/bin/unzip', ['-q', archive, '-d', folder])
       else sh('/usr/bin/tar', ['xzf', archive, '-C', folder])
-      expect(readdirSync(folder).sort()).toEqual(['absolute', 'dangling', 'leaving', 'loop', 'proc', 'relative', 'to-dir'])
+      expect(readdirSync(folder).sort()).toEqual([
+        'absolute',
+        'dangling',
+        'leaving',
+        'loop',
+        'proc',
+        'relative',
+        'to-dir',
+      ])
       expect(lstatSync(join(folder, 'absolute')).isSymbolicLink()).toBe(true)
       rmSync(archive)
     }
@@ -206,18 +351,38 @@ describe('names and special files', () => {
 describe('many files', () => {
   it('more than 65 535 entries make a zip that unzip, 7z and Python open', async () => {
     filesystemImage(image, 'ext4', 300 << 20, (folder) => {
-      const script = 'import sys,os\nfor d in range(70):\n  p=os.path.join(sys.argv[1],"d%02d"%d); os.mkdir(p)\n  for f in range(1000): open(os.path.join(p,"f%03d"%f),"w").write(str(f))\n'
+      const script =
+        'import sys,os\nfor d in range(70):\n  p=os.path.join(sys.argv[1],"d%02d"%d); os.mkdir(p)\n  for f in range(1000): open(os.path.join(p,"f%03d"%f),"w").write(str(f))\n'
       execFileSync('/usr/bin/env', ['python3', '-c', script, folder])
     })
     const { mount_id } = await mount()
     const archive = join(real.folder, 'many.zip')
-    writeFileSync(archive, await buffer(await real.agent.readArchive(mount_id, { path_b64: encode('/'), format: 'zip' })))
+    writeFileSync(
+      archive,
+      await buffer(await real.agent.readArchive(mount_id, { path_b64: encode('/'), format: 'zip' })),
+    )
     expect(sh('/usr/bin/unzip', ['-tq', archive])).toContain('No errors')
     expect(sh('/usr/bin/7z', ['t', archive])).toContain('Everything is Ok')
-    expect(Number(sh('/usr/bin/env', ['python3', '-c', 'import sys,zipfile;print(len(zipfile.ZipFile(sys.argv[1]).namelist()))', archive]).trim())).toBe(70_071)
+    expect(
+      Number(
+        sh('/usr/bin/env', [
+          'python3',
+          '-c',
+          'import sys,zipfile;print(len(zipfile.ZipFile(sys.argv[1]).namelist()))',
+          archive,
+        ]).trim(),
+      ),
+    ).toBe(70_071)
     rmSync(archive)
-    const page = await real.agent.listFiles(mount_id, { path_b64: encode('/d00'), recursive: false, limit: 2, offset: 999 })
+    const page = await real.agent.listFiles(mount_id, {
+      path_b64: encode('/d00'),
+      recursive: false,
+      limit: 2,
+      offset: 999,
+    })
     expect(page).toMatchObject({ total_count: 1000, entries: [{ name: 'f999' }] })
-    expect(await real.agent.listFiles(mount_id, { path_b64: encode('/'), recursive: true, limit: 1, offset: 70_000 })).toMatchObject({ total_count: 70_071, truncated: false })
+    expect(
+      await real.agent.listFiles(mount_id, { path_b64: encode('/'), recursive: true, limit: 1, offset: 70_000 }),
+    ).toMatchObject({ total_count: 70_071, truncated: false })
   })
 })

@@ -17,7 +17,11 @@ export type AgentUnderTest = {
 
 const virtualSize = 64 * 1024 * 1024
 const encode = (path: string) => Buffer.from(path).toString('base64')
-const code = (work: Promise<unknown>) => work.then(() => 'no error', (error: { code?: string }) => error.code)
+const code = (work: Promise<unknown>) =>
+  work.then(
+    () => 'no error',
+    (error: { code?: string }) => error.code,
+  )
 
 export const agentSuite = (name: string, open: () => Promise<AgentUnderTest>) =>
   describe(`the contract of the ${name} agent`, () => {
@@ -33,25 +37,61 @@ export const agentSuite = (name: string, open: () => Promise<AgentUnderTest>) =>
     })
     afterAll(() => under.close())
 
-    const file = (base: string): DiskFile => ({ repository_id: repository, vm_backup_context_id: 'ctx-backup-vm-1', disk_index: 0, base })
-    const chain = (...bases: string[]) => ({ repository_id: repository, vm_backup_context_id: 'ctx-backup-vm-1', disk_index: 0, bases })
-    const body = (base: string, parents: string[] = [], more: object = {}): ExportBody => ({ kind: 'new', job_id: `job ${base}`, port: port++, file: file(base), virtual_size_bytes: virtualSize, parent_bases: parents, shared_connections: 10, ...more })
+    const file = (base: string): DiskFile => ({
+      repository_id: repository,
+      vm_backup_context_id: 'ctx-backup-vm-1',
+      disk_index: 0,
+      base,
+    })
+    const chain = (...bases: string[]) => ({
+      repository_id: repository,
+      vm_backup_context_id: 'ctx-backup-vm-1',
+      disk_index: 0,
+      bases,
+    })
+    const body = (base: string, parents: string[] = [], more: object = {}): ExportBody => ({
+      kind: 'new',
+      job_id: `job ${base}`,
+      port: port++,
+      file: file(base),
+      virtual_size_bytes: virtualSize,
+      parent_bases: parents,
+      shared_connections: 10,
+      ...more,
+    })
     const sealBody = (base: string, changeId: string | null = `change ${base}`): SealBody => ({
       wait_seconds: 30,
       change_id: changeId,
       bytes_transferred: 1,
-      manifest: { backup_id: base, backup_type: 'full', parent_backup_id: null, vm_name: 'vm', vm_context_id: null, source: { vcenter_host: null, vm_path: null, vm_id: null }, disk_count: 1, disk_label: null, created_at: '2026-01-01T00:00:00.000Z' },
+      manifest: {
+        backup_id: base,
+        backup_type: 'full',
+        parent_backup_id: null,
+        vm_name: 'vm',
+        vm_context_id: null,
+        source: { vcenter_host: null, vm_path: null, vm_id: null },
+        disk_count: 1,
+        disk_label: null,
+        created_at: '2026-01-01T00:00:00.000Z',
+      },
     })
     const sealed = async (base: string, parents: string[] = [], fill = false) => {
       const request = body(base, parents)
       const state = await agent.ensureExport(base, request)
       if (fill) await under.writeFilesystem(base, file(base), state.port)
-      expect(await agent.sealExport(base, sealBody(base))).toMatchObject({ status: 'sealed', change_id: `change ${base}`, pid: null })
+      expect(await agent.sealExport(base, sealBody(base))).toMatchObject({
+        status: 'sealed',
+        change_id: `change ${base}`,
+        pid: null,
+      })
       await agent.dropExport(base, false)
     }
 
     it('knows repositories', async () => {
-      expect(await agent.repositoryStorage(repository)).toMatchObject({ total_bytes: expect.any(Number), mount_point: under.repositoryPath })
+      expect(await agent.repositoryStorage(repository)).toMatchObject({
+        total_bytes: expect.any(Number),
+        mount_point: under.repositoryPath,
+      })
       expect(await code(agent.ensureRepository('repo-2', '/missing/folder'))).toBe('REPOSITORY_TEST_FAILED')
       expect(await code(agent.testRepository('/missing/folder'))).toBe('REPOSITORY_TEST_FAILED')
       expect(await code(agent.repositoryStorage('repo-none'))).toBe('REPOSITORY_NOT_FOUND')
@@ -59,7 +99,13 @@ export const agentSuite = (name: string, open: () => Promise<AgentUnderTest>) =>
     it('ensures an export: the same call again finds its own work', async () => {
       const request = body('one')
       const first = await agent.ensureExport('one', request)
-      expect(first).toMatchObject({ export_name: 'one', kind: 'new', status: 'writing', port: request.port, read_only: false })
+      expect(first).toMatchObject({
+        export_name: 'one',
+        kind: 'new',
+        status: 'writing',
+        port: request.port,
+        read_only: false,
+      })
       expect(first.pid).toBeGreaterThan(0)
       expect(first.path).toBe(`${under.repositoryPath}/ctx-backup-vm-1/disk-0/one.qcow2`)
       expect((await agent.ensureExport('one', request)).pid).toBe(first.pid)
@@ -73,8 +119,16 @@ export const agentSuite = (name: string, open: () => Promise<AgentUnderTest>) =>
     it('seals what was written, once', async () => {
       await agent.ensureExport('two', body('two'))
       const first = await agent.sealExport('two', sealBody('two'))
-      expect(first).toMatchObject({ status: 'sealed', change_id: 'change two', sealed_bytes: virtualSize, total_bytes: virtualSize })
-      expect(await agent.sealExport('two', sealBody('two', 'other'))).toMatchObject({ status: 'sealed', change_id: 'change two' })
+      expect(first).toMatchObject({
+        status: 'sealed',
+        change_id: 'change two',
+        sealed_bytes: virtualSize,
+        total_bytes: virtualSize,
+      })
+      expect(await agent.sealExport('two', sealBody('two', 'other'))).toMatchObject({
+        status: 'sealed',
+        change_id: 'change two',
+      })
       expect((await agent.inspectChain(chain('two')))[0]).toMatchObject({ exists: true, sealed: true, problem: null })
       await agent.dropExport('two', false)
       expect(await code(agent.sealExport('two', sealBody('two')))).toBe('EXPORT_NOT_FOUND')
@@ -97,16 +151,37 @@ export const agentSuite = (name: string, open: () => Promise<AgentUnderTest>) =>
       const id = randomUUID()
       const request = { ...chain('disk'), vm_name: 'vm' }
       const state = await agent.ensureMount(id, request)
-      expect(state).toMatchObject({ mount_id: id, status: 'mounted', filesystem_type: 'ext4', default_partition: 0, partitions: [{ number: 0, kind: 'whole_disk', mounted: true, is_default: true, journal: 'clean' }] })
+      expect(state).toMatchObject({
+        mount_id: id,
+        status: 'mounted',
+        filesystem_type: 'ext4',
+        default_partition: 0,
+        partitions: [{ number: 0, kind: 'whole_disk', mounted: true, is_default: true, journal: 'clean' }],
+      })
       expect((await agent.ensureMount(id, request)).device).toBe(state.device)
       const { entries } = await agent.listFiles(id, { path_b64: encode('/'), recursive: false, limit: 10, offset: 0 })
       expect(entries.map((entry) => entry.path)).toEqual(expect.arrayContaining(['/etc', '/empty']))
       const info = await agent.fileInfo(id, { path_b64: encode('/etc/hostname') })
       expect(info).toMatchObject({ type: 'file', size: 6, partition: 0 })
-      expect(await text(await agent.readFile(id, { path_b64: encode('/etc/hostname'), start: 1, length: 3, etag: info.etag }))).toBe('ues')
-      expect((await text(await agent.readArchive(id, { path_b64: encode('/etc'), format: 'zip' }))).length).toBeGreaterThan(0)
-      for (const [path, expected] of [['/none', 'FILE_NOT_FOUND'], ['/../x', 'PATH_FORBIDDEN'], ['/etc/hostname', 'NOT_A_DIRECTORY']]) expect(await code(agent.listFiles(id, { path_b64: encode(path!), recursive: false, limit: 1, offset: 0 }))).toBe(expected)
-      expect(await code(agent.readFile(id, { path_b64: encode('/etc'), start: 0, length: 1, etag: '' }))).toBe('IS_DIRECTORY')
+      expect(
+        await text(
+          await agent.readFile(id, { path_b64: encode('/etc/hostname'), start: 1, length: 3, etag: info.etag }),
+        ),
+      ).toBe('ues')
+      expect(
+        (await text(await agent.readArchive(id, { path_b64: encode('/etc'), format: 'zip' }))).length,
+      ).toBeGreaterThan(0)
+      for (const [path, expected] of [
+        ['/none', 'FILE_NOT_FOUND'],
+        ['/../x', 'PATH_FORBIDDEN'],
+        ['/etc/hostname', 'NOT_A_DIRECTORY'],
+      ])
+        expect(
+          await code(agent.listFiles(id, { path_b64: encode(path!), recursive: false, limit: 1, offset: 0 })),
+        ).toBe(expected)
+      expect(await code(agent.readFile(id, { path_b64: encode('/etc'), start: 0, length: 1, etag: '' }))).toBe(
+        'IS_DIRECTORY',
+      )
       expect(await code(agent.fileInfo(id, { path_b64: encode('/'), partition: 5 }))).toBe('PARTITION_NOT_FOUND')
       expect((await agent.listMounts()).mounts.map(({ mount_id }) => mount_id)).toEqual([id])
       await agent.removeMount(id, 'user')
@@ -116,7 +191,9 @@ export const agentSuite = (name: string, open: () => Promise<AgentUnderTest>) =>
     })
     it('refuses what can not be mounted', async () => {
       await sealed('blank')
-      expect(await code(agent.ensureMount(randomUUID(), { ...chain('blank'), vm_name: 'vm' }))).toBe('NO_MOUNTABLE_FILESYSTEM')
+      expect(await code(agent.ensureMount(randomUUID(), { ...chain('blank'), vm_name: 'vm' }))).toBe(
+        'NO_MOUNTABLE_FILESYSTEM',
+      )
       expect(await code(agent.ensureMount(randomUUID(), { ...chain('gone'), vm_name: 'vm' }))).toBe('CHAIN_BROKEN')
       expect(await code(agent.fileInfo(randomUUID(), { path_b64: encode('/') }))).toBe('MOUNT_NOT_FOUND')
       expect((await agent.listMounts()).mounts).toEqual([])

@@ -38,7 +38,12 @@ export type Alone = {
   loaded: Loaded
   tokens: { admin: string; operator: string; viewer: string }
   /** As admin unless `token` says otherwise; `token: null` sends none. */
-  call: (method: string, path: string, body?: unknown, options?: { token?: string | null; headers?: Record<string, string> }) => Promise<Reply>
+  call: (
+    method: string,
+    path: string,
+    body?: unknown,
+    options?: { token?: string | null; headers?: Record<string, string> },
+  ) => Promise<Reply>
   app: ReturnType<typeof createApp>
   close: () => Promise<void>
 }
@@ -57,19 +62,38 @@ export const openAlone = async (): Promise<Alone> => {
     KEYS: keys,
     LOGINS: openLogins(db),
     CLOCK: clock,
-    SETTINGS: { version: 'test', hubUrl: 'http://127.0.0.1:8082', restoreSlots: 8, mountIdleSeconds: 3600, stallSeconds: 60, stallFailSeconds: 300, nbdPorts: { first: 10100, last: 10200 }, tokenlessCallbacks: false },
+    SETTINGS: {
+      version: 'test',
+      hubUrl: 'http://127.0.0.1:8082',
+      restoreSlots: 8,
+      mountIdleSeconds: 3600,
+      stallSeconds: 60,
+      stallFailSeconds: 300,
+      nbdPorts: { first: 10100, last: 10200 },
+      tokenlessCallbacks: false,
+    },
     RUNTIME: {
       startedAt: clock.now(),
       version: process.version,
       cpuCores: 1,
       memory: () => ({ rss: 1, heap_used: 1, heap_total: 1 }),
-      swaggerAsset: (file) => (file === 'index.html' ? { contentType: 'text/html', data: Buffer.from('<!doctype html>') } : undefined),
-      routes: () => registrations(loaded.routes).map(({ method, path, alias }) => ({ method, path, legacy: alias?.legacy ?? false })),
+      swaggerAsset: (file) =>
+        file === 'index.html' ? { contentType: 'text/html', data: Buffer.from('<!doctype html>') } : undefined,
+      routes: () =>
+        registrations(loaded.routes).map(({ method, path, alias }) => ({
+          method,
+          path,
+          legacy: alias?.legacy ?? false,
+        })),
       openapi: () => openapiDocument(loaded.routes, 'test'),
       requests: new RequestLog(),
     },
   }
-  const app = createApp(loaded.routes, bindings, { limits: map.limits, corsOrigins: ['https://console.example'], checkAnswers: true })
+  const app = createApp(loaded.routes, bindings, {
+    limits: map.limits,
+    corsOrigins: ['https://console.example'],
+    checkAnswers: true,
+  })
   const tokens = {} as Alone['tokens']
   const passwordHash = await hashPassword(password)
   for (const role of ['admin', 'operator', 'viewer'] as const) {
@@ -89,12 +113,20 @@ export const openAlone = async (): Promise<Alone> => {
     call: async (method, path, body, { token = tokens.admin, headers = {} } = {}) => {
       const response = await app.request(path.startsWith('root:') ? path.slice(5) : `/api/v1${path}`, {
         method,
-        headers: { ...(token === null ? {} : { Authorization: `Bearer ${token}` }), ...(body === undefined ? {} : { 'Content-Type': 'application/json' }), ...headers },
+        headers: {
+          ...(token === null ? {} : { Authorization: `Bearer ${token}` }),
+          ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
+          ...headers,
+        },
         ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
       })
       const text = await response.text()
       const isJson = response.headers.get('content-type')?.includes('json')
-      return { status: response.status, body: isJson && text !== '' ? JSON.parse(text) : text, headers: response.headers }
+      return {
+        status: response.status,
+        body: isJson && text !== '' ? JSON.parse(text) : text,
+        headers: response.headers,
+      }
     },
     close: () => db.close(),
   }
@@ -102,23 +134,78 @@ export const openAlone = async (): Promise<Alone> => {
 
 export const gibibyte = 2 ** 30
 /** A VM under management with a credential and a repository, ready to be backed up. */
-export const readyVm = async (alone: Alone, { name = 'web', disks = [gibibyte, gibibyte / 2], path = `/backups/${randomUUID()}` } = {}) => {
+export const readyVm = async (
+  alone: Alone,
+  { name = 'web', disks = [gibibyte, gibibyte / 2], path = `/backups/${randomUUID()}` } = {},
+) => {
   const { call, node } = alone
-  node.vms = [...node.vms.filter((vm) => vm.name !== name), { id: `vm-${name}`, name, path: `/DC1/vm/${name}`, power_state: 'poweredOn', num_cpu: 2, memory_mb: 2048, guest_os: 'debian', disks: disks.map((capacity_bytes, at) => ({ id: `disk-${at}`, label: `Disk ${at}`, path: `[ds] ${name}-${at}.vmdk`, capacity_bytes })) }] as typeof node.vms
+  node.vms = [
+    ...node.vms.filter((vm) => vm.name !== name),
+    {
+      id: `vm-${name}`,
+      name,
+      path: `/DC1/vm/${name}`,
+      power_state: 'poweredOn',
+      num_cpu: 2,
+      memory_mb: 2048,
+      guest_os: 'debian',
+      disks: disks.map((capacity_bytes, at) => ({
+        id: `disk-${at}`,
+        label: `Disk ${at}`,
+        path: `[ds] ${name}-${at}.vmdk`,
+        capacity_bytes,
+      })),
+    },
+  ] as typeof node.vms
   const known = await call('GET', '/vmware-credentials')
-  const credentialId: number = known.body.credentials[0]?.id ?? (await call('POST', '/vmware-credentials', { credential_name: 'vc', vcenter_host: 'vc.example', username: 'backup', password: 'secret-of-vc', datacenter: 'DC1' })).body.credential.id
+  const credentialId: number =
+    known.body.credentials[0]?.id ??
+    (
+      await call('POST', '/vmware-credentials', {
+        credential_name: 'vc',
+        vcenter_host: 'vc.example',
+        username: 'backup',
+        password: 'secret-of-vc',
+        datacenter: 'DC1',
+      })
+    ).body.credential.id
   const added = await call('POST', '/discovery/add-vms', { credential_id: credentialId, vm_names: [name] })
   if (added.status !== 200) throw new HubError('INTERNAL', JSON.stringify(added.body))
-  const repository = await call('POST', '/repositories', { name: `repository of ${name} ${randomUUID()}`, type: 'local', config: { path } })
-  return { vmName: name, contextId: added.body.processed_vms[0].context_id as string, credentialId, repositoryId: repository.body.repository_id as string }
+  const repository = await call('POST', '/repositories', {
+    name: `repository of ${name} ${randomUUID()}`,
+    type: 'local',
+    config: { path },
+  })
+  return {
+    vmName: name,
+    contextId: added.body.processed_vms[0].context_id as string,
+    credentialId,
+    repositoryId: repository.body.repository_id as string,
+  }
 }
 
 /** A backup that is completed, all of its disks with change ids. */
-export const completedBackup = async (alone: Alone, vm: { vmName: string; repositoryId: string }, type: 'full' | 'incremental' = 'full') => {
-  const started = await alone.call('POST', '/backups', { vm_name: vm.vmName, repository_id: vm.repositoryId, backup_type: type })
+export const completedBackup = async (
+  alone: Alone,
+  vm: { vmName: string; repositoryId: string },
+  type: 'full' | 'incremental' = 'full',
+) => {
+  const started = await alone.call('POST', '/backups', {
+    vm_name: vm.vmName,
+    repository_id: vm.repositoryId,
+    backup_type: type,
+  })
   if (started.status !== 200) throw new HubError('INTERNAL', JSON.stringify(started.body))
   alone.clock.advance(1)
   const id: string = started.body.backup_id
-  await alone.call('POST', `/backups/${id}/complete`, { disks: started.body.disk_results.map((disk: { disk_index: number }) => ({ disk_index: disk.disk_index, change_id: `change ${id} ${disk.disk_index}` })) })
-  return started.body as { backup_id: string; disk_results: { disk_index: number; nbd_port: number; nbd_export_name: string }[] }
+  await alone.call('POST', `/backups/${id}/complete`, {
+    disks: started.body.disk_results.map((disk: { disk_index: number }) => ({
+      disk_index: disk.disk_index,
+      change_id: `change ${id} ${disk.disk_index}`,
+    })),
+  })
+  return started.body as {
+    backup_id: string
+    disk_results: { disk_index: number; nbd_port: number; nbd_export_name: string }[]
+  }
 }

@@ -9,9 +9,14 @@ const output = (program: string, args: string[]) => execFileSync(program, args, 
 
 const processes = () =>
   lines(output('/bin/ps', ['-eo', 'args']))
-    .filter((line) => !line.includes('<defunct>') && /qemu|nbdcopy|mariadbd|host-agent\/main|source-node\/main|runtime\/(main|start)|start\.mjs|ntfs-3g/.test(line))
+    .filter(
+      (line) =>
+        !line.includes('<defunct>') &&
+        /qemu|nbdcopy|mariadbd|host-agent\/main|source-node\/main|runtime\/(main|start)|start\.mjs|ntfs-3g/.test(line),
+    )
     .map((line) => line.slice(0, 200))
-const temporary = () => readdirSync('/tmp').filter((name) => name.startsWith('sendense-') && !name.startsWith('sendense-test-report-'))
+const temporary = () =>
+  readdirSync('/tmp').filter((name) => name.startsWith('sendense-') && !name.startsWith('sendense-test-report-'))
 
 /** Sockets that somebody listens on (flag __SO_ACCEPTCON); connections come and go. */
 const listening = () =>
@@ -23,7 +28,9 @@ const listening = () =>
 export const census = async (): Promise<Census> => ({
   processes: processes(),
   'loop devices': lines(output('/usr/sbin/losetup', ['--list', '--noheadings', '--output', 'NAME,BACK-FILE'])),
-  'nbd devices': readdirSync('/sys/block').filter((name) => /^nbd/.test(name) && readFileSync(`/sys/block/${name}/size`, 'utf8').trim() !== '0'),
+  'nbd devices': readdirSync('/sys/block').filter(
+    (name) => /^nbd/.test(name) && readFileSync(`/sys/block/${name}/size`, 'utf8').trim() !== '0',
+  ),
   mounts: lines(readFileSync('/proc/self/mountinfo', 'utf8')).map((line) => line.split(' ')[4]!),
   'unix sockets': listening(),
   'temporary files': [...temporary(), ...readdirSync('/dev/shm').filter((name) => name.startsWith('sendense-'))],

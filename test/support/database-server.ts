@@ -15,11 +15,34 @@ declare module 'vitest' {
 export default async (project: TestProject) => {
   const folder = mkdtempSync('/dev/shm/sendense-db-')
   const common = ['--no-defaults', `--datadir=${join(folder, 'data')}`, '--user=root', '--innodb-log-file-size=8M']
-  execFileSync('/usr/bin/mariadb-install-db', [...common, '--auth-root-authentication-method=socket', '--auth-root-socket-user=root', '--skip-test-db', '--skip-name-resolve'], { stdio: 'ignore' })
+  execFileSync(
+    '/usr/bin/mariadb-install-db',
+    [
+      ...common,
+      '--auth-root-authentication-method=socket',
+      '--auth-root-socket-user=root',
+      '--skip-test-db',
+      '--skip-name-resolve',
+    ],
+    { stdio: 'ignore' },
+  )
   const socketPath = join(folder, 'db.sock')
   const server = spawn(
     '/usr/bin/setpriv',
-    ['--pdeathsig', 'TERM', '--', '/usr/sbin/mariadbd', ...common, `--socket=${socketPath}`, `--pid-file=${join(folder, 'pid')}`, '--skip-networking', '--innodb-flush-log-at-trx-commit=0', '--max-connections=500', '--character-set-server=utf8mb4', '--collation-server=utf8mb4_unicode_ci'],
+    [
+      '--pdeathsig',
+      'TERM',
+      '--',
+      '/usr/sbin/mariadbd',
+      ...common,
+      `--socket=${socketPath}`,
+      `--pid-file=${join(folder, 'pid')}`,
+      '--skip-networking',
+      '--innodb-flush-log-at-trx-commit=0',
+      '--max-connections=500',
+      '--character-set-server=utf8mb4',
+      '--collation-server=utf8mb4_unicode_ci',
+    ],
     { stdio: 'ignore' },
   )
   const db = openDatabase({ socketPath, user: 'root', database: 'mysql' })

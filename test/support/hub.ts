@@ -24,7 +24,12 @@ export type Hub = {
   stop: () => Promise<void>
 }
 
-const commands = { hub: 'runtime/main.js', 'host-agent': 'host-agent/main.js', 'source-node': 'source-node/main.js', database: 'mariadbd' }
+const commands = {
+  hub: 'runtime/main.js',
+  'host-agent': 'host-agent/main.js',
+  'source-node': 'source-node/main.js',
+  database: 'mariadbd',
+}
 
 /** @param environment SENDENSE_ variables on top of the test's own */
 export const startHub = async (environment: Record<string, string> = {}): Promise<Hub> => {
@@ -47,11 +52,16 @@ export const startHub = async (environment: Record<string, string> = {}): Promis
     SENDENSE_ADMIN_PASSWORD: password,
     ...environment,
   }
-  const launcher: ChildProcess = spawn(process.execPath, [fileURLToPath(new URL('../../dist/runtime/start.js', import.meta.url))], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const launcher: ChildProcess = spawn(
+    process.execPath,
+    [fileURLToPath(new URL('../../dist/runtime/start.js', import.meta.url))],
+    { env, stdio: ['ignore', 'pipe', 'pipe'] },
+  )
   let output = ''
-  for (const stream of [launcher.stdout!, launcher.stderr!]) stream.on('data', (chunk: Buffer) => {
-    output += chunk.toString()
-  })
+  for (const stream of [launcher.stdout!, launcher.stderr!])
+    stream.on('data', (chunk: Buffer) => {
+      output += chunk.toString()
+    })
   const url = `http://127.0.0.1:${port}`
   const waitHealthy = () =>
     waitFor(
@@ -65,11 +75,18 @@ export const startHub = async (environment: Record<string, string> = {}): Promis
     )
   await waitFor('the start', async () => output.includes('is ready') || launcher.exitCode !== null, 90_000)
   if (launcher.exitCode !== null) throw new Error(output)
-  const login = await fetch(`${url}/api/v1/auth/login`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ username: 'admin', password }) })
+  const login = await fetch(`${url}/api/v1/auth/login`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify({ username: 'admin', password }),
+  })
   const { token } = (await login.json()) as { token: string }
 
   const pidOf: Hub['pidOf'] = (name) => {
-    const children = readFileSync(`/proc/${launcher.pid}/task/${launcher.pid}/children`, 'utf8').trim().split(' ').map(Number)
+    const children = readFileSync(`/proc/${launcher.pid}/task/${launcher.pid}/children`, 'utf8')
+      .trim()
+      .split(' ')
+      .map(Number)
     const found = children.find((pid) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(commands[name]))
     if (found === undefined) throw new Error(`no ${name} is running`)
     return found
@@ -83,10 +100,18 @@ export const startHub = async (environment: Record<string, string> = {}): Promis
     waitHealthy,
     pidOf,
     api: async (method, path, body) => {
-      const response = await fetch(`${url}/api/v1${path}`, { method, headers: { Authorization: `Bearer ${token}`, ...(body === undefined ? {} : { 'Content-Type': 'application/json' }) }, ...(body === undefined ? {} : { body: JSON.stringify(body) }) })
+      const response = await fetch(`${url}/api/v1${path}`, {
+        method,
+        headers: {
+          Authorization: `Bearer ${token}`,
+          ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
+        },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      })
       return { status: response.status, body: await response.json() }
     },
-    fetch: (path, headers = {}) => fetch(`${url}/api/v1${path}`, { headers: { Authorization: `Bearer ${token}`, ...headers } }),
+    fetch: (path, headers = {}) =>
+      fetch(`${url}/api/v1${path}`, { headers: { Authorization: `Bearer ${token}`, ...headers } }),
     kill: async (name) => {
       const pid = pidOf(name)
       process.kill(pid, 'SIGKILL')
@@ -104,11 +129,24 @@ export const startHub = async (environment: Record<string, string> = {}): Promis
 /** Registers what `discover` finds under a credential, and a repository. */
 export const registerVm = async (hub: Hub, vmName: string, source = 'image:lab') => {
   const known = await hub.api('GET', '/vmware-credentials')
-  const credential = known.body.credentials[0]?.id ?? (await hub.api('POST', '/vmware-credentials', { credential_name: source, vcenter_host: source, username: source.startsWith('image:') ? '' : 'u', password: source.startsWith('image:') ? '' : 'p', datacenter: 'lab' })).body.credential.id
+  const credential =
+    known.body.credentials[0]?.id ??
+    (
+      await hub.api('POST', '/vmware-credentials', {
+        credential_name: source,
+        vcenter_host: source,
+        username: source.startsWith('image:') ? '' : 'u',
+        password: source.startsWith('image:') ? '' : 'p',
+        datacenter: 'lab',
+      })
+    ).body.credential.id
   const added = await hub.api('POST', '/discovery/add-vms', { credential_id: credential, vm_names: [vmName] })
   if (!added.body.success) throw new Error(JSON.stringify(added.body))
   const repositories = await hub.api('GET', '/repositories')
-  const repositoryId: string = repositories.body.repositories[0]?.id ?? (await hub.api('POST', '/repositories', { name: 'main', type: 'local', config: { path: hub.repositoryPath } })).body.repository_id
+  const repositoryId: string =
+    repositories.body.repositories[0]?.id ??
+    (await hub.api('POST', '/repositories', { name: 'main', type: 'local', config: { path: hub.repositoryPath } })).body
+      .repository_id
   return { vmName, repositoryId }
 }
 
@@ -127,8 +165,16 @@ export const waitForEnd = async (hub: Hub, backupId: string, timeoutMs = 90_000)
   return last
 }
 /** @returns the backup as it ended */
-export const runBackup = async (hub: Hub, vm: { vmName: string; repositoryId: string }, type: 'full' | 'incremental'): Promise<any> => {
-  const { status, body } = await hub.api('POST', '/backups', { vm_name: vm.vmName, repository_id: vm.repositoryId, backup_type: type })
+export const runBackup = async (
+  hub: Hub,
+  vm: { vmName: string; repositoryId: string },
+  type: 'full' | 'incremental',
+): Promise<any> => {
+  const { status, body } = await hub.api('POST', '/backups', {
+    vm_name: vm.vmName,
+    repository_id: vm.repositoryId,
+    backup_type: type,
+  })
   if (status !== 200) throw new Error(JSON.stringify(body))
   return waitForEnd(hub, body.backup_id)
 }

@@ -4,7 +4,12 @@ import { closeSync, existsSync, ftruncateSync, mkdirSync, mkdtempSync, openSync,
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-export const sh = (program: string, args: readonly string[], input?: string) => execFileSync(program, [...args], { encoding: 'utf8', stdio: ['pipe', 'pipe', 'pipe'], ...(input === undefined ? {} : { input }) })
+export const sh = (program: string, args: readonly string[], input?: string) =>
+  execFileSync(program, [...args], {
+    encoding: 'utf8',
+    stdio: ['pipe', 'pipe', 'pipe'],
+    ...(input === undefined ? {} : { input }),
+  })
 
 export const blankImage = (path: string, bytes: number) => {
   const fd = openSync(path, 'w')
@@ -21,7 +26,12 @@ const makers: Record<FilesystemKind, (device: string) => [string, string[]]> = {
   ntfs: (device) => ['/usr/sbin/mkfs.ntfs', ['-q', '-F', '-Q', '-L', 'ntfs-label', device]],
 }
 /** The least size that its mkfs takes. */
-export const leastBytes: Record<FilesystemKind, number> = { ext4: 32 << 20, xfs: 320 << 20, btrfs: 128 << 20, ntfs: 16 << 20 }
+export const leastBytes: Record<FilesystemKind, number> = {
+  ext4: 32 << 20,
+  xfs: 320 << 20,
+  btrfs: 128 << 20,
+  ntfs: 16 << 20,
+}
 
 export const makeFilesystem = (kind: FilesystemKind, device: string) => {
   const [program, args] = makers[kind](device)
@@ -51,7 +61,14 @@ export const withLoop = <T>(image: string, work: (device: string) => T): T => {
 /** Runs `work` in the mounted filesystem. */
 export const withMounted = <T>(kind: FilesystemKind, device: string, work: (folder: string) => T): T => {
   const folder = mkdtempSync(join(tmpdir(), 'sendense-mounted-'))
-  sh('/usr/bin/mount', ['-t', kind === 'ntfs' ? 'ntfs-3g' : kind, '-o', kind === 'xfs' ? 'nouuid' : 'rw', device, folder])
+  sh('/usr/bin/mount', [
+    '-t',
+    kind === 'ntfs' ? 'ntfs-3g' : kind,
+    '-o',
+    kind === 'xfs' ? 'nouuid' : 'rw',
+    device,
+    folder,
+  ])
   try {
     return work(folder)
   } finally {
@@ -70,7 +87,8 @@ export const filesystemImage = (path: string, kind: FilesystemKind, bytes: numbe
 }
 
 /** Copies a raw image into an export with the stock tool. */
-export const copyInto = (image: string, port: number, exportName: string) => sh('/usr/bin/nbdcopy', ['--destination-is-zero', '--flush', '--', image, `nbd://127.0.0.1:${port}/${exportName}`])
+export const copyInto = (image: string, port: number, exportName: string) =>
+  sh('/usr/bin/nbdcopy', ['--destination-is-zero', '--flush', '--', image, `nbd://127.0.0.1:${port}/${exportName}`])
 
 export const ensureFolder = (path: string) => {
   mkdirSync(path, { recursive: true })

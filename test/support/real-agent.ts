@@ -48,12 +48,28 @@ export const openRealAgent = async ({ slots = 8, idleSeconds = 3600 } = {}): Pro
   const firstPort = await freePorts(40)
   const socketPath = join(folder, 'agent.sock')
   const settings = join(folder, 'settings.json')
-  writeFileSync(settings, JSON.stringify({ socketPath, socketGid: null, stateDir: join(folder, 'state'), restoreRoot, nbdPorts: { first: firstPort, last: firstPort + 39 }, restoreSlots: slots, mountIdleSeconds: idleSeconds, attachBackend: process.env.SENDENSE_TEST_ATTACH_BACKEND ?? 'auto', version: 'test' }))
+  writeFileSync(
+    settings,
+    JSON.stringify({
+      socketPath,
+      socketGid: null,
+      stateDir: join(folder, 'state'),
+      restoreRoot,
+      nbdPorts: { first: firstPort, last: firstPort + 39 },
+      restoreSlots: slots,
+      mountIdleSeconds: idleSeconds,
+      attachBackend: process.env.SENDENSE_TEST_ATTACH_BACKEND ?? 'auto',
+      version: 'test',
+    }),
+  )
   const main = fileURLToPath(new URL('../../dist/host-agent/main.js', import.meta.url))
   const agent = openAgentClient(socketPath)
   let child: ChildProcess
   const start = async () => {
-    child = spawn('/usr/bin/setpriv', ['--pdeathsig', 'KILL', '--', process.execPath, main, '--settings', settings], { stdio: ['ignore', 'ignore', 'inherit'], env: { PATH: process.env.PATH, UV_THREADPOOL_SIZE: '24' } })
+    child = spawn('/usr/bin/setpriv', ['--pdeathsig', 'KILL', '--', process.execPath, main, '--settings', settings], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+      env: { PATH: process.env.PATH, UV_THREADPOOL_SIZE: '24' },
+    })
     await waitFor('the agent under test', () => agent.health().then(() => true), 30_000)
   }
   const end = async (signal: 'SIGTERM' | 'SIGKILL') => {

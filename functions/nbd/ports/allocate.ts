@@ -14,10 +14,21 @@ export default defineFunction(
     errors: ['NBD_PORTS_EXHAUSTED', 'EXPORT_IN_USE'],
   },
   async ({ body, env: { DB, CLOCK, SETTINGS } }) => {
-    const names = body.disk_count === 1 ? [body.export_name] : Array.from({ length: body.disk_count }, (_, index) => `${body.export_name}-disk-${diskKey(index)}`)
+    const names =
+      body.disk_count === 1
+        ? [body.export_name]
+        : Array.from({ length: body.disk_count }, (_, index) => `${body.export_name}-disk-${diskKey(index)}`)
     if (names.some((name) => !exportNamePattern.test(name)))
-      throw new HubError('VALIDATION_FAILED', 'The request is not valid', { fields: [{ field: 'export_name', message: 'is too long for several disks', code: 'LENGTH' }] })
-    const ports = await allocatePorts(DB, { jobId: body.job_id, vmName: null, exportNames: names, range: SETTINGS.nbdPorts, now: CLOCK.now() })
+      throw new HubError('VALIDATION_FAILED', 'The request is not valid', {
+        fields: [{ field: 'export_name', message: 'is too long for several disks', code: 'LENGTH' }],
+      })
+    const ports = await allocatePorts(DB, {
+      jobId: body.job_id,
+      vmName: null,
+      exportNames: names,
+      range: SETTINGS.nbdPorts,
+      now: CLOCK.now(),
+    })
     const ordered = names.map((name) => ports.find(({ exportName }) => exportName === name)!)
     return {
       job_id: body.job_id,

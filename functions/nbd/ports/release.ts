@@ -19,7 +19,10 @@ export default defineFunction(
     const running = new Set((await AGENT.listExports()).filter(({ pid }) => pid !== null).map(({ port }) => port))
     const busy = held.find(({ port }) => running.has(port))
     if (busy) throw new HubError('PORT_IN_USE', `A qemu-nbd runs on port ${busy.port}`, { details: 'stop it first' })
-    await deletePorts(DB.orm, held.map(({ port }) => port))
+    await deletePorts(
+      DB.orm,
+      held.map(({ port }) => port),
+    )
     return { success: true, released_count: held.length }
   },
 )

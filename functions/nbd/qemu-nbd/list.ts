@@ -5,7 +5,12 @@ import { listExportsAnswer } from '../../../contract/api/nbd.ts'
 import { defineFunction } from '../../../runtime/function.ts'
 
 export default defineFunction(
-  { summary: 'The running exports', needs: ['AGENT'], query: z.object(pagingQuery()), responses: { 200: listExportsAnswer } },
+  {
+    summary: 'The running exports',
+    needs: ['AGENT'],
+    query: z.object(pagingQuery()),
+    responses: { 200: listExportsAnswer },
+  },
   async ({ query, env: { AGENT } }) => {
     const running = (await AGENT.listExports()).filter(({ pid }) => pid !== null).sort((a, b) => a.port - b.port)
     const { shown, ...counted } = page(running, query)

@@ -16,17 +16,27 @@ export default defineFunction(
   async ({ body, env: { DB, AGENT, CLOCK, SETTINGS } }) => {
     if (body.port < SETTINGS.nbdPorts.first || body.port > SETTINGS.nbdPorts.last)
       throw new HubError('VALIDATION_FAILED', 'The request is not valid', {
-        fields: [{ field: 'port', message: `must be from ${SETTINGS.nbdPorts.first} to ${SETTINGS.nbdPorts.last}`, code: 'RANGE' }],
+        fields: [
+          {
+            field: 'port',
+            message: `must be from ${SETTINGS.nbdPorts.first} to ${SETTINGS.nbdPorts.last}`,
+            code: 'RANGE',
+          },
+        ],
       })
     const invalid = () => new HubError('PATH_INVALID', 'The path is not a file inside a repository')
     if (!body.qcow2_path.startsWith('/') || body.qcow2_path.includes('\0')) throw invalid()
     // The agent is told which repository and what below it; it checks the real path itself.
-    const repository = (await listRepositories(DB.orm)).find((row) => body.qcow2_path.startsWith(`${repositoryPath(row)}/`))
+    const repository = (await listRepositories(DB.orm)).find((row) =>
+      body.qcow2_path.startsWith(`${repositoryPath(row)}/`),
+    )
     if (!repository) throw invalid()
     const [lease] = await findPorts(DB.orm, [body.port])
-    if (!lease) throw new HubError('PORT_NOT_ALLOCATED', `Port ${body.port} is not allocated`, { details: 'allocate it first' })
+    if (!lease)
+      throw new HubError('PORT_NOT_ALLOCATED', `Port ${body.port} is not allocated`, { details: 'allocate it first' })
     const exports = await AGENT.listExports()
-    if (exports.some(({ port }) => port === body.port)) throw new HubError('PORT_IN_USE', `A qemu-nbd runs on port ${body.port}`)
+    if (exports.some(({ port }) => port === body.port))
+      throw new HubError('PORT_IN_USE', `A qemu-nbd runs on port ${body.port}`)
     const state = await AGENT.ensureExport(body.export_name, {
       kind: 'existing',
       job_id: lease.jobId,

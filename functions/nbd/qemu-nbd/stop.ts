@@ -13,7 +13,9 @@ export default defineFunction(
     errors: ['PROCESS_NOT_FOUND', 'EXPORT_IN_USE'],
   },
   async ({ body, env: { DB, AGENT } }) => {
-    const found = (await AGENT.listExports()).find(({ pid, export_name }) => (body.pid === undefined ? export_name === body.export_name : pid === body.pid))
+    const found = (await AGENT.listExports()).find(({ pid, export_name }) =>
+      body.pid === undefined ? export_name === body.export_name : pid === body.pid,
+    )
     if (!found || found.pid === null) throw new HubError('PROCESS_NOT_FOUND', 'The hub runs no such qemu-nbd')
     await AGENT.dropExport(found.export_name, false)
     await deleteProcess(DB.orm, found.export_name)

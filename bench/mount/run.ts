@@ -1,0 +1,60 @@
+/** How long from the request to the first listing, beside a shell script that does the same steps? */
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { registerVm, runBackup, startHub } from '../../test/support/hub.ts'
+import { filesystemImage } from '../../test/support/images.ts'
+import { median, print, rounds, row, seconds } from '../support/measure.ts'
+
+const script = `set -e
+cd "$1"; : > x.raw
+qemu-storage-daemon --daemonize --pidfile "$1/x.pid" --blockdev driver=file,node-name=f,filename="$2",read-only=on --blockdev driver=qcow2,node-name=q,file=f,read-only=on --export type=fuse,id=e,node-name=q,mountpoint="$1/x.raw",writable=off
+L=$(losetup -P -r --direct-io=on -f --show x.raw)
+blkid --probe --output export "$L" > /dev/null
+mkdir -p m; mount -t ext4 -o ro,nosuid,nodev,noexec "$L" m
+ls -l m > /dev/null
+date +%s%N > done
+umount m; losetup -d "$L"; kill $(cat x.pid)
+while [ -e /proc/$(cat x.pid 2>/dev/null || echo none) ]; do sleep 0.01; done
+`
+
+const hub = await startHub()
+try {
+  const folder = join(hub.folder, 'vms/vm')
+  mkdirSync(folder)
+  filesystemImage(join(folder, 'disk0.raw'), 'ext4', 256 << 20, (root) => {
+    for (let at = 0; at < 200; at++) writeFileSync(join(root, `file ${at}`), 'x')
+  })
+  const vm = await registerVm(hub, 'vm')
+  const backup = await runBackup(hub, vm, 'full')
+  const work = join(hub.folder, 'script')
+  mkdirSync(work)
+  writeFileSync(join(work, 'mount.sh'), script)
+  const [ours, theirs]: [number[], number[]] = [[], []]
+  for (let round = 0; round < rounds * 3; round++) {
+    let id = ''
+    ours.push(
+      await seconds(async () => {
+        id = (await hub.api('POST', '/restore/mount', { backup_id: backup.backup_id, disk_index: 0 })).body.mount_id
+        await hub.api('GET', `/restore/${id}/files`)
+      }),
+    )
+    await hub.api('DELETE', `/restore/${id}`)
+    const began = Date.now()
+    execFileSync('/bin/bash', [join(work, 'mount.sh'), work, backup.disks[0].qcow2_path], { stdio: 'ignore' })
+    theirs.push((Number(execFileSync('/usr/bin/cat', [join(work, 'done')], { encoding: 'utf8' })) / 1e6 - began) / 1000)
+  }
+  const ratio = median(ours) / median(theirs)
+  print([
+    row(
+      'Mount to first listing',
+      `${(median(ours) * 1000).toFixed(0)} ms`,
+      `a shell script with the same steps: ${(median(theirs) * 1000).toFixed(0)} ms`,
+      ratio,
+      '≤ 1.5',
+      ratio <= 1.5,
+    ),
+  ])
+} finally {
+  await hub.stop()
+}
