@@ -2,7 +2,7 @@
  * The agent's list of what it owns: one small file a thing, written before the thing is made and removed after it is gone.
  * What is not in the ledger is not ours and is never touched.
  */
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 /** Writes a file so that after a crash either the old or the new content is there, and the new one once this returns. */
@@ -30,9 +30,15 @@ export const syncFolder = async (path: string): Promise<void> => {
 
 export class Ledger<Entry> {
   readonly #folder: string
+  readonly #outlives: 'power-loss' | 'agent'
 
-  constructor(stateDir: string, kind: string) {
+  /**
+   * @param outlives what its entries must survive. What a reboot takes away by itself (mounts, devices, processes) needs no entry
+   *   after one, and is written without waiting for the disk.
+   */
+  constructor(stateDir: string, kind: string, outlives: 'power-loss' | 'agent' = 'power-loss') {
     this.#folder = join(stateDir, 'ledger', kind)
+    this.#outlives = outlives
   }
 
   async open(): Promise<void> {
@@ -40,12 +46,15 @@ export class Ledger<Entry> {
   }
 
   async put(name: string, entry: Entry): Promise<void> {
-    await writeDurably(this.#path(name), JSON.stringify(entry))
+    const path = this.#path(name)
+    if (this.#outlives === 'power-loss') return writeDurably(path, JSON.stringify(entry))
+    await writeFile(`${path}.tmp`, JSON.stringify(entry), { mode: 0o600 })
+    await rename(`${path}.tmp`, path)
   }
 
   async remove(name: string): Promise<void> {
     await rm(this.#path(name), { force: true })
-    await syncFolder(this.#folder)
+    if (this.#outlives === 'power-loss') await syncFolder(this.#folder)
   }
 
   async all(): Promise<[string, Entry][]> {

@@ -69,7 +69,7 @@ export class Mounts {
 
   constructor(options: MountsOptions) {
     this.#options = options
-    this.#ledger = new Ledger(options.stateDir, 'mounts')
+    this.#ledger = new Ledger(options.stateDir, 'mounts', 'agent')
     this.#ended = new Ledger(options.stateDir, 'ended-mounts')
   }
 

@@ -173,6 +173,7 @@ export class BackupJob {
         },
         setDone: (bytes: number) => {
           disk.done = Math.max(disk.done, bytes)
+          this.#noteCopied()
         },
       }
       const { changeId, bytesTransferred } = await source.copy(
@@ -182,7 +183,6 @@ export class BackupJob {
         progress,
         this.#abort.signal,
       )
-      if (this.state.disks.every(({ total, done }) => total > 0 && done >= total)) this.state.phase = 'finalizing'
       // The figures first: after the last complete call the hub takes no more.
       await this.#report('running')
       await this.#complete(disk.index, changeId, bytesTransferred)
@@ -192,6 +192,14 @@ export class BackupJob {
       disk.error = error instanceof Error ? error.message : String(error)
       throw error
     }
+  }
+
+  /** All data is in the exports: said at once, since what comes next (checksums) is the hub's work. */
+  #noteCopied() {
+    const { state } = this
+    if (state.phase !== 'transferring' || !state.disks.every(({ total, done }) => total > 0 && done >= total)) return
+    state.phase = 'finalizing'
+    void this.#report('running').catch((error: Error) => this.#onReportError(error))
   }
 
   async #changeId(diskIndex: number): Promise<string | null> {

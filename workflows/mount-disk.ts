@@ -20,25 +20,33 @@ import { reconcileMounts } from './reconcile-mounts.ts'
 type MountEnv = Env<'DB' | 'AGENT' | 'CLOCK' | 'SETTINGS'>
 export type MountedDisk = { row: MountWithBackup; state: MountState }
 
-const alreadyMounted = async ({ DB, AGENT }: MountEnv, diskRowId: number) => {
-  const existing = await findMountOfDisk(DB.orm, diskRowId)
-  if (!existing) return undefined
-  const state = await AGENT.getMount(existing.id).catch(() => undefined)
+/** What keeps a disk from being mounted again; a mount that has ended by itself does not. */
+const alreadyMounted = async (env: MountEnv, diskRowId: number): Promise<HubError | undefined> => {
+  const { DB, AGENT } = env
+  const row = await findMountOfDisk(DB.orm, diskRowId)
+  if (!row) return undefined
+  const state = await AGENT.getMount(row.id).catch(() => undefined)
+  if (!state) {
+    await reconcileMounts(env)
+    if (!(await findMountOfDisk(DB.orm, diskRowId))) return undefined
+  }
   return new HubError('DISK_ALREADY_MOUNTED', 'This disk is mounted already', {
     details: 'use that mount, or end it first',
     extra: {
-      mount_id: existing.id,
-      expires_at: state?.expires_at ?? existing.expiresAt?.toISOString() ?? existing.createdAt.toISOString(),
-      status: existing.status,
+      mount_id: row.id,
+      expires_at: state?.expires_at ?? (row.expiresAt ?? row.createdAt).toISOString(),
+      status: row.status,
     },
   })
 }
 
+const backupNotFound = (backupId: string) =>
+  new HubError('BACKUP_NOT_FOUND', 'Backup not found', { details: `no backup ${backupId}`.slice(0, 200) })
+
 /** @throws BACKUP_NOT_FOUND, DISK_NOT_FOUND, BACKUP_NOT_COMPLETED, CHAIN_BROKEN */
 const mountableChain = async ({ DB }: MountEnv, backupId: string, diskIndex: number) => {
   const backup = await findBackup(DB.orm, backupId)
-  if (!backup)
-    throw new HubError('BACKUP_NOT_FOUND', 'Backup not found', { details: `no backup ${backupId}`.slice(0, 200) })
+  if (!backup) throw backupNotFound(backupId)
   const disk = backup.disks.find((row) => row.diskIndex === diskIndex)
   if (!disk) throw new HubError('DISK_NOT_FOUND', `The backup has no disk ${diskIndex}`)
   if (backup.job.status !== 'completed')
@@ -51,9 +59,8 @@ const mountableChain = async ({ DB }: MountEnv, backupId: string, diskIndex: num
 /** @throws the codes of POST /restore/mount */
 export const mountDisk = async (env: MountEnv, backupId: string, diskIndex: number): Promise<MountedDisk> => {
   const { DB, AGENT, CLOCK, SETTINGS } = env
-  // Mounts that ended by themselves give their places back first.
-  await reconcileMounts(env)
-  const { backup } = await mountableChain(env, backupId, diskIndex)
+  const backup = await findBackup(DB.orm, backupId)
+  if (!backup) throw backupNotFound(backupId)
   const mountId = randomUUID()
 
   return withMountLock(DB, mountId, async () => {

@@ -30,5 +30,8 @@ export const reconcileMounts = async ({ DB, AGENT, CLOCK }: Env<'DB' | 'AGENT' |
       await DB.transaction((tx) => endMountRow(tx, row, reason, CLOCK.now()))
     })
   }
-  await forgetEndedMounts(DB.orm, new Date(CLOCK.now().getTime() - rememberedMs))
 }
+
+/** The history is kept 7 days, so that ids of ended mounts answer MOUNT_EXPIRED. */
+export const forgetOldMounts = ({ DB, CLOCK }: Env<'DB' | 'CLOCK'>) =>
+  forgetEndedMounts(DB.orm, new Date(CLOCK.now().getTime() - rememberedMs))

@@ -1,7 +1,7 @@
 /** Cron: brings jobs, exports, ports and mounts in line with what is really there. */
 import { defineCron } from '../../runtime/function.ts'
 import { reconcileJobs } from '../../workflows/reconcile-jobs.ts'
-import { reconcileMounts } from '../../workflows/reconcile-mounts.ts'
+import { forgetOldMounts, reconcileMounts } from '../../workflows/reconcile-mounts.ts'
 import { announceRepositories } from '../../workflows/repositories.ts'
 
 export default defineCron(
@@ -10,5 +10,6 @@ export default defineCron(
     await announceRepositories(env)
     await reconcileJobs(env)
     await reconcileMounts(env)
+    await forgetOldMounts(env)
   },
 )

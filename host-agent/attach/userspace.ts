@@ -38,7 +38,7 @@ const startExport = async (request: AttachRequest): Promise<Daemon> => {
   )
   // It writes the pid file when all of its options are in place, so the export is there by then.
   const until = performance.now() + readyTimeoutMs
-  for (let pauseMs = 1; performance.now() < until; pauseMs = Math.min(20, pauseMs * 2)) {
+  for (let pauseMs = 1; performance.now() < until; pauseMs = Math.min(3, pauseMs + 1)) {
     if (daemon.hasEnded())
       throw new HubError('CHAIN_BROKEN', 'The disk can not be opened', {
         details: lastLine((await daemon.ended).stderr),

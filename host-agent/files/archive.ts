@@ -1,5 +1,5 @@
 /** Makes a zip or tar.gz of a directory while it is being sent. Memory stays flat whatever its size. */
-import { PassThrough, type Readable } from 'node:stream'
+import { PassThrough, type Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { createGzip } from 'node:zlib'
 import { pack as tarPack } from 'tar-stream'
@@ -12,6 +12,7 @@ import { type Walked, walkTree } from './walk.ts'
 
 /** Files of a guest are mostly compressed already or text; the fastest level takes most of the gain. */
 const compressionLevel = 1
+const batchBytes = 256 * 1024
 const errorsName = '_errors.txt'
 
 type Source = Buffer | Readable
@@ -62,10 +63,36 @@ const zipWriter = (): Writer => {
   }
 }
 
+/** Small writes made into large ones: a compressor takes each by itself, and a tar of small files is nothing but small writes. */
+const batch = () => {
+  let parts: Buffer[] = []
+  let size = 0
+  const take = () => {
+    const data = Buffer.concat(parts, size)
+    parts = []
+    size = 0
+    return data
+  }
+  return new Transform({
+    writableHighWaterMark: batchBytes,
+    readableHighWaterMark: batchBytes,
+    transform(chunk: Buffer, _encoding, done) {
+      parts.push(chunk)
+      size += chunk.length
+      if (size >= batchBytes) this.push(take())
+      done()
+    },
+    flush(done) {
+      if (size > 0) this.push(take())
+      done()
+    },
+  })
+}
+
 const tarWriter = (): Writer => {
   const pack = tarPack({ highWaterMark: 1024 * 1024 })
   const gzip = createGzip({ level: compressionLevel, chunkSize: 256 * 1024 })
-  pipeline(pack, gzip).catch(() => undefined)
+  pipeline(pack, batch(), gzip).catch(() => undefined)
   return {
     output: gzip,
     add: ({ name, mode, modified, kind, size, target, uid, gid }, source) =>

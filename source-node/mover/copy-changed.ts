@@ -69,6 +69,7 @@ export const copyChanged = async ({
     const map = Buffer.alloc(blockCount(size) * digestBytes)
     const flight = new Flight()
     const reads: Promise<Buffer>[] = []
+    if (!isIncremental) progress.setTotal(size)
     let nextRead = 0
     let bytesTransferred = 0
     const readAhead = () => {
@@ -102,11 +103,12 @@ export const copyChanged = async ({
         await flight.add(() =>
           zero ? client.writeZeroes(offset + from, to - from) : client.write(offset + from, chunk.subarray(from, to)),
         )
-      if (isIncremental) progress.setTotal(bytesTransferred)
-      progress.setDone(isIncremental ? bytesTransferred : offset + chunk.length)
+      // The last byte counts when it is flushed.
+      progress.setDone(isIncremental ? bytesTransferred : Math.min(size - 1, offset + chunk.length))
     }
     await flight.land()
     await client.flush()
+    // Of an incremental the total is known only now.
     progress.setTotal(isIncremental ? bytesTransferred : size)
     progress.setDone(isIncremental ? bytesTransferred : size)
     return { map, bytesTransferred: isIncremental ? bytesTransferred : size }

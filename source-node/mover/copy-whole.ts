@@ -32,7 +32,8 @@ export const copyWhole = async (
   )
   copy.onLine((line) => {
     const percent = Number(/^(\d+)\/100$/.exec(line.trim())?.[1])
-    if (percent >= 0) progress.setDone(Math.floor((size * percent) / 100))
+    // All of it is there when it is flushed, not when the last byte was sent.
+    if (percent >= 0) progress.setDone(Math.min(size - 1, Math.floor((size * percent) / 100)))
   })
   await copy.ended
   progress.setDone(size)

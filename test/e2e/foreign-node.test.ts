@@ -255,10 +255,10 @@ it('fails cleanly when the agent is killed, and the next backup works', async ()
   expect(ended.error_message).toMatch(/interrupted|restarted|gone|no telemetry/)
   expect((await complete(job, 1)).body).toMatchObject({ code: 'JOB_ENDED', job_status: 'failed' })
   await hub.waitHealthy()
+  await waitFor('the clean-up', async () => (await hub.api('GET', '/nbd/ports/status')).body.allocated === 0, 30_000)
   const files = (readdirSync(hub.repositoryPath, { recursive: true }) as string[]).filter((name) =>
     name.endsWith('.qcow2'),
   )
-  await waitFor('the clean-up', async () => (await hub.api('GET', '/nbd/ports/status')).body.allocated === 0, 30_000)
   expect(files.some((name) => ended.disks.some((disk: any) => disk.qcow2_path.endsWith(name)))).toBe(false)
   const next = await run('incremental')
   await equal(next.job_id)

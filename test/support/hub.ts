@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { waitFor } from '../../runtime/service.ts'
+import { projectRoot } from '../../runtime/version.ts'
 import { freePorts } from './real-agent.ts'
 
 export type Reply = { status: number; body: any }
@@ -54,7 +55,7 @@ export const startHub = async (environment: Record<string, string> = {}): Promis
   }
   const launcher: ChildProcess = spawn(
     process.execPath,
-    [fileURLToPath(new URL('../../dist/runtime/start.js', import.meta.url))],
+    [fileURLToPath(new URL('dist/runtime/start.js', projectRoot))],
     { env, stdio: ['ignore', 'pipe', 'pipe'] },
   )
   let output = ''
