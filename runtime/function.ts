@@ -1,6 +1,5 @@
 /** What a function is: its shapes, the bindings it needs and its handler. One declaration gives validation, types and OpenAPI. */
 import type { Readable } from 'node:stream'
-import type { Context } from 'hono'
 import type { z } from 'zod'
 import type { Role } from '../contract/api/auth.ts'
 import type { ErrorCode } from '../contract/errors.ts'
@@ -98,5 +97,3 @@ export const defineCron = <const N extends BindingName>(
   spec: { summary: string; needs: readonly N[] },
   run: (env: Env<N>) => Promise<void>,
 ): CronFunction<N> => ({ kind: 'cron', ...spec, run })
-
-export type HonoContext = Context

@@ -12,7 +12,7 @@ import { errorBody, HubError } from '../contract/errors.ts'
 import { isDatabaseDown } from '../db/database.ts'
 import { authenticate } from './auth.ts'
 import type { Bindings } from './bindings/index.ts'
-import { type Alias, basePath, fullPath, type Limits } from './config.ts'
+import { type Alias, fullPath, type Limits } from './config.ts'
 import { Answer, type Caller } from './function.ts'
 import type { LoadedRoute } from './load.ts'
 import { causes, log } from './log.ts'
@@ -231,5 +231,3 @@ export const createApp = (routes: readonly LoadedRoute[], bindings: Bindings, op
   app.onError((error, c) => answerError(error, c))
   return app
 }
-
-export { basePath }

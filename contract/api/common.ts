@@ -11,7 +11,6 @@ export const str = (min = 0, max = 255) => z.string().min(min).max(max)
 export const name = str(1)
 export const id = str(1)
 export const bytes = z.int().min(0).max(maxBytes)
-export const nullable = <T extends z.ZodType>(schema: T) => schema.nullable()
 
 /** Query values are text: booleans are `true|false|1|0`, integers are decimal. */
 export const queryBool = z

@@ -5,7 +5,6 @@ import type { Executor } from '../database.ts'
 import { nbdPortAllocations, qemuNbdProcesses } from '../schema/index.ts'
 
 export type PortRow = typeof nbdPortAllocations.$inferSelect
-export type ProcessRow = typeof qemuNbdProcesses.$inferSelect
 
 export const listPorts = (db: Executor): Promise<PortRow[]> =>
   db.select().from(nbdPortAllocations).orderBy(asc(nbdPortAllocations.port))
@@ -33,7 +32,6 @@ export const renewPorts = (db: Executor, ports: number[], expiresAt: Date) =>
 export const deleteExpiredPorts = (db: Executor, now: Date) =>
   db.delete(nbdPortAllocations).where(lt(nbdPortAllocations.expiresAt, now))
 
-export const listProcesses = (db: Executor): Promise<ProcessRow[]> => db.select().from(qemuNbdProcesses)
 export const insertProcess = (db: Executor, state: ExportState, jobId: string, diskIndex: number | null, at: Date) => {
   const row = {
     port: state.port,
