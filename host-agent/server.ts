@@ -47,9 +47,13 @@ const body = async <S extends z.ZodType>(c: Context<Env>, schema: S): Promise<z.
   )
 const bytesOf = (pathB64: string) => Buffer.from(pathB64, 'base64')
 
-const send = (c: Context<Env>, stream: Readable) => {
+/** @param length when it is known: the stream then needs no framing */
+const send = (c: Context<Env>, stream: Readable, length?: number) => {
   const outgoing = c.env.outgoing!
-  outgoing.writeHead(200, { 'Content-Type': 'application/octet-stream' })
+  outgoing.writeHead(200, {
+    'Content-Type': 'application/octet-stream',
+    ...(length === undefined ? {} : { 'Content-Length': length }),
+  })
   pipeline(stream, outgoing).catch((error: unknown) => log.warn({ error: String(error) }, 'a download ended early'))
   return RESPONSE_ALREADY_SENT
 }
@@ -105,7 +109,7 @@ export const createServerApp = (agent: Agent) => {
   })
   app.post('/mounts/:id/content', async (c) => {
     const { path_b64, partition, start, length } = await body(c, contentBody)
-    return send(c, await agent.mounts.readFile(id(c), bytesOf(path_b64), partition, start, length))
+    return send(c, await agent.mounts.readFile(id(c), bytesOf(path_b64), partition, start, length), length)
   })
   app.post('/mounts/:id/archive', async (c) => {
     const { path_b64, partition, format } = await body(c, archiveBody)

@@ -53,7 +53,7 @@ const throughHub = async (hub: Hub, vm: { vmName: string; repositoryId: string }
       flushed = (performance.now() - began) / 1000
     if (now.status === 'completed') break
     if (now.status === 'failed') throw new Error(now.error_message)
-    await sleep(10)
+    await sleep(50)
   }
   const completed = (performance.now() - began) / 1000
   await waitForEnd(hub, body.backup_id)

@@ -1,6 +1,5 @@
-/** Digests a file's blocks beside its copy, in a process of low priority: the copy is what somebody waits for. */
+/** Digests a file's blocks beside its copy, in a process that runs only while a core is idle: the copy is what somebody waits for. */
 
-import { setPriority } from 'node:os'
 import { execa } from 'execa'
 import { blockCount, digestBytes } from './block-maps.ts'
 
@@ -11,7 +10,7 @@ const script = new URL(import.meta.url.endsWith('.ts') ? './hash-process.ts' : '
 export const hashInBackground = async (path: string, size: number, signal: AbortSignal): Promise<Buffer> => {
   const subprocess = execa(
     '/usr/bin/setpriv',
-    ['--pdeathsig', 'KILL', '--', process.execPath, script, path, String(size)],
+    ['--pdeathsig', 'KILL', '--', '/usr/bin/chrt', '--idle', '0', process.execPath, script, path, String(size)],
     {
       env: { PATH: '/usr/bin:/bin' },
       extendEnv: false,
@@ -22,7 +21,6 @@ export const hashInBackground = async (path: string, size: number, signal: Abort
       cancelSignal: signal,
     },
   )
-  if (subprocess.pid !== undefined) setPriority(subprocess.pid, 10)
   const { stdio } = await subprocess
   const map = Buffer.from(stdio[3] as Uint8Array)
   if (map.length !== blockCount(size) * digestBytes) throw new Error('the digests of the disk are not complete')

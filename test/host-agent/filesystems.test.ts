@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process'
 import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import {
   copyFileSync,
+  createWriteStream,
   lstatSync,
   mkdirSync,
   readdirSync,
@@ -15,6 +16,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
+import { pipeline } from 'node:stream/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { MountState } from '../../contract/agent.ts'
 import { type Census, census, leftBehind } from '../support/census.ts'
@@ -384,5 +386,39 @@ describe('many files', () => {
     expect(
       await real.agent.listFiles(mount_id, { path_b64: encode('/'), recursive: true, limit: 1, offset: 70_000 }),
     ).toMatchObject({ total_count: 70_071, truncated: false })
+  })
+
+  it('a file over 4 GiB makes a zip that unzip, 7z and Python open, in flat memory', async () => {
+    const bytes = 5 * 2 ** 30
+    filesystemImage(image, 'ext4', 64 << 20, (folder) => {
+      mkdirSync(join(folder, 'large'))
+      writeFileSync(join(folder, 'large', 'sparse'), '')
+      truncateSync(join(folder, 'large', 'sparse'), bytes)
+      writeFileSync(join(folder, 'large', 'after'), 'comes after it')
+    })
+    const { mount_id } = await mount()
+    const rss = () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${real.pid()}/status`, 'utf8'))![1]) * 1024
+    const before = rss()
+    let most = 0
+    const sampler = setInterval(() => {
+      most = Math.max(most, rss())
+    }, 100)
+    const archive = join(real.folder, 'large.zip')
+    await pipeline(
+      await real.agent.readArchive(mount_id, { path_b64: encode('/large'), format: 'zip' }),
+      createWriteStream(archive),
+    )
+    clearInterval(sampler)
+    expect(most - before).toBeLessThan(64 << 20)
+    const listed = sh('/usr/bin/env', [
+      'python3',
+      '-c',
+      'import sys,zipfile;print([(i.filename,i.file_size) for i in zipfile.ZipFile(sys.argv[1]).infolist()])',
+      archive,
+    ])
+    expect(listed.trim()).toBe(`[('after', 14), ('sparse', ${bytes})]`)
+    expect(sh('/usr/bin/unzip', ['-tq', archive])).toContain('No errors')
+    expect(sh('/usr/bin/7z', ['t', archive])).toContain('Everything is Ok')
+    rmSync(archive)
   })
 })
