@@ -17,14 +17,29 @@ export const openAgentClient = (socketPath: string): AgentApi & { close: () => v
   const pool = new HttpAgent({ keepAlive: true, maxSockets: connectionsMax })
   const streams = new HttpAgent({ keepAlive: false })
 
-  const open = (method: string, path: string, body: unknown, agent: HttpAgent, limitMs: number) =>
+  const open = (
+    method: string,
+    path: string,
+    body: unknown,
+    agent: HttpAgent,
+    limitMs: number,
+  ): Promise<IncomingMessage> =>
     new Promise<IncomingMessage>((resolve, reject) => {
       const data = body === undefined ? undefined : Buffer.from(JSON.stringify(body))
       const headers = data ? { 'Content-Type': 'application/json', 'Content-Length': data.length } : {}
+      let answered = false
       const outgoing = request({ socketPath, path, method, headers, agent, timeout: limitMs })
       outgoing.on('timeout', () => outgoing.destroy(new Error('the host-agent took too long')))
-      outgoing.on('error', (cause) => reject(unreachable(cause)))
-      outgoing.on('response', resolve)
+      outgoing.on('error', (cause: NodeJS.ErrnoException) => {
+        // A kept connection that the agent had just closed: the request never began, and every operation can be repeated.
+        const stale = !answered && outgoing.reusedSocket && (cause.code === 'EPIPE' || cause.code === 'ECONNRESET')
+        if (stale) resolve(open(method, path, body, agent, limitMs))
+        else reject(unreachable(cause))
+      })
+      outgoing.on('response', (response) => {
+        answered = true
+        resolve(response)
+      })
       outgoing.end(data)
     })
 
