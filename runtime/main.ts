@@ -3,7 +3,7 @@
  * Usage: node main.js (settings in the environment, see wrangler-style.config.ts)
  */
 import { readFile } from 'node:fs/promises'
-import { cpus } from 'node:os'
+import { cpus, userInfo } from 'node:os'
 import { createAdaptorServer } from '@hono/node-server'
 import { openDatabase } from '../db/database.ts'
 import { readSettings, routeMap } from '../wrangler-style.config.ts'
@@ -29,6 +29,11 @@ const suffix = import.meta.url.endsWith('.ts') ? '.ts' : '.js'
 const loaded = await loadFunctions(map, new URL('../functions/', import.meta.url), suffix)
 const keys = openKeys(keyFileSchema.parse(JSON.parse(await readFile(`${settings.dataDir}/keys.json`, 'utf8'))))
 const swagger = await loadSwaggerAssets(projectRoot)
+
+// The database driver loads parts of itself with its first connection; afterwards the checkout may be out of reach.
+const warmUp = openDatabase(databaseAddress(settings, userInfo().username))
+await warmUp.ping()
+await warmUp.close()
 
 await dropPrivileges()
 
