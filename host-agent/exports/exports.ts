@@ -182,29 +182,17 @@ export class Exports {
           details: `${bad.base} ${bad.problem}`,
         })
     }
-    const live: Live = {
-      entry: {
-        jobId: body.job_id,
-        kind: 'new',
-        port: body.port,
-        file,
-        parentBases: body.parent_bases,
-        qcow2Path: `${path}.qcow2`,
-        virtualSize,
-        readOnly: false,
-        sharedConnections: body.shared_connections,
-        status: 'writing',
-        flushed: false,
-        sealBody: null,
-        storedBytes: 0,
-        errorMessage: null,
-        pid: null,
-        startTicks: null,
-        startedAt: new Date().toISOString(),
-      },
-      daemon: undefined,
-      seal: undefined,
-    }
+    const live = begin({
+      jobId: body.job_id,
+      kind: 'new',
+      port: body.port,
+      file,
+      parentBases: body.parent_bases,
+      qcow2Path: `${path}.qcow2`,
+      virtualSize,
+      readOnly: false,
+      sharedConnections: body.shared_connections,
+    })
     await this.#ledger.put(name, live.entry)
     try {
       await this.#repositories.ensureDiskFolder(file)
@@ -226,29 +214,17 @@ export class Exports {
       throw new HubError('PATH_INVALID', 'A completed backup is exported read-only', { details: 'set read_only' })
     if ([...this.#live.values()].some(({ entry }) => entry.qcow2Path === path && !(entry.readOnly && body.read_only)))
       throw new HubError('EXPORT_IN_USE', 'The file is exported already')
-    const live: Live = {
-      entry: {
-        jobId: body.job_id,
-        kind: 'existing',
-        port: body.port,
-        file: null,
-        parentBases: [],
-        qcow2Path: path,
-        virtualSize: 0,
-        readOnly: body.read_only,
-        sharedConnections: body.shared_connections,
-        status: 'writing',
-        flushed: false,
-        sealBody: null,
-        storedBytes: 0,
-        errorMessage: null,
-        pid: null,
-        startTicks: null,
-        startedAt: new Date().toISOString(),
-      },
-      daemon: undefined,
-      seal: undefined,
-    }
+    const live = begin({
+      jobId: body.job_id,
+      kind: 'existing',
+      port: body.port,
+      file: null,
+      parentBases: [],
+      qcow2Path: path,
+      virtualSize: 0,
+      readOnly: body.read_only,
+      sharedConnections: body.shared_connections,
+    })
     await this.#ledger.put(name, live.entry)
     return live
   }
@@ -373,6 +349,27 @@ export class Exports {
     }
   }
 }
+
+type Beginning = Pick<
+  Entry,
+  'jobId' | 'kind' | 'port' | 'file' | 'parentBases' | 'qcow2Path' | 'virtualSize' | 'readOnly' | 'sharedConnections'
+>
+/** An export that is about to be started. */
+const begin = (what: Beginning): Live => ({
+  entry: {
+    ...what,
+    status: 'writing',
+    flushed: false,
+    sealBody: null,
+    storedBytes: 0,
+    errorMessage: null,
+    pid: null,
+    startTicks: null,
+    startedAt: new Date().toISOString(),
+  },
+  daemon: undefined,
+  seal: undefined,
+})
 
 /** A new file that holds nothing yet; its parent is named by a relative name, so that a repository can be moved. */
 const createImage = async (path: string, virtualSize: number, parentBase: string | null) => {
