@@ -4,20 +4,25 @@
  */
 import { mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { KeyedMutex } from './mutex.ts'
+
+/** All disks of a backup write its context at once; the temporary name is one a path, so that a crash leaves at most one. */
+const writers = new KeyedMutex()
 
 /** Writes a file so that after a crash either the old or the new content is there, and the new one once this returns. */
-export const writeDurably = async (path: string, content: string | Buffer, mode = 0o600): Promise<void> => {
-  const temporary = `${path}.tmp`
-  const file = await open(temporary, 'w', mode)
-  try {
-    await file.writeFile(content)
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-  await rename(temporary, path)
-  await syncFolder(join(path, '..'))
-}
+export const writeDurably = (path: string, content: string | Buffer, mode = 0o600): Promise<void> =>
+  writers.run(path, async () => {
+    const temporary = `${path}.tmp`
+    const file = await open(temporary, 'w', mode)
+    try {
+      await file.writeFile(content)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await rename(temporary, path)
+    await syncFolder(join(path, '..'))
+  })
 
 export const syncFolder = async (path: string): Promise<void> => {
   const folder = await open(path, 'r')

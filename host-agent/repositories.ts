@@ -251,6 +251,7 @@ const removeIfEmpty = (folder: string) =>
 /** context.json alone does not keep a folder: it only describes what is beside it. */
 const removeContext = async (context: string) => {
   const left = await readdir(context).catch(() => [])
-  if (left.length === 1 && left[0] === 'context.json') await rm(join(context, 'context.json'), { force: true })
+  if (left.every((name) => name.startsWith('context.json')))
+    for (const name of left) await rm(join(context, name), { force: true })
   if (await removeIfEmpty(context)) await syncFolder(dirname(context))
 }
