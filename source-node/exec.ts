@@ -23,8 +23,8 @@ export type Child = {
   /** @throws Error when it fails */
   ended: Promise<void>
   stop: () => Promise<void>
-  /** Waits until something is so, or the process has ended. */
-  until: (isSo: () => Promise<boolean>) => Promise<void>
+  /** Tries until there is something. @throws Error when the process has ended, or after ten seconds */
+  until: <T>(attempt: () => Promise<T | undefined>) => Promise<T>
 }
 
 const readyTimeoutMs = 10_000
@@ -83,8 +83,10 @@ export const startChild = (
       await ended.catch(() => undefined)
       clearTimeout(timer)
     },
-    until: async (isSo) => {
-      for (const until = performance.now() + readyTimeoutMs; !(await isSo()); await sleep(5)) {
+    until: async (attempt) => {
+      for (const until = performance.now() + readyTimeoutMs; ; await sleep(5)) {
+        const result = await attempt()
+        if (result !== undefined) return result
         if (over) await ended
         if (over || performance.now() > until) throw new Error(`${tool} did not start: ${stderr.trim()}`)
       }

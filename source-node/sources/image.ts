@@ -71,13 +71,10 @@ const openQcow2 = async (image: Image, signal: AbortSignal) => {
     await rm(folder, { recursive: true, force: true })
   }
   try {
-    await server.until(() =>
-      stat(socketPath).then(
-        () => true,
-        () => false,
-      ),
+    // The socket's file is there a moment before anybody listens on it.
+    const client = await server.until(() =>
+      NbdClient.connect({ socketPath, exportName: '' }).catch(() => undefined),
     )
-    const client = await NbdClient.connect({ socketPath, exportName: '' })
     return {
       read: (offset: number, length: number) => client.read(offset, length),
       close: async () => {
