@@ -6,7 +6,8 @@ import type { AgentSettings } from '../contract/settings.ts'
 import { chooseBackend } from './attach/choose.ts'
 import { program, run } from './exec.ts'
 import { Exports } from './exports/exports.ts'
-import { Mounts } from './mounts.ts'
+import { MountFiles } from './mounts/mount-files.ts'
+import { Mounts } from './mounts/mounts.ts'
 import { Repositories } from './repositories.ts'
 import { Sweep } from './sweep.ts'
 
@@ -15,6 +16,7 @@ export type Agent = {
   repositories: Repositories
   exports: Exports
   mounts: Mounts
+  files: MountFiles
   sweep: Sweep
   close: () => Promise<void>
 }
@@ -45,6 +47,7 @@ export const openAgent = async (settings: AgentSettings): Promise<Agent> => {
     repositories,
     exports,
     mounts,
+    files: new MountFiles(mounts),
     sweep,
     health: async () => ({
       status: 'ok',

@@ -45,7 +45,6 @@ const body = async <S extends z.ZodType>(c: Context<Env>, schema: S): Promise<z.
       throw new HubError('INVALID_JSON', 'The request body is not valid JSON', { cause })
     }),
   )
-const bytesOf = (pathB64: string) => Buffer.from(pathB64, 'base64')
 
 // No Content-Length: the hub takes chunked bodies from this socket twice as fast as ones of known length (measured on Node 20).
 const send = (c: Context<Env>, stream: Readable) => {
@@ -96,21 +95,26 @@ export const createServerApp = (agent: Agent) => {
     await agent.mounts.remove(id(c), check(z.enum(mountEndReasons), c.req.query('reason')))
     return c.json({})
   })
+  const guestFile = (
+    c: Context<Env>,
+    { path_b64, partition }: { path_b64: string; partition?: number | undefined },
+  ) => ({
+    id: id(c),
+    path: Buffer.from(path_b64, 'base64'),
+    partition,
+  })
   app.post('/mounts/:id/files', async (c) => {
-    const { path_b64, partition, ...options } = await body(c, listingBody)
-    return c.json(await agent.mounts.listFiles(id(c), bytesOf(path_b64), partition, options))
+    const asked = await body(c, listingBody)
+    return c.json(await agent.files.list(guestFile(c, asked), asked))
   })
-  app.post('/mounts/:id/file-info', async (c) => {
-    const { path_b64, partition } = await body(c, guestPath)
-    return c.json(await agent.mounts.fileInfo(id(c), bytesOf(path_b64), partition))
-  })
+  app.post('/mounts/:id/file-info', async (c) => c.json(await agent.files.info(guestFile(c, await body(c, guestPath)))))
   app.post('/mounts/:id/content', async (c) => {
-    const { path_b64, partition, start, length } = await body(c, contentBody)
-    return send(c, await agent.mounts.readFile(id(c), bytesOf(path_b64), partition, start, length))
+    const asked = await body(c, contentBody)
+    return send(c, await agent.files.read(guestFile(c, asked), asked.start, asked.length))
   })
   app.post('/mounts/:id/archive', async (c) => {
-    const { path_b64, partition, format } = await body(c, archiveBody)
-    return send(c, await agent.mounts.readArchive(id(c), bytesOf(path_b64), partition, format))
+    const asked = await body(c, archiveBody)
+    return send(c, await agent.files.archive(guestFile(c, asked), asked.format))
   })
   app.get('/cleanup', (c) => c.json(agent.sweep.state()))
 

@@ -2,7 +2,7 @@
 import { Cron } from 'croner'
 import type { CleanupState } from '../contract/agent.ts'
 import { log } from './log.ts'
-import type { Mounts } from './mounts.ts'
+import type { Mounts } from './mounts/mounts.ts'
 
 /** Contract section 11. */
 const intervalSeconds = 300

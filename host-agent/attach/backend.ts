@@ -10,17 +10,26 @@ export type AttachRecord = {
   device: string | null
 }
 
+/**
+ * `none`: the chain, read-only. `replay`: through a new throw-away overlay, writable, so that a dirty journal can be replayed.
+ * `replayed`: through that overlay, read-only. The chain is never written.
+ */
+export type OverlayUse = 'none' | 'replay' | 'replayed'
+
 export type AttachRequest = {
+  /** There already, and the caller's to remove. */
   runDir: string
   /** Absolute paths of the chain, newest first. */
   chain: readonly string[]
   virtualSize: number
-  /** Attach writable through a throw-away overlay, so that a dirty journal can be replayed; the chain is never written. */
-  overlay: boolean
+  overlay: OverlayUse
 }
 
 export type Attached = {
-  device: string
+  /** A path that reads as the disk does. */
+  image: string
+  /** The block device; it may still be in the making when the image can be read already. */
+  device: Promise<string>
   /** Frees device and process. Idempotent. */
   detach: () => Promise<void>
 }

@@ -1,9 +1,9 @@
 /** With the kernel's nbd module: qemu-nbd connects a /dev/nbdN. */
-import { mkdir, open, readFile, rm, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { open, readFile, stat } from 'node:fs/promises'
+import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { HubError } from '../../contract/errors.ts'
-import { killProven, program, run, startDaemon } from '../exec.ts'
+import { type Daemon, killProven, program, run, startDaemon } from '../exec.ts'
 import { KeyedMutex } from '../mutex.ts'
 import type { AttachBackend, Attached, AttachRecord } from './backend.ts'
 import { attachNode, overlayBytesMax } from './overlay.ts'
@@ -40,6 +40,17 @@ const claimFree = (limit: number): Promise<string> =>
     throw new HubError('RESTORE_SLOTS_EXHAUSTED', 'All NBD devices are in use')
   })
 
+/**
+ * Whether somebody else uses the device by now. Its `pid` names a thread of the process that connected it; when that one is gone,
+ * nobody reads through it any more.
+ */
+const isForeign = async (device: string, ownPid: number | null): Promise<boolean> => {
+  const thread = (await readFile(`/sys/block/${basename(device)}/pid`, 'utf8').catch(() => '')).trim()
+  const status = await readFile(`/proc/${thread || 'none'}/status`, 'utf8').catch(() => '')
+  const process = /^Tgid:\s*(\d+)/m.exec(status)?.[1]
+  return process !== undefined && Number(process) !== ownPid
+}
+
 const disconnect = async (device: string) => {
   await run(program.partx, ['-d', device], { okCodes: [0, 1] })
   await run(program.qemuNbd, [`--disconnect`, device], { okCodes: [0, 1] })
@@ -65,30 +76,30 @@ export const kernelNbd = (devices: number): AttachBackend => ({
 
   async attach(request, record): Promise<Attached> {
     const { runDir, overlay, virtualSize } = request
-    await mkdir(runDir, { recursive: true, mode: 0o700 })
+    const isWritable = overlay === 'replay'
     const name = await claimFree(devices)
     const device = `/dev/${name}`
     const known: AttachRecord = { backend: 'kernel-nbd', runDir, pid: null, startTicks: null, device }
-    await record(known)
-    const node = await attachNode(request)
-    const daemon = await startDaemon(
-      program.qemuNbd,
-      [
-        ...(overlay ? [] : ['--read-only']),
-        `--connect=${device}`,
-        `--pid-file=${join(runDir, 'export.pid')}`,
-        '--',
-        `json:${JSON.stringify(node)}`,
-      ],
-      overlay ? { fileBytesMax: overlayBytesMax } : {},
-    )
+    let daemon: Daemon | undefined
     const detach = async () => {
-      await disconnect(device)
-      await daemon.stop(5_000)
-      await rm(runDir, { recursive: true, force: true })
+      if (daemon && !(await isForeign(device, daemon.pid))) await disconnect(device)
+      await daemon?.stop(5_000)
       claimed.delete(name)
     }
     try {
+      await record(known)
+      const node = await attachNode(request)
+      daemon = await startDaemon(
+        program.qemuNbd,
+        [
+          ...(isWritable ? [] : ['--read-only']),
+          `--connect=${device}`,
+          `--pid-file=${join(runDir, 'export.pid')}`,
+          '--',
+          `json:${JSON.stringify(node)}`,
+        ],
+        isWritable ? { fileBytesMax: overlayBytesMax } : {},
+      )
       await record({ ...known, pid: daemon.pid, startTicks: daemon.startTicks })
       const until = performance.now() + connectTimeoutMs
       while ((await sectors(name)) !== virtualSize / 512) {
@@ -101,17 +112,16 @@ export const kernelNbd = (devices: number): AttachBackend => ({
         quarantined.add(name)
         throw new HubError('SERVICE_UNAVAILABLE', 'The NBD device does not answer')
       }
-      return { device, detach }
+      return { image: device, device: Promise.resolve(device), detach }
     } catch (error) {
       await detach()
       throw error
     }
   },
 
-  async undo({ runDir, pid, startTicks, device }) {
-    if (device) await disconnect(device)
+  async undo({ pid, startTicks, device }) {
+    if (device && !(await isForeign(device, pid))) await disconnect(device)
     if (pid !== null && startTicks !== null) await killProven(pid, startTicks)
-    await rm(runDir, { recursive: true, force: true })
   },
 })
 

@@ -1,19 +1,20 @@
 /** Without the nbd module: qemu-storage-daemon shows the disk as a file through FUSE, and a loop device over it makes it a disk. */
-import { mkdir, open, readFile, rm, stat } from 'node:fs/promises'
+import { open, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { HubError } from '../../contract/errors.ts'
 import { type Daemon, killProven, program, run, startDaemon } from '../exec.ts'
 import type { AttachBackend, Attached, AttachRecord, AttachRequest } from './backend.ts'
-import { isMounted, unmount } from './mount-table.ts'
+import { unmount } from './mount-table.ts'
 import { attachNode, overlayBytesMax } from './overlay.ts'
 
 const readyTimeoutMs = 15_000
 
 const exportFile = (runDir: string) => join(runDir, 'disk.raw')
+const isWritable = ({ overlay }: AttachRequest) => overlay === 'replay'
 
 const startExport = async (request: AttachRequest): Promise<Daemon> => {
-  const { runDir, overlay } = request
+  const { runDir } = request
   const node = { ...(await attachNode(request)), 'node-name': 'disk' }
   const pidFile = join(runDir, 'export.pid')
   await rm(pidFile, { force: true })
@@ -29,12 +30,12 @@ const startExport = async (request: AttachRequest): Promise<Daemon> => {
         id: 'export',
         'node-name': 'disk',
         mountpoint: exportFile(runDir),
-        writable: overlay,
+        writable: isWritable(request),
       }),
       '--pidfile',
       pidFile,
     ],
-    overlay ? { fileBytesMax: overlayBytesMax } : {},
+    isWritable(request) ? { fileBytesMax: overlayBytesMax } : {},
   )
   // It writes the pid file when all of its options are in place, so the export is there by then.
   const until = performance.now() + readyTimeoutMs
@@ -80,43 +81,40 @@ export const userspace: AttachBackend = {
   name: 'userspace',
 
   async attach(request, record): Promise<Attached> {
-    const { runDir, overlay } = request
-    const known: AttachRecord = { backend: 'userspace', runDir, pid: null, startTicks: null, device: null }
-    await mkdir(runDir, { recursive: true, mode: 0o700 })
-    await record(known)
-    let daemon: Daemon | undefined
-
-    const detach = async () => {
-      await freeLoops(runDir)
-      await daemon?.stop(5_000)
-      await unmount(exportFile(runDir))
-      await rm(runDir, { recursive: true, force: true })
+    const { runDir } = request
+    const image = exportFile(runDir)
+    let known: AttachRecord = { backend: 'userspace', runDir, pid: null, startTicks: null, device: null }
+    const remember = (more: Partial<AttachRecord>) => {
+      known = { ...known, ...more }
+      return record(known)
     }
-    try {
-      daemon = await startExport(request)
-      await record({ ...known, pid: daemon.pid, startTicks: daemon.startTicks })
-      const { stdout } = await run(program.losetup, [
-        '--partscan',
-        // Direct I/O reads twice as fast, but over a writable FUSE export it gave one sector's data for another's (XFS log replay).
-        ...(overlay ? ['--direct-io=off'] : ['--read-only', '--direct-io=on']),
-        '--find',
-        '--show',
-        exportFile(runDir),
-      ])
-      const device = stdout.trim()
-      await record({ ...known, pid: daemon.pid, startTicks: daemon.startTicks, device })
-      return { device, detach }
-    } catch (error) {
-      await detach()
-      throw error
+    await remember({})
+    const daemon = await startExport(request)
+    const device = (async () => {
+      await remember({ pid: daemon.pid, startTicks: daemon.startTicks })
+      // Direct I/O reads twice as fast, but over a writable FUSE export it gave one sector's data for another's (XFS log replay).
+      const access = isWritable(request) ? ['--direct-io=off'] : ['--read-only', '--direct-io=on']
+      const { stdout } = await run(program.losetup, ['--partscan', ...access, '--find', '--show', image])
+      await remember({ device: stdout.trim() })
+      return stdout.trim()
+    })()
+    return {
+      image,
+      device,
+      detach: async () => {
+        await device.catch(() => undefined)
+        await freeLoops(runDir)
+        await daemon.stop(5_000)
+        await unmount(image)
+        await rm(image, { force: true })
+      },
     }
   },
 
   async undo({ runDir, pid, startTicks }) {
     await freeLoops(runDir)
     if (pid !== null && startTicks !== null) await killProven(pid, startTicks)
-    if (await isMounted(exportFile(runDir))) await unmount(exportFile(runDir))
-    await rm(runDir, { recursive: true, force: true })
+    await unmount(exportFile(runDir))
   },
 }
 

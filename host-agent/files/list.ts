@@ -4,6 +4,7 @@ import { lstat, readdir } from 'node:fs/promises'
 import type { Entry } from '../../contract/api/restore.ts'
 import { listingLimits } from '../../contract/api/restore.ts'
 import { HubError } from '../../contract/errors.ts'
+import { mapSome } from '../concurrency.ts'
 import { followLink, nameText, toEntry } from './entries.ts'
 import { below, type Located, locate, type PartitionRoot, unreadable } from './resolve.ts'
 
@@ -19,17 +20,6 @@ export const readFolder = (fd: number): Promise<BufferDirent[]> =>
     throw unreadable(cause)
   })
 
-/** Applies `work` to all items in order, some at a time. */
-const mapSome = async <T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> => {
-  const results: R[] = new Array(items.length)
-  let next = 0
-  const worker = async () => {
-    for (let at = next++; at < items.length; at = next++) results[at] = await work(items[at]!)
-  }
-  await Promise.all(Array.from({ length: Math.min(statsAtOnce, items.length) }, worker))
-  return results
-}
-
 const entryOf = async (root: PartitionRoot, folder: Located, name: Buffer): Promise<Entry> => {
   const stat = await lstat(below(folder.handle.fd, name), { bigint: true }).catch((cause: unknown) => {
     throw unreadable(cause)
@@ -42,7 +32,7 @@ const byText = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0)
 /** Directories first, then by name without case; the bytes of the name break ties, so that pages never overlap. */
 export const listFolder = async (root: PartitionRoot, folder: Located, { limit, offset }: Page): Promise<Listed> => {
   if (!folder.stat.isDirectory()) throw new HubError('NOT_A_DIRECTORY', 'The path is not a directory')
-  const rows = await mapSome(await readFolder(folder.handle.fd), async (dirent) => {
+  const rows = await mapSome(await readFolder(folder.handle.fd), statsAtOnce, async (dirent) => {
     const isFolder = dirent.isSymbolicLink()
       ? ((await followLink(root, [...folder.path, dirent.name]))?.isDirectory() ?? false)
       : dirent.isDirectory()
@@ -53,7 +43,7 @@ export const listFolder = async (root: PartitionRoot, folder: Located, { limit, 
   )
   const shown = rows.slice(offset, offset + limit)
   return {
-    entries: await mapSome(shown, ({ name }) => entryOf(root, folder, name)),
+    entries: await mapSome(shown, statsAtOnce, ({ name }) => entryOf(root, folder, name)),
     totalCount: rows.length,
     truncated: false,
   }

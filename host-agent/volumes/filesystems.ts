@@ -74,18 +74,20 @@ export const refusal = async (volume: Volume): Promise<string | undefined> => {
     : `the kernel of this host has no ${kind.type}`
 }
 
-/**
- * Mounts one volume read-only.
- * @param step `plain` on a read-only device; `replay` on a throw-away overlay; `as-it-is` leaves a dirty journal out
- */
-export const mountVolume = async (
-  volume: Volume,
-  path: string,
-  step: 'plain' | 'replay' | 'as-it-is',
-): Promise<Mounted | NotMounted> => {
+/** `replay`: on a writable overlay. `replayed`: on that overlay afterwards. `without-journal` leaves out what it holds. */
+export type MountStep = 'plain' | 'replay' | 'replayed' | 'without-journal'
+const journalAfter = {
+  plain: 'clean',
+  replay: 'replayed',
+  replayed: 'replayed',
+  'without-journal': 'not_replayed',
+} as const
+
+/** Mounts one volume read-only. */
+export const mountVolume = async (volume: Volume, path: string, step: MountStep): Promise<Mounted | NotMounted> => {
   const kind = kinds[volume.filesystem ?? '']
   if (!kind) return { mounted: false, reason: 'not supported', needsReplay: false }
-  const extra = step === 'as-it-is' ? kind.withoutReplay : []
+  const extra = step === 'without-journal' ? kind.withoutReplay : []
   if (extra === null) return { mounted: false, reason: 'damaged', needsReplay: false }
   await mkdir(path, { recursive: true, mode: 0o700 })
   try {
@@ -98,7 +100,7 @@ export const mountVolume = async (
   }
   if (kind.type === 'ntfs-3g')
     return { mounted: true, journal: (await ntfsIsDirty(volume.device)) ? 'not_replayed' : 'clean' }
-  return { mounted: true, journal: ({ plain: 'clean', replay: 'replayed', 'as-it-is': 'not_replayed' } as const)[step] }
+  return { mounted: true, journal: journalAfter[step] }
 }
 
 /** mount(8)'s own words, without the paths of this host. */

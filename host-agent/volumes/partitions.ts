@@ -1,5 +1,6 @@
 /** What is on a disk: its partitions, or one filesystem over all of it. Only tools that answer in data are asked. */
 import type { PartitionRole } from '../../contract/api/restore.ts'
+import { mapSome } from '../concurrency.ts'
 import { program, run } from '../exec.ts'
 
 export type Volume = {
@@ -17,6 +18,7 @@ export type Volume = {
 
 /** More entries than any installer makes; a hostile table could name thousands. */
 const partitionsMax = 128
+const probesAtOnce = 4
 
 const rolesByType: Record<string, PartitionRole> = {
   'C12A7328-F81F-11D2-BA4B-00A0C93EC93B': 'efi',
@@ -75,10 +77,15 @@ const roleOf = (type: string | undefined, filesystem: string | null): PartitionR
   return rolesByType[type ?? ''] ?? 'unknown'
 }
 
-/** @param sizeBytes of the disk */
-export const scanVolumes = async (device: string, sizeBytes: number): Promise<Volume[]> => {
-  const disk = await probe(device)
-  const table = disk.PTTYPE === undefined ? undefined : await partitionTable(device)
+/**
+ * @param image reads as the disk does
+ * @param device the disk; looked at only when the partitions are known
+ * @param sizeBytes of the disk
+ */
+export const scanVolumes = async (image: string, device: Promise<string>, sizeBytes: number): Promise<Volume[]> => {
+  const disk = await probe(image)
+  const table = disk.PTTYPE === undefined ? undefined : await partitionTable(image)
+  const path = await device
   const entries = (table?.partitions ?? []).filter(({ type }) => !containers.has(type)).slice(0, partitionsMax)
   if (!table || entries.length === 0) {
     const filesystem = disk.TYPE ?? null
@@ -89,8 +96,8 @@ export const scanVolumes = async (device: string, sizeBytes: number): Promise<Vo
     return [
       {
         number: 0,
-        device,
-        name: nameOf(device),
+        device: path,
+        name: nameOf(path),
         kind: 'whole_disk',
         sizeBytes,
         filesystem,
@@ -100,23 +107,25 @@ export const scanVolumes = async (device: string, sizeBytes: number): Promise<Vo
     ]
   }
   // The kernel may not have read the table (no parser built in, or nobody to wait for); -u is the same on all of them.
-  await run(program.partx, ['-u', '--', device], { okCodes: [0, 1] })
+  await run(program.partx, ['-u', '--', path], { okCodes: [0, 1] })
   const sectorBytes = table.sectorsize ?? 512
-  const volumes: Volume[] = []
-  for (const { node, size, type, name } of entries) {
-    const found = await probe(node).catch(() => ({}) as Probe)
+  const volumes = await mapSome(entries, probesAtOnce, async ({ node, size, type, name }): Promise<Volume> => {
+    const number = Number(/\d+$/.exec(node)?.[0] ?? 0)
+    // loop0p1, nbd0p1: both ways of attaching give devices whose name ends with a digit.
+    const partition = `${path}p${number}`
+    const found = await probe(partition).catch(() => ({}) as Probe)
     const filesystem = found.TYPE ?? null
-    volumes.push({
-      number: Number(/\d+$/.exec(node)?.[0] ?? 0),
-      device: node,
-      name: nameOf(node),
+    return {
+      number,
+      device: partition,
+      name: nameOf(partition),
       kind: 'partition',
       sizeBytes: size * sectorBytes,
       filesystem,
       label: found.LABEL ?? (name ? name : null),
       role: roleOf(type, filesystem),
-    })
-  }
+    }
+  })
   return volumes.sort((a, b) => a.number - b.number)
 }
 

@@ -1,0 +1,316 @@
+/** The life of a mount: one disk of one backup, read-only, for a limited time after its last use. */
+import { mkdir, rm, rmdir } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import type { Readable } from 'node:stream'
+import { finished } from 'node:stream/promises'
+import type { DiskChain, EndedMount, MountBody, MountEndReason, MountState } from '../../contract/agent.ts'
+import { HubError } from '../../contract/errors.ts'
+import type { AttachBackend } from '../attach/backend.ts'
+import { unmount } from '../attach/mount-table.ts'
+import { checkHeader } from '../exports/qcow2.ts'
+import type { PartitionRoot } from '../files/resolve.ts'
+import { Ledger } from '../ledger.ts'
+import { log } from '../log.ts'
+import { KeyedMutex } from '../mutex.ts'
+import type { Repositories } from '../repositories.ts'
+import { type DiskRecord, OpenDisk } from './open-disk.ts'
+
+type Entry = DiskRecord & { chain: DiskChain; root: string; runDir: string; createdAt: string }
+
+type Mount = {
+  id: string
+  entry: Entry
+  status: MountState['status']
+  /** Undefined until its chain has been checked. */
+  disk: OpenDisk | undefined
+  /** Downloads that run: they keep the mount, and are cut when it ends. */
+  readers: Set<Readable>
+  /** Wall clock for the answers; the monotonic one decides. */
+  lastAccess: Date
+  deadline: number
+  timer: NodeJS.Timeout | undefined
+}
+
+/** What a reader gets of a mount. */
+export type MountInUse = {
+  number: number
+  root: PartitionRoot
+  /** Hands out a stream of the mount's: while it runs the mount stays, and its end counts as access. */
+  lend: (stream: Readable) => Readable
+}
+
+const endedRememberedMs = 7 * 24 * 3600 * 1000
+
+export type MountsOptions = {
+  stateDir: string
+  restoreRoot: string
+  slots: number
+  idleSeconds: number
+  backend: AttachBackend
+  repositories: Repositories
+}
+
+export class Mounts {
+  readonly #options: MountsOptions
+  readonly #mounts = new Map<string, Mount>()
+  readonly #ledger: Ledger<Entry>
+  readonly #ended: Ledger<EndedMount>
+  readonly #endedMounts = new Map<string, EndedMount>()
+  readonly #mutex = new KeyedMutex()
+
+  constructor(options: MountsOptions) {
+    this.#options = options
+    this.#ledger = new Ledger(options.stateDir, 'mounts', 'agent')
+    this.#ended = new Ledger(options.stateDir, 'ended-mounts')
+  }
+
+  /** Frees what an earlier agent left, from its ledger alone. */
+  async open(): Promise<void> {
+    await this.#ledger.open()
+    await this.#ended.open()
+    for (const [id, ended] of await this.#ended.all()) this.#endedMounts.set(id, ended)
+    await this.#forgetOldEnds()
+    for (const [id, entry] of await this.#ledger.all()) {
+      for (const path of entry.mountPaths.toReversed()) await unmount(path)
+      if (entry.attach) await this.#options.backend.undo(entry.attach)
+      await rm(entry.runDir, { recursive: true, force: true })
+      await this.#removeFolders(entry)
+      await this.#remember(id, 'restart')
+      await this.#ledger.remove(id)
+    }
+  }
+
+  get count() {
+    return this.#mounts.size
+  }
+  get expiredCount() {
+    return [...this.#mounts.values()].filter((mount) => this.#isExpired(mount)).length
+  }
+
+  list(): { mounts: MountState[]; ended: EndedMount[] } {
+    return {
+      mounts: [...this.#mounts.values()].map((mount) => this.#state(mount)),
+      ended: [...this.#endedMounts.values()],
+    }
+  }
+
+  /** @throws MOUNT_NOT_FOUND */
+  get(id: string): MountState {
+    return this.#state(this.#find(id))
+  }
+
+  ensure(id: string, body: MountBody): Promise<MountState> {
+    return this.#mutex.run(id, async () => {
+      const present = this.#mounts.get(id)
+      if (present) return this.#state(present)
+      const { slots, restoreRoot, stateDir } = this.#options
+      if (this.#mounts.size >= slots)
+        throw new HubError('RESTORE_SLOTS_EXHAUSTED', 'All restore slots are in use', {
+          details: 'unmount a backup that is no longer needed',
+          extra: { active_mounts: this.#mounts.size, max_mounts: slots },
+        })
+      const { vm_name: _, ...chain } = body
+      const mount: Mount = {
+        id,
+        entry: {
+          chain,
+          root: join(restoreRoot, id),
+          runDir: join(stateDir, 'mounts', id),
+          mountPaths: [],
+          attach: null,
+          createdAt: new Date().toISOString(),
+        },
+        status: 'mounting',
+        disk: undefined,
+        readers: new Set(),
+        lastAccess: new Date(),
+        deadline: Number.POSITIVE_INFINITY,
+        timer: undefined,
+      }
+      this.#mounts.set(id, mount)
+      try {
+        await this.#ledger.put(id, mount.entry)
+        await this.#open(mount)
+      } catch (error) {
+        await this.#release(mount)
+        this.#mounts.delete(id)
+        throw error
+      }
+      mount.status = 'mounted'
+      this.#touch(mount)
+      return this.#state(mount)
+    })
+  }
+
+  /** Unknown: nothing to do. @throws when something stays busy; the same call again goes on */
+  remove(id: string, reason: MountEndReason): Promise<void> {
+    return this.#mutex.run(id, async () => {
+      const mount = this.#mounts.get(id)
+      if (!mount) return
+      // Whoever expires a mount may have waited here while it was used again.
+      if (reason === 'expired' && !this.#isExpired(mount)) return
+      mount.status = 'unmounting'
+      await this.#release(mount)
+      this.#mounts.delete(id)
+      await this.#remember(id, reason)
+    })
+  }
+
+  async sweepExpired(): Promise<void> {
+    await this.#forgetOldEnds()
+    for (const mount of [...this.#mounts.values()])
+      if (this.#isExpired(mount) || mount.status === 'unmounting') await this.#expire(mount)
+  }
+
+  async close(): Promise<void> {
+    for (const id of [...this.#mounts.keys()]) await this.remove(id, 'restart')
+  }
+
+  /**
+   * The partition that a call means. Counts as access.
+   * @param partition its number; the default partition without one
+   * @throws MOUNT_NOT_FOUND, MOUNT_NOT_READY, PARTITION_NOT_FOUND
+   */
+  use(id: string, partition: number | undefined): MountInUse {
+    const mount = this.#find(id)
+    if (this.#isExpired(mount)) {
+      void this.#expire(mount)
+      throw new HubError('MOUNT_NOT_FOUND', 'The mount has ended')
+    }
+    if (mount.status !== 'mounted' || !mount.disk) throw new HubError('MOUNT_NOT_READY', 'The mount is not ready yet')
+    this.#touch(mount)
+    const number = partition ?? mount.disk.defaultPartition!
+    const root = mount.disk.roots.get(number)
+    if (!root) throw new HubError('PARTITION_NOT_FOUND', `Partition ${number} is not there or not mounted`)
+    return { number, root, lend: (stream) => this.#lend(mount, stream) }
+  }
+
+  /** Sets the time of the last use; the mount ends `idleSeconds` after it. */
+  #touch(mount: Mount) {
+    const idleMs = this.#options.idleSeconds * 1000
+    mount.lastAccess = new Date()
+    mount.deadline = performance.now() + idleMs
+    clearTimeout(mount.timer)
+    mount.timer = setTimeout(() => void this.#expire(mount), Math.min(idleMs + 50, 2 ** 31 - 1)).unref()
+  }
+
+  async #open(mount: Mount) {
+    const { backend, repositories, restoreRoot } = this.#options
+    const { id, entry } = mount
+    const chain = repositories.chainPaths(entry.chain)
+    const virtualSize = await this.#checkChain(chain)
+    await mkdir(restoreRoot, { recursive: true, mode: 0o711 })
+    await mkdir(entry.root, { recursive: true, mode: 0o700 })
+    await mkdir(entry.runDir, { recursive: true, mode: 0o700 })
+    const { root, runDir } = entry
+    mount.disk = new OpenDisk({
+      backend,
+      runDir,
+      root,
+      chain,
+      virtualSize,
+      record: (record) => {
+        mount.entry = { ...mount.entry, ...record }
+        return this.#ledger.put(id, mount.entry)
+      },
+    })
+    await mount.disk.open()
+  }
+
+  /** @returns the size of the guest's disk @throws CHAIN_BROKEN */
+  async #checkChain(paths: string[]): Promise<number> {
+    let size = 0
+    for (const [at, path] of paths.entries()) {
+      const parent = paths[at + 1]
+      const header = await checkHeader(path, parent ? basename(parent) : null).catch((cause: unknown) => {
+        if (cause instanceof HubError) throw cause
+        throw new HubError('CHAIN_BROKEN', 'A file of the chain is missing', { details: basename(path), cause })
+      })
+      if (at === 0) size = header.virtualSize
+    }
+    return size
+  }
+
+  /** Readers, disk, folder, ledger: in this order, each step repeatable. */
+  async #release(mount: Mount) {
+    clearTimeout(mount.timer)
+    const readers = [...mount.readers]
+    for (const reader of readers) reader.destroy(new Error('the mount has ended'))
+    await Promise.allSettled(readers.map((reader) => finished(reader)))
+    await mount.disk?.close()
+    await this.#removeFolders(mount.entry)
+    await this.#ledger.remove(mount.id)
+  }
+
+  async #removeFolders({ root, mountPaths }: Entry) {
+    for (const path of mountPaths) await rmdir(path).catch(() => undefined)
+    await rmdir(root).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error
+    })
+  }
+
+  async #expire(mount: Mount) {
+    if (this.#mounts.get(mount.id) !== mount) return
+    await this.remove(mount.id, 'expired').catch((error: unknown) =>
+      log.error({ mount: mount.id, error: String(error) }, 'an expired mount could not be ended; it is tried again'),
+    )
+  }
+
+  #isExpired(mount: Mount) {
+    return mount.status === 'unmounting' || (mount.readers.size === 0 && performance.now() >= mount.deadline)
+  }
+
+  #find(id: string): Mount {
+    const mount = this.#mounts.get(id)
+    if (!mount) throw new HubError('MOUNT_NOT_FOUND', 'There is no such mount')
+    return mount
+  }
+
+  /** While a stream runs the mount stays, and its end counts as use. */
+  #lend(mount: Mount, stream: Readable): Readable {
+    mount.readers.add(stream)
+    const renewal = setInterval(() => this.#touch(mount), 30_000).unref()
+    stream.once('close', () => {
+      clearInterval(renewal)
+      mount.readers.delete(stream)
+      if (mount.status === 'mounted') this.#touch(mount)
+    })
+    if (mount.status !== 'mounted') stream.destroy(new Error('the mount has ended'))
+    return stream
+  }
+
+  async #remember(id: string, reason: MountEndReason) {
+    const ended = { mount_id: id, ended_at: new Date().toISOString(), reason }
+    this.#endedMounts.set(id, ended)
+    await this.#ended.put(id, ended)
+  }
+
+  async #forgetOldEnds() {
+    const oldest = Date.now() - endedRememberedMs
+    for (const [id, { ended_at }] of this.#endedMounts) {
+      if (Date.parse(ended_at) >= oldest) continue
+      this.#endedMounts.delete(id)
+      await this.#ended.remove(id)
+    }
+  }
+
+  #state(mount: Mount): MountState {
+    const expires =
+      mount.deadline === Number.POSITIVE_INFINITY
+        ? Date.now() + this.#options.idleSeconds * 1000
+        : Date.now() + (mount.deadline - performance.now())
+    const partitions = mount.disk?.partitions ?? []
+    return {
+      mount_id: mount.id,
+      status: mount.status,
+      device: mount.disk?.device ?? null,
+      mount_path: mount.entry.root,
+      filesystem_type: partitions.find(({ is_default }) => is_default)?.filesystem ?? null,
+      default_partition: mount.disk?.defaultPartition ?? null,
+      partitions,
+      created_at: mount.entry.createdAt,
+      last_accessed_at: mount.lastAccess.toISOString(),
+      expires_at: new Date(mount.readers.size > 0 ? Math.max(expires, Date.now() + 1000) : expires).toISOString(),
+    }
+  }
+}
