@@ -2,7 +2,8 @@
  * The agent's list of what it owns: one small file a thing, written before the thing is made and removed after it is gone.
  * What is not in the ledger is not ours and is never touched.
  */
-import { mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { renameSync, writeFileSync } from 'node:fs'
+import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { KeyedMutex } from './mutex.ts'
 
@@ -53,8 +54,9 @@ export class Ledger<Entry> {
   async put(name: string, entry: Entry): Promise<void> {
     const path = this.#path(name)
     if (this.#outlives === 'power-loss') return writeDurably(path, JSON.stringify(entry))
-    await writeFile(`${path}.tmp`, JSON.stringify(entry), { mode: 0o600 })
-    await rename(`${path}.tmp`, path)
+    // At once: the page cache takes it in a fraction of the time that the thread pool needs to come back.
+    writeFileSync(`${path}.tmp`, JSON.stringify(entry), { mode: 0o600 })
+    renameSync(`${path}.tmp`, path)
   }
 
   async remove(name: string): Promise<void> {

@@ -1,7 +1,8 @@
 /** Names the files of a backup's disk and of the chain below it, as the agent takes them. */
 import type { DiskChain, DiskFile } from '../contract/agent.ts'
 import type { Executor } from '../db/database.ts'
-import { ancestry, type DiskRow, type JobRow, type JobWithDisks } from '../db/queries/backups.ts'
+import type { DiskRow, JobRow, JobWithDisks } from '../db/queries/backups.ts'
+import { ancestry } from '../db/queries/chains.ts'
 
 export const diskFileOf = (job: JobRow, disk: DiskRow): DiskFile => ({
   repository_id: job.repositoryId,

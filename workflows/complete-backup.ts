@@ -5,18 +5,17 @@
 import type { ExportState, SealBody } from '../contract/agent.ts'
 import { isActive } from '../contract/api/backups.ts'
 import { HubError } from '../contract/errors.ts'
+import { countEnded, findBackupContextById } from '../db/queries/backup-contexts.ts'
 import {
-  countEnded,
   findBackup,
-  findBackupContextById,
   type JobRow,
   type JobWithDisks,
   lockBackup,
-  refreshChains,
   updateActiveBackup,
   updateBackup,
   updateBackupDisk,
 } from '../db/queries/backups.ts'
+import { refreshChains } from '../db/queries/chains.ts'
 import { deletePortsOfJob, deleteProcess } from '../db/queries/ports.ts'
 import type { Env } from '../runtime/bindings/index.ts'
 import { type EndEnv, failBackup } from './end-backup.ts'

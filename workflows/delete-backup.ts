@@ -1,15 +1,8 @@
 /** Deletes a backup, with what builds on it when asked. The row goes last: whatever stops us, the same call finishes the work. */
 import { isActive } from '../contract/api/backups.ts'
 import { HubError } from '../contract/errors.ts'
-import {
-  copiesOf,
-  deleteBackupRow,
-  dependentsOf,
-  findBackup,
-  type JobRow,
-  type JobWithDisks,
-  refreshChains,
-} from '../db/queries/backups.ts'
+import { copiesOf, deleteBackupRow, findBackup, type JobRow, type JobWithDisks } from '../db/queries/backups.ts'
+import { dependentsOf, refreshChains } from '../db/queries/chains.ts'
 import { mountsOfBackups } from '../db/queries/mounts.ts'
 import { findRepository } from '../db/queries/repositories.ts'
 import type { Env } from '../runtime/bindings/index.ts'

@@ -1,12 +1,6 @@
 /** Ends a backup that will not complete: the row first, then everything that it held. Both halves can be repeated. */
-import {
-  countEnded,
-  endOpenDisks,
-  findBackup,
-  type JobWithDisks,
-  updateActiveBackup,
-  updateBackup,
-} from '../db/queries/backups.ts'
+import { countEnded } from '../db/queries/backup-contexts.ts'
+import { endOpenDisks, findBackup, type JobWithDisks, updateActiveBackup, updateBackup } from '../db/queries/backups.ts'
 import { deletePortsOfJob, deleteProcess } from '../db/queries/ports.ts'
 import type { Env } from '../runtime/bindings/index.ts'
 import { diskFileOf } from './chain-files.ts'

@@ -3,10 +3,9 @@ import { randomUUID } from 'node:crypto'
 import type { MountState } from '../contract/agent.ts'
 import { HubError } from '../contract/errors.ts'
 import { isDuplicate } from '../db/database.ts'
-import { findBackup, type JobWithDisks } from '../db/queries/backups.ts'
+import { contextOfBackup, findBackup, type JobWithDisks } from '../db/queries/backups.ts'
 import {
   deleteMount,
-  findMount,
   findMountOfDisk,
   insertMount,
   type MountWithBackup,
@@ -59,36 +58,30 @@ const mountableChain = async ({ DB }: MountEnv, backupId: string, diskIndex: num
 /** @throws the codes of POST /restore/mount */
 export const mountDisk = async (env: MountEnv, backupId: string, diskIndex: number): Promise<MountedDisk> => {
   const { DB, AGENT, CLOCK, SETTINGS } = env
-  const backup = await findBackup(DB.orm, backupId)
-  if (!backup) throw backupNotFound(backupId)
+  const contextId = await contextOfBackup(DB.orm, backupId)
+  if (contextId === undefined) throw backupNotFound(backupId)
   const mountId = randomUUID()
 
   return withMountLock(DB, mountId, async () => {
     // Under the chain's lock, so that no deletion has looked for mounts before this one was there.
-    const { chain, vmName } = await withChainLock(DB, backup.job.vmBackupContextId, async () => {
-      const now = await mountableChain(env, backupId, diskIndex)
-      const taken = await alreadyMounted(env, now.disk.id)
+    const { chain, row } = await withChainLock(DB, contextId, async () => {
+      const { backup, disk, chain } = await mountableChain(env, backupId, diskIndex)
+      const taken = await alreadyMounted(env, disk.id)
       if (taken) throw taken
-      const at = CLOCK.now()
-      const expiresAt = new Date(at.getTime() + SETTINGS.mountIdleSeconds * 1000)
+      const createdAt = CLOCK.now()
+      const expiresAt = new Date(createdAt.getTime() + SETTINGS.mountIdleSeconds * 1000)
       try {
-        await insertMount(DB.orm, {
-          id: mountId,
-          backupDiskId: now.disk.id,
-          status: 'mounting',
-          lastAccessedAt: at,
-          expiresAt,
-        })
+        const mount = await insertMount(DB.orm, { id: mountId, backupDiskId: disk.id, createdAt, expiresAt })
+        return { chain, row: { mount, backupId, vmName: backup.job.vmName, diskIndex } }
       } catch (error) {
         if (!isDuplicate(error)) throw error
-        throw (await alreadyMounted(env, now.disk.id)) ?? error
+        throw (await alreadyMounted(env, disk.id)) ?? error
       }
-      return { chain: now.chain, vmName: now.backup.job.vmName }
     })
     try {
-      const state = await AGENT.ensureMount(mountId, { ...chain, vm_name: vmName })
+      const state = await AGENT.ensureMount(mountId, { ...chain, vm_name: row.vmName })
       await storeMountState(DB.orm, mountId, state)
-      return { row: (await findMount(DB.orm, mountId))!, state }
+      return { row, state }
     } catch (error) {
       await AGENT.removeMount(mountId, 'failed').catch(() => undefined)
       await deleteMount(DB.orm, mountId)

@@ -4,14 +4,9 @@ import type { z } from 'zod'
 import type { chainQuery } from '../contract/api/backups.ts'
 import { HubError } from '../contract/errors.ts'
 import { chainId, toGb } from '../contract/names.ts'
-import {
-  completedBackups,
-  type JobRow,
-  type JobWithDisks,
-  newestBackup,
-  toBackups,
-  vmHasBackups,
-} from '../db/queries/backups.ts'
+import { toBackups } from '../db/queries/backup-answers.ts'
+import { type JobRow, type JobWithDisks, newestBackup, vmHasBackups } from '../db/queries/backups.ts'
+import { completedBackups } from '../db/queries/chains.ts'
 import { findRepository } from '../db/queries/repositories.ts'
 import { disksOf, findVmByContextId, findVmsByName, type VmRow } from '../db/queries/vms.ts'
 import type { Env } from '../runtime/bindings/index.ts'

@@ -8,16 +8,18 @@ import { HubError } from '../contract/errors.ts'
 import { backupContextId, backupId, diskFileBase, diskFolder, diskKey, exportName, toGb } from '../contract/names.ts'
 import { databaseErrorCode, isDuplicate } from '../db/database.ts'
 import {
-  activeBackupIn,
   backupContextIdTaken,
+  deleteUnusedContext,
+  findBackupContext,
+  insertBackupContext,
+} from '../db/queries/backup-contexts.ts'
+import {
+  activeBackupIn,
   backupIdTaken,
   deleteBackupRow,
-  deleteUnusedContext,
   findBackup,
-  findBackupContext,
   findPolicy,
   insertBackup,
-  insertBackupContext,
   type JobWithDisks,
   newestBackup,
   setStartedAt,

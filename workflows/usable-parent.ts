@@ -1,6 +1,7 @@
 /** The backup that an incremental may build on, or why there is none (contract section 8.1). */
 
-import { type JobWithDisks, newestCompleted } from '../db/queries/backups.ts'
+import type { JobWithDisks } from '../db/queries/backups.ts'
+import { newestCompleted } from '../db/queries/chains.ts'
 import type { VmDiskRow } from '../db/queries/vms.ts'
 import type { Env } from '../runtime/bindings/index.ts'
 import { chainOf, diskChainOf, isWhole } from './chain-files.ts'

@@ -34,8 +34,26 @@ export const listMounts = (db: Executor, { limit = 1_000_000, offset = 0 }: Pagi
 export const countMounts = async (db: Executor): Promise<number> =>
   (await db.select({ rows: count() }).from(restoreMounts))[0]?.rows ?? 0
 
-export const insertMount = (db: Executor, values: typeof restoreMounts.$inferInsert) =>
-  db.insert(restoreMounts).values(values)
+/** Stores a mount that is about to be made. @returns its row */
+export const insertMount = async (
+  db: Executor,
+  values: Pick<MountRow, 'id' | 'backupDiskId' | 'createdAt' | 'expiresAt'>,
+): Promise<MountRow> => {
+  const row: MountRow = {
+    ...values,
+    status: 'mounting',
+    mountMode: 'read-only',
+    lastAccessedAt: values.createdAt,
+    mountPath: null,
+    nbdDevice: null,
+    filesystemType: null,
+    errorMessage: null,
+    partitionMetadata: null,
+    unmountedAt: null,
+  }
+  await db.insert(restoreMounts).values(row)
+  return row
+}
 export const deleteMount = (db: Executor, id: string) => db.delete(restoreMounts).where(eq(restoreMounts.id, id))
 
 /** Takes over what the agent says of a mount. */

@@ -2,7 +2,8 @@
 import { listAnswer, listQuery } from '../../contract/api/backups.ts'
 import { counts } from '../../contract/api/common.ts'
 import { HubError } from '../../contract/errors.ts'
-import { listBackups, newestBackup, toBackups, vmHasBackups, vmOfBackup } from '../../db/queries/backups.ts'
+import { toBackups } from '../../db/queries/backup-answers.ts'
+import { listBackups, newestBackup, vmHasBackups, vmOfBackup } from '../../db/queries/backups.ts'
 import { findVmsByName, withGroups } from '../../db/queries/vms.ts'
 import { defineFunction } from '../../runtime/function.ts'
 

@@ -3,7 +3,9 @@ import { z } from 'zod'
 import { detailAnswer } from '../../contract/api/backups.ts'
 import { id } from '../../contract/api/common.ts'
 import { HubError } from '../../contract/errors.ts'
-import { copiesOf, dependentsOf, findBackup, toBackupDisk, toBackups } from '../../db/queries/backups.ts'
+import { toBackupDisk, toBackups } from '../../db/queries/backup-answers.ts'
+import { copiesOf, findBackup } from '../../db/queries/backups.ts'
+import { dependentsOf } from '../../db/queries/chains.ts'
 import { defineFunction } from '../../runtime/function.ts'
 
 export default defineFunction(

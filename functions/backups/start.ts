@@ -1,7 +1,7 @@
 /** POST /backups: starts the backup of all disks of one VM; answers as soon as the node has accepted it. */
 import { backupTypes, startAnswer, startBody } from '../../contract/api/backups.ts'
 import { HubError } from '../../contract/errors.ts'
-import { toBackups } from '../../db/queries/backups.ts'
+import { toBackups } from '../../db/queries/backup-answers.ts'
 import { defineFunction } from '../../runtime/function.ts'
 import { nbdTarget, startBackup } from '../../workflows/start-backup.ts'
 

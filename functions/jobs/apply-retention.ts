@@ -1,5 +1,5 @@
 /** Cron: deletes chains that their policy no longer wants. */
-import { contextIds } from '../../db/queries/backups.ts'
+import { contextIds } from '../../db/queries/backup-contexts.ts'
 import { defineCron } from '../../runtime/function.ts'
 import { applyRetention } from '../../workflows/apply-retention.ts'
 

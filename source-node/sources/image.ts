@@ -72,9 +72,7 @@ const openQcow2 = async (image: Image, signal: AbortSignal) => {
   }
   try {
     // The socket's file is there a moment before anybody listens on it.
-    const client = await server.until(() =>
-      NbdClient.connect({ socketPath, exportName: '' }).catch(() => undefined),
-    )
+    const client = await server.until(() => NbdClient.connect({ socketPath, exportName: '' }).catch(() => undefined))
     return {
       read: (offset: number, length: number) => client.read(offset, length),
       close: async () => {
