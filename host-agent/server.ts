@@ -1,7 +1,5 @@
 /** The agent's HTTP interface on its unix socket: checks the shape, calls one method, maps the error. */
 import type { ServerResponse } from 'node:http'
-import type { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
@@ -25,6 +23,7 @@ import {
 import { errorBody, HubError } from '../contract/errors.ts'
 import type { Agent } from './agent.ts'
 import { log } from './log.ts'
+import type { Content } from './mounts/mount-files.ts'
 
 type Env = { Bindings: { outgoing?: ServerResponse } }
 /** The largest request names a chain of 1000 files. */
@@ -47,10 +46,17 @@ const body = async <S extends z.ZodType>(c: Context<Env>, schema: S): Promise<z.
   )
 
 // No Content-Length: the hub takes chunked bodies from this socket twice as fast as ones of known length (measured on Node 20).
-const send = (c: Context<Env>, stream: Readable) => {
+const send = (c: Context<Env>, content: Content) => {
   const outgoing = c.env.outgoing!
   outgoing.writeHead(200, { 'Content-Type': 'application/octet-stream' })
-  pipeline(stream, outgoing).catch((error: unknown) => log.warn({ error: String(error) }, 'a download ended early'))
+  content(outgoing).then(
+    () => outgoing.end(),
+    (error: unknown) => {
+      log.warn({ error: String(error) }, 'a download ended early')
+      // Never ended in order: what was cut must not look whole.
+      outgoing.destroy()
+    },
+  )
   return RESPONSE_ALREADY_SENT
 }
 

@@ -6,7 +6,7 @@ import { lstat, open, readlink } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import { readFolder } from './list.ts'
 import { below, joinPath, type Located, locate, type PartitionRoot } from './resolve.ts'
-import { sendFile } from './send.ts'
+import { openRegular, streamFile } from './send.ts'
 
 export type Walked = {
   /** Below the top, without a leading slash; bytes that are no UTF-8 as `%XX`. */
@@ -96,7 +96,7 @@ const look = async (
       kind: 'large',
       name: path,
       stat,
-      open: async () => sendFile(await locate(root, located, false), 0, Number(stat.size)),
+      open: async () => streamFile(await openRegular(await locate(root, located, false)), 0, Number(stat.size)),
     }
   } catch (error) {
     return { kind: 'unreadable', name: path, stat, reason: (error as NodeJS.ErrnoException).code ?? String(error) }

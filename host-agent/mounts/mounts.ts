@@ -1,8 +1,7 @@
 /** The life of a mount: one disk of one backup, read-only, for a limited time after its last use. */
 import { mkdir, rm, rmdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import type { Readable } from 'node:stream'
-import { finished } from 'node:stream/promises'
+import type { Writable } from 'node:stream'
 import type { DiskChain, EndedMount, MountBody, MountEndReason, MountState } from '../../contract/agent.ts'
 import { HubError } from '../../contract/errors.ts'
 import type { AttachBackend } from '../attach/backend.ts'
@@ -24,7 +23,7 @@ type Mount = {
   /** Undefined until its chain has been checked. */
   disk: OpenDisk | undefined
   /** Downloads that run: they keep the mount, and are cut when it ends. */
-  readers: Set<Readable>
+  readers: Map<AbortController, Promise<void>>
   /** Wall clock for the answers; the monotonic one decides. */
   lastAccess: Date
   deadline: number
@@ -35,8 +34,11 @@ type Mount = {
 export type MountInUse = {
   number: number
   root: PartitionRoot
-  /** Hands out a stream of the mount's: while it runs the mount stays, and its end counts as access. */
-  lend: (stream: Readable) => Readable
+  /**
+   * Runs a download of the mount's: while it runs the mount stays, and its end counts as access.
+   * @param work ends when the signal says that the mount has ended, or that the target is closed
+   */
+  lend: (target: Writable, work: (signal: AbortSignal) => Promise<void>) => Promise<void>
 }
 
 const endedRememberedMs = 7 * 24 * 3600 * 1000
@@ -122,7 +124,7 @@ export class Mounts {
         },
         status: 'mounting',
         disk: undefined,
-        readers: new Set(),
+        readers: new Map(),
         lastAccess: new Date(),
         deadline: Number.POSITIVE_INFINITY,
         timer: undefined,
@@ -182,7 +184,7 @@ export class Mounts {
     const number = partition ?? mount.disk.defaultPartition!
     const root = mount.disk.roots.get(number)
     if (!root) throw new HubError('PARTITION_NOT_FOUND', `Partition ${number} is not there or not mounted`)
-    return { number, root, lend: (stream) => this.#lend(mount, stream) }
+    return { number, root, lend: (target, work) => this.#lend(mount, target, work) }
   }
 
   /** Sets the time of the last use; the mount ends `idleSeconds` after it. */
@@ -234,9 +236,8 @@ export class Mounts {
   /** Readers, disk, folder, ledger: in this order, each step repeatable. */
   async #release(mount: Mount) {
     clearTimeout(mount.timer)
-    const readers = [...mount.readers]
-    for (const reader of readers) reader.destroy(new Error('the mount has ended'))
-    await Promise.allSettled(readers.map((reader) => finished(reader)))
+    for (const reader of mount.readers.keys()) reader.abort(new Error('the mount has ended'))
+    await Promise.allSettled(mount.readers.values())
     await mount.disk?.close()
     await this.#removeFolders(mount.entry)
     await this.#ledger.remove(mount.id)
@@ -266,17 +267,20 @@ export class Mounts {
     return mount
   }
 
-  /** While a stream runs the mount stays, and its end counts as use. */
-  #lend(mount: Mount, stream: Readable): Readable {
-    mount.readers.add(stream)
+  async #lend(mount: Mount, target: Writable, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    const reader = new AbortController()
+    const onClose = () => reader.abort(new Error('the reader went away'))
+    target.once('close', onClose)
     const renewal = setInterval(() => this.#touch(mount), 30_000).unref()
-    stream.once('close', () => {
+    if (mount.status !== 'mounted') reader.abort(new Error('the mount has ended'))
+    const done = work(reader.signal).finally(() => {
       clearInterval(renewal)
-      mount.readers.delete(stream)
+      target.off('close', onClose)
+      mount.readers.delete(reader)
       if (mount.status === 'mounted') this.#touch(mount)
     })
-    if (mount.status !== 'mounted') stream.destroy(new Error('the mount has ended'))
-    return stream
+    mount.readers.set(reader, done)
+    return done
   }
 
   async #remember(id: string, reason: MountEndReason) {
