@@ -1,5 +1,8 @@
 import { defineConfig } from 'vitest/config'
 
+/** How much slower than a real machine an emulated one may be. */
+const patience = Number(process.env.SENDENSE_TEST_PATIENCE ?? 1)
+
 const project = (name: string, include: string[], more: object = {}) => ({ test: { name, include, ...more } })
 
 export default defineConfig({
@@ -11,11 +14,13 @@ export default defineConfig({
         testTimeout: 30_000,
         hookTimeout: 60_000,
       }),
+      // Looks at what the functions' tests have seen.
+      project('after', ['test/after/**/*.test.ts'], { sequence: { groupOrder: 1 } }),
       // Real devices and processes: one file at a time, so that the census of one is not disturbed by another.
       project('host-agent', ['test/host-agent/**/*.test.ts'], {
         fileParallelism: false,
-        testTimeout: 120_000,
-        hookTimeout: 120_000,
+        testTimeout: 120_000 * patience,
+        hookTimeout: 120_000 * patience,
       }),
       project('e2e', ['test/e2e/**/*.test.ts'], { fileParallelism: false, testTimeout: 240_000, hookTimeout: 120_000 }),
     ],

@@ -126,8 +126,11 @@ const ensureBuild = () => {
   renameSync(join(root, fresh), join(root, 'dist'))
 }
 
-/** @param withDevelopment also what only the tests need */
-export const prepare = async ({ withDevelopment }) => {
+/**
+ * @param withDevelopment also what only the tests need
+ * @param withLab also what only the kernel lab needs
+ */
+export const prepare = async ({ withDevelopment, withLab = false }) => {
   const [major, minor] = process.versions.node.split('.').map(Number)
   if (major < 20 || (major === 20 && minor < 19))
     throw new Error(`Node 20.19 or newer is needed, this is ${process.version}`)
@@ -135,7 +138,11 @@ export const prepare = async ({ withDevelopment }) => {
     throw new Error(
       'Sendense Hub needs root: its host-agent attaches disks and mounts them. The hub itself gives root up.\nRun: sudo npm start',
     )
-  ensureDebianPackages(['deploy/debian-packages.txt', ...(withDevelopment ? ['test/debian-packages.txt'] : [])])
+  ensureDebianPackages([
+    'deploy/debian-packages.txt',
+    ...(withDevelopment ? ['test/debian-packages.txt'] : []),
+    ...(withLab ? ['test/lab/debian-packages.txt'] : []),
+  ])
   ensureNpmPackages(withDevelopment)
   ensureBuild()
 }

@@ -4,6 +4,17 @@ import { endMount as endMountRow, type MountWithBackup } from '../db/queries/mou
 import type { Env } from '../runtime/bindings/index.ts'
 import { liveMount, mountGone } from './end-mount.ts'
 
+/** What any call about a file of a mount can answer. */
+export const guestPathErrors = [
+  'MOUNT_NOT_FOUND',
+  'MOUNT_EXPIRED',
+  'MOUNT_NOT_READY',
+  'PARTITION_NOT_FOUND',
+  'FILE_NOT_FOUND',
+  'PATH_INVALID',
+  'PATH_FORBIDDEN',
+] as const
+
 /** @throws MOUNT_NOT_FOUND, MOUNT_EXPIRED, MOUNT_NOT_READY, and what `work` throws */
 export const useMount = async <T>(
   { DB, AGENT, CLOCK }: Env<'DB' | 'AGENT' | 'CLOCK'>,

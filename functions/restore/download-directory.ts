@@ -6,7 +6,7 @@ import { HubError } from '../../contract/errors.ts'
 import { defineFunction, streamAnswer } from '../../runtime/function.ts'
 import { archiveFormat, attachment, checkGrant } from '../../workflows/downloads.ts'
 import { guestPath } from '../../workflows/guest-path.ts'
-import { useMount } from '../../workflows/use-mount.ts'
+import { guestPathErrors, useMount } from '../../workflows/use-mount.ts'
 
 const contentTypes = { zip: 'application/zip', 'tar.gz': 'application/gzip' } as const
 
@@ -17,17 +17,7 @@ export default defineFunction(
     params: z.object({ mount_id: id }),
     query: downloadDirectoryQuery,
     responses: { 200: { contentType: 'application/zip', description: 'The archive, application/gzip for tar.gz' } },
-    errors: [
-      'MOUNT_NOT_FOUND',
-      'MOUNT_EXPIRED',
-      'MOUNT_NOT_READY',
-      'PARTITION_NOT_FOUND',
-      'FILE_NOT_FOUND',
-      'PATH_INVALID',
-      'PATH_FORBIDDEN',
-      'NOT_A_DIRECTORY',
-      'UNSUPPORTED_FORMAT',
-    ],
+    errors: [...guestPathErrors, 'NOT_A_DIRECTORY', 'UNSUPPORTED_FORMAT'],
   },
   ({ params: { mount_id }, query, env: { AGENT, DB, CLOCK }, caller, request }) =>
     useMount({ AGENT, DB, CLOCK }, mount_id, async ({ vmName, diskIndex }) => {

@@ -6,7 +6,7 @@ import { HubError } from '../../contract/errors.ts'
 import { answer, defineFunction } from '../../runtime/function.ts'
 import { archiveFormat } from '../../workflows/downloads.ts'
 import { guestPath } from '../../workflows/guest-path.ts'
-import { useMount } from '../../workflows/use-mount.ts'
+import { guestPathErrors, useMount } from '../../workflows/use-mount.ts'
 
 export default defineFunction(
   {
@@ -15,19 +15,7 @@ export default defineFunction(
     params: z.object({ mount_id: id }),
     body: downloadTokenBody,
     responses: { 201: downloadTokenAnswer },
-    errors: [
-      'MOUNT_NOT_FOUND',
-      'MOUNT_EXPIRED',
-      'MOUNT_NOT_READY',
-      'PARTITION_NOT_FOUND',
-      'FILE_NOT_FOUND',
-      'PATH_INVALID',
-      'PATH_FORBIDDEN',
-      'IS_DIRECTORY',
-      'NOT_A_DIRECTORY',
-      'NOT_A_REGULAR_FILE',
-      'UNSUPPORTED_FORMAT',
-    ],
+    errors: [...guestPathErrors, 'IS_DIRECTORY', 'NOT_A_DIRECTORY', 'NOT_A_REGULAR_FILE', 'UNSUPPORTED_FORMAT'],
   },
   ({ params: { mount_id }, body, env }) =>
     useMount(env, mount_id, async () => {

@@ -6,7 +6,7 @@ import { HubError } from '../../contract/errors.ts'
 import { defineFunction, streamAnswer } from '../../runtime/function.ts'
 import { attachment, checkGrant, isUnchanged, mimeType, wantedSpan } from '../../workflows/downloads.ts'
 import { guestPath } from '../../workflows/guest-path.ts'
-import { useMount } from '../../workflows/use-mount.ts'
+import { guestPathErrors, useMount } from '../../workflows/use-mount.ts'
 
 const bytes = { contentType: 'application/octet-stream', description: 'The bytes of the file' }
 
@@ -21,18 +21,7 @@ export default defineFunction(
       206: { ...bytes, description: 'One range of the file' },
       304: { ...bytes, description: 'The client has it already' },
     },
-    errors: [
-      'MOUNT_NOT_FOUND',
-      'MOUNT_EXPIRED',
-      'MOUNT_NOT_READY',
-      'PARTITION_NOT_FOUND',
-      'FILE_NOT_FOUND',
-      'PATH_INVALID',
-      'PATH_FORBIDDEN',
-      'IS_DIRECTORY',
-      'NOT_A_REGULAR_FILE',
-      'RANGE_NOT_SATISFIABLE',
-    ],
+    errors: [...guestPathErrors, 'IS_DIRECTORY', 'NOT_A_REGULAR_FILE', 'RANGE_NOT_SATISFIABLE'],
   },
   ({ params: { mount_id }, query, env: { AGENT, DB, CLOCK }, caller, request }) =>
     useMount({ AGENT, DB, CLOCK }, mount_id, async () => {

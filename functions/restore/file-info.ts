@@ -5,7 +5,7 @@ import { fileInfoAnswer, fileInfoQuery } from '../../contract/api/restore.ts'
 import { defineFunction } from '../../runtime/function.ts'
 import { mimeType } from '../../workflows/downloads.ts'
 import { guestPath } from '../../workflows/guest-path.ts'
-import { useMount } from '../../workflows/use-mount.ts'
+import { guestPathErrors, useMount } from '../../workflows/use-mount.ts'
 
 export default defineFunction(
   {
@@ -14,15 +14,7 @@ export default defineFunction(
     params: z.object({ mount_id: id }),
     query: fileInfoQuery,
     responses: { 200: fileInfoAnswer },
-    errors: [
-      'MOUNT_NOT_FOUND',
-      'MOUNT_EXPIRED',
-      'MOUNT_NOT_READY',
-      'PARTITION_NOT_FOUND',
-      'FILE_NOT_FOUND',
-      'PATH_INVALID',
-      'PATH_FORBIDDEN',
-    ],
+    errors: guestPathErrors,
   },
   ({ params, query, env }) =>
     useMount(env, params.mount_id, async () => {

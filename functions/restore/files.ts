@@ -4,7 +4,7 @@ import { id } from '../../contract/api/common.ts'
 import { filesAnswer, filesQuery, listingLimits } from '../../contract/api/restore.ts'
 import { defineFunction } from '../../runtime/function.ts'
 import { guestPath } from '../../workflows/guest-path.ts'
-import { useMount } from '../../workflows/use-mount.ts'
+import { guestPathErrors, useMount } from '../../workflows/use-mount.ts'
 
 export default defineFunction(
   {
@@ -13,16 +13,7 @@ export default defineFunction(
     params: z.object({ mount_id: id }),
     query: filesQuery,
     responses: { 200: filesAnswer },
-    errors: [
-      'MOUNT_NOT_FOUND',
-      'MOUNT_EXPIRED',
-      'MOUNT_NOT_READY',
-      'PARTITION_NOT_FOUND',
-      'FILE_NOT_FOUND',
-      'PATH_INVALID',
-      'PATH_FORBIDDEN',
-      'NOT_A_DIRECTORY',
-    ],
+    errors: [...guestPathErrors, 'NOT_A_DIRECTORY'],
   },
   ({ params, query, env }) =>
     useMount(env, params.mount_id, async () => {

@@ -33,8 +33,12 @@ export class FakeAgent implements AgentApi {
     ['/etc/hostname', 'guest\n'],
     ['/empty', ''],
   ])
+  /** Of those, what is neither file nor directory: a FIFO, say. */
+  readonly special = new Set<string>()
   /** Folders that can be no repository. */
   readonly badPaths = new Set<string>()
+  /** Files of repositories that can not be exported, by their relative path. */
+  readonly brokenFiles = new Set<string>()
   /** Ports that somebody else sits on. */
   readonly busyPorts = new Set<number>()
   /** Chains that hold a filesystem, by the key of their newest file; others are blank disks. */
@@ -112,7 +116,8 @@ export class FakeAgent implements AgentApi {
       if (parents.some((key) => !this.files.get(key)?.sealed))
         throw new HubError('CHAIN_BROKEN', 'The backup that this one builds on is damaged')
       this.files.set(keyOf(body.file), { sealed: false, storedBytes: 196_608 })
-    } else if (body.relative_path.includes('..') || body.relative_path.includes('missing'))
+    } else if (this.brokenFiles.has(body.relative_path)) throw new HubError('CHAIN_BROKEN', 'The chain has no end')
+    else if (body.relative_path.includes('..') || body.relative_path.includes('missing'))
       throw new HubError('PATH_INVALID', 'The path is not a file inside a repository')
     const state: ExportState = {
       export_name: name,
@@ -274,7 +279,7 @@ export class FakeAgent implements AgentApi {
       is_symlink: false,
       symlink_target: null,
       path_b64: null,
-      special: false,
+      special: this.special.has(path),
     }
   }
   async listFiles(id: string, body: Parameters<AgentApi['listFiles']>[1]) {

@@ -16,6 +16,7 @@ import { routeMap } from '../../wrangler-style.config.ts'
 import { FakeAgent } from '../fakes/agent.ts'
 import { FakeNode } from '../fakes/node.ts'
 import { freshDatabase } from './database.ts'
+import { rememberError } from './seen-errors.ts'
 
 // Refusals are what these tests provoke; the answers are looked at, not the log.
 log.level = 'silent'
@@ -94,6 +95,15 @@ export const openAlone = async (): Promise<Alone> => {
     corsOrigins: ['https://console.example'],
     checkAnswers: true,
   })
+  const routes = registrations(loaded.routes).map(({ method, path, route }) => ({
+    method,
+    pattern: new RegExp(`^${path.replace(/\{[^}]*\}/g, '[^/]+').replace('*', '.*')}$`),
+    name: route.function,
+  }))
+  const noteError = (method: string, path: string, code: string) => {
+    const route = routes.find((known) => known.method === method && known.pattern.test(path))
+    if (route) rememberError(route.name, code)
+  }
   const tokens = {} as Alone['tokens']
   const passwordHash = await hashPassword(password)
   for (const role of ['admin', 'operator', 'viewer'] as const) {
@@ -111,7 +121,8 @@ export const openAlone = async (): Promise<Alone> => {
     tokens,
     app,
     call: async (method, path, body, { token = tokens.admin, headers = {} } = {}) => {
-      const response = await app.request(path.startsWith('root:') ? path.slice(5) : `/api/v1${path}`, {
+      const url = path.startsWith('root:') ? path.slice(5) : `/api/v1${path}`
+      const response = await app.request(url, {
         method,
         headers: {
           ...(token === null ? {} : { Authorization: `Bearer ${token}` }),
@@ -122,11 +133,9 @@ export const openAlone = async (): Promise<Alone> => {
       })
       const text = await response.text()
       const isJson = response.headers.get('content-type')?.includes('json')
-      return {
-        status: response.status,
-        body: isJson && text !== '' ? JSON.parse(text) : text,
-        headers: response.headers,
-      }
+      const answered = isJson && text !== '' ? JSON.parse(text) : text
+      if (response.status >= 400) noteError(method, new URL(url, 'http://hub').pathname, answered.code)
+      return { status: response.status, body: answered, headers: response.headers }
     },
     close: () => db.close(),
   }

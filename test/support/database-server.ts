@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import type { TestProject } from 'vitest/node'
 import { openDatabase } from '../../db/database.ts'
 import { waitFor } from '../../runtime/service.ts'
+import { forgetSeenErrors } from './seen-errors.ts'
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -13,6 +14,7 @@ declare module 'vitest' {
 }
 
 export default async (project: TestProject) => {
+  forgetSeenErrors()
   const folder = mkdtempSync('/dev/shm/sendense-db-')
   const common = ['--no-defaults', `--datadir=${join(folder, 'data')}`, '--user=root', '--innodb-log-file-size=8M']
   execFileSync(

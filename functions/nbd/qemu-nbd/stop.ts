@@ -10,7 +10,7 @@ export default defineFunction(
     needs: ['DB', 'AGENT'],
     body: stopExportBody,
     responses: { 200: stopExportAnswer },
-    errors: ['PROCESS_NOT_FOUND', 'EXPORT_IN_USE'],
+    errors: ['PROCESS_NOT_FOUND'],
   },
   async ({ body, env: { DB, AGENT } }) => {
     const found = (await AGENT.listExports()).find(({ pid, export_name }) =>

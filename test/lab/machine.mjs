@@ -1,0 +1,150 @@
+/**
+ * A throw-away machine with a stock Debian kernel, for what this host's kernel lacks: QEMU without hardware support, this host's
+ * files below a tmpfs, gone when its command ends.
+ */
+import { spawn, spawnSync } from 'node:child_process'
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+
+const here = fileURLToPath(new URL('.', import.meta.url))
+const kernelPackage = 'linux-image-cloud-amd64'
+/** What the initrd loads before it has a root filesystem. */
+const bootModules = ['virtio_pci', 'virtio_console', 'virtiofs', 'overlay']
+const virtiofsd = ['/usr/libexec/virtiofsd', '/usr/lib/qemu/virtiofsd'].find((path) => existsSync(path))
+
+const must = (program, args, options = {}) => {
+  const { status, stdout, stderr, error } = spawnSync(program, args, { encoding: 'utf8', ...options })
+  if (error || status !== 0) throw new Error(`${program} ${args.join(' ')} failed: ${error?.message ?? stderr}`)
+  return stdout
+}
+
+/** Fetches and unpacks a kernel once. @returns its folder */
+const ensureKernel = (cache) => {
+  const name = /Depends: (linux-image-\S+)/.exec(must('/usr/bin/apt-cache', ['depends', kernelPackage]))?.[1]
+  if (!name) throw new Error(`${kernelPackage} names no kernel`)
+  const folder = join(cache, name)
+  if (existsSync(folder)) return folder
+  const work = mkdtempSync(join(tmpdir(), 'sendense-lab-'))
+  try {
+    must('/usr/bin/apt-get', ['download', '-q', name], { cwd: work })
+    const file = readdirSync(work).find((entry) => entry.endsWith('.deb'))
+    must('/usr/bin/dpkg', ['-x', file, 'kernel'], { cwd: work })
+    const version = readdirSync(join(work, 'kernel/lib/modules'))[0]
+    must('/usr/sbin/depmod', ['-b', join(work, 'kernel'), version])
+    makeInitrd(join(work, 'kernel'), version)
+    mkdirSync(cache, { recursive: true })
+    renameSync(join(work, 'kernel'), folder)
+  } finally {
+    rmSync(work, { recursive: true, force: true })
+  }
+  return folder
+}
+
+const makeInitrd = (kernel, version) => {
+  const root = join(kernel, 'initrd.d')
+  for (const name of ['bin', 'modules', 'proc', 'sys', 'dev', 'lower', 'upper', 'root'])
+    mkdirSync(join(root, name), { recursive: true })
+  copyFileSync('/bin/busybox', join(root, 'bin/busybox'))
+  copyFileSync(join(here, 'initramfs-init.sh'), join(root, 'init'))
+  for (const name of ['bin/busybox', 'init']) chmodSync(join(root, name), 0o755)
+  const files = new Set()
+  for (const module of bootModules)
+    for (const line of must('/usr/sbin/modprobe', ['-d', kernel, '-S', version, '--show-depends', module]).split('\n'))
+      if (line.startsWith('insmod ')) files.add(line.split(' ')[1])
+  for (const file of files) copyFileSync(file, join(root, 'modules', basename(file)))
+  writeFileSync(join(root, 'order'), [...files].map((file) => `${basename(file)}\n`).join(''))
+  const names = readdirSync(root, { recursive: true }).sort().join('\n')
+  const packed = spawnSync('/usr/bin/cpio', ['-o', '-H', 'newc', '--quiet'], {
+    cwd: root,
+    input: `${names}\n`,
+    maxBuffer: 256 * 1024 * 1024,
+  })
+  if (packed.status !== 0) throw new Error(`cpio failed: ${packed.stderr}`)
+  writeFileSync(join(kernel, 'initrd'), packed.stdout)
+  rmSync(root, { recursive: true })
+}
+
+/**
+ * Runs a bash script as root in such a machine, its output on ours.
+ * @param script text of the script; only what it leaves in /lab/out comes back
+ * @param cache folder for the kernel, kept between runs
+ * @returns its exit code. @throws when the machine dies or takes longer than `seconds`
+ */
+export const runInMachine = async (script, { cache, seconds, memoryMiB = 4096 }) => {
+  if (!virtiofsd) throw new Error('virtiofsd is missing (package qemu-system-common)')
+  const kernel = ensureKernel(cache)
+  const version = readdirSync(join(kernel, 'lib/modules'))[0]
+  const lab = mkdtempSync(join(tmpdir(), 'sendense-lab-'))
+  const children = []
+  const start = (program, args, stdio) => {
+    const child = spawn('/usr/bin/setpriv', ['--pdeathsig', 'KILL', '--', program, ...args], { stdio })
+    const ended = new Promise((resolve) => child.once('exit', resolve))
+    children.push({ child, ended })
+    return { child, ended }
+  }
+  try {
+    mkdirSync(join(lab, 'share/out'), { recursive: true })
+    writeFileSync(join(lab, 'share/kernel-folder'), kernel)
+    writeFileSync(join(lab, 'share/command'), script)
+    copyFileSync(join(here, 'guest-init.sh'), join(lab, 'share/guest-init.sh'))
+    chmodSync(join(lab, 'share/guest-init.sh'), 0o755)
+
+    const shares = [
+      { tag: 'root', source: '/', cache: 'always' },
+      { tag: 'lab', source: join(lab, 'share'), cache: 'auto' },
+    ]
+    const devices = shares.flatMap(({ tag, source, cache: mode }) => {
+      const socket = join(lab, `${tag}.sock`)
+      const options = `source=${source},sandbox=chroot,cache=${mode},no_posix_lock,no_flock`
+      start(virtiofsd, [`--socket-path=${socket}`, '-o', options, '--thread-pool-size=2'], 'ignore')
+      return ['-chardev', `socket,id=${tag},path=${socket}`, '-device', `vhost-user-fs-pci,chardev=${tag},tag=${tag}`]
+    })
+    const ready = () => shares.every(({ tag }) => existsSync(join(lab, `${tag}.sock`)))
+    for (let tries = 0; !ready() && tries < 250; tries++) await sleep(20)
+
+    const machine = start(
+      '/usr/bin/qemu-system-x86_64',
+      [
+        ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
+        // Never KVM: where it is there but half working, a machine hangs in its first instructions.
+        ...['-accel', 'tcg,thread=multi,tb-size=512', '-cpu', 'max', '-smp', '2', '-m', String(memoryMiB)],
+        ...['-object', `memory-backend-memfd,id=mem,size=${memoryMiB}M,share=on`],
+        ...['-machine', 'q35,memory-backend=mem'],
+        ...['-kernel', join(kernel, `boot/vmlinuz-${version}`), '-initrd', join(kernel, 'initrd')],
+        ...['-append', 'console=ttyS0 quiet panic=-1 mitigations=off nokaslr random.trust_cpu=on'],
+        ...['-serial', `file:${join(lab, 'console')}`, '-device', 'virtio-serial-pci'],
+        ...['-chardev', 'stdio,id=out,signal=off', '-device', 'virtconsole,chardev=out'],
+        ...['-device', 'virtio-rng-pci', ...devices],
+      ],
+      ['ignore', 'inherit', 'inherit'],
+    )
+    const late = sleep(seconds * 1000, 'late', { ref: false })
+    const how = await Promise.race([machine.ended, late])
+    const codeFile = join(lab, 'share/exit-code')
+    if (how === 'late' || !existsSync(codeFile)) {
+      const said = existsSync(join(lab, 'console')) ? readFileSync(join(lab, 'console'), 'utf8').slice(-2000) : ''
+      throw new Error(how === 'late' ? `The lab ran past ${seconds} seconds` : `The lab's machine died:\n${said}`)
+    }
+    return Number(readFileSync(codeFile, 'utf8'))
+  } finally {
+    for (const { child, ended } of children) {
+      child.kill('SIGKILL')
+      await ended
+    }
+    rmSync(lab, { recursive: true, force: true })
+  }
+}
