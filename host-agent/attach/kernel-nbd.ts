@@ -93,6 +93,8 @@ export const kernelNbd = (devices: number): AttachBackend => ({
         program.qemuNbd,
         [
           ...(isWritable ? [] : ['--read-only']),
+          // Keeps it in the foreground; with --connect alone it forks, and what it forks would outlive the agent.
+          '--verbose',
           `--connect=${device}`,
           `--pid-file=${join(runDir, 'export.pid')}`,
           '--',
