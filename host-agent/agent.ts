@@ -6,6 +6,7 @@ import type { AgentSettings } from '../contract/settings.ts'
 import { chooseBackend } from './attach/choose.ts'
 import { program, run } from './exec.ts'
 import { Exports } from './exports/exports.ts'
+import { warmUpStatThreads } from './files/stat-threads.ts'
 import { MountFiles } from './mounts/mount-files.ts'
 import { Mounts } from './mounts/mounts.ts'
 import { Repositories } from './repositories.ts'
@@ -40,6 +41,7 @@ export const openAgent = async (settings: AgentSettings): Promise<Agent> => {
   })
   await mounts.open()
   await removeLeftRunFolders(join(settings.stateDir, 'mounts'))
+  warmUpStatThreads()
   const sweep = new Sweep(mounts, settings.mountIdleSeconds)
   await sweep.run()
 
@@ -63,6 +65,7 @@ export const openAgent = async (settings: AgentSettings): Promise<Agent> => {
       sweep.stop()
       await mounts.close()
       await exports.close()
+      await backend.close()
     },
   }
 }

@@ -1,11 +1,13 @@
 /** The only place that starts child processes: absolute program, argument list, fixed environment, limits. */
 import { type ChildProcess, execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
+import type { Readable, Writable } from 'node:stream'
 import { execa } from 'execa'
 
 /** Where Debian keeps the tools. */
 export const program = {
   blkid: '/usr/sbin/blkid',
+  btrfstune: '/usr/bin/btrfstune',
   losetup: '/usr/sbin/losetup',
   modprobe: '/usr/sbin/modprobe',
   mount: '/usr/bin/mount',
@@ -63,6 +65,9 @@ export type Daemon = {
   /** Resolves when it has ended. */
   ended: Promise<{ exitCode: number | null; signal: string | null; stderr: string }>
   hasEnded: () => boolean
+  /** Its standard input and output, when it was started to be talked to. */
+  input: Writable | null
+  output: Readable | null
   /** What it has said so far, the last few KiB. */
   stderr: () => string
   kill: (signal: 'SIGTERM' | 'SIGKILL') => void
@@ -72,11 +77,14 @@ export type Daemon = {
 
 const stderrMax = 8192
 
-/** @param fileBytesMax largest file that it may write */
+/**
+ * @param fileBytesMax largest file that it may write
+ * @param isTalkedTo gives it a standard input and output
+ */
 export const startDaemon = async (
   tool: string,
   args: readonly string[],
-  { fileBytesMax }: { fileBytesMax?: number } = {},
+  { fileBytesMax, isTalkedTo = false }: { fileBytesMax?: number; isTalkedTo?: boolean } = {},
 ): Promise<Daemon> => {
   const limited = fileBytesMax === undefined ? [] : ['/usr/bin/prlimit', `--fsize=${fileBytesMax}`, '--']
   const command = ['--pdeathsig', 'KILL', '--', ...limited, tool, ...args]
@@ -84,8 +92,8 @@ export const startDaemon = async (
   const subprocess = execa('/usr/bin/setpriv', command, {
     env: environment,
     extendEnv: false,
-    stdin: 'ignore',
-    stdout: 'ignore',
+    stdin: isTalkedTo ? 'pipe' : 'ignore',
+    stdout: isTalkedTo ? 'pipe' : 'ignore',
     stderr: 'pipe',
     buffer: false,
     reject: false,
@@ -112,6 +120,8 @@ export const startDaemon = async (
     startTicks: (await processStartTicks(pid)) ?? '',
     ended,
     hasEnded: () => over,
+    input: subprocess.stdin,
+    output: subprocess.stdout,
     stderr: () => stderr,
     kill,
     stop: async (graceMs) => {

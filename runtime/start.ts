@@ -1,6 +1,6 @@
 /** The launcher behind `npm start`: database, host-agent, hub and a local source node, until Ctrl-C. */
 import { execFileSync } from 'node:child_process'
-import { access, chmod, chown, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { access, chmod, chown, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
@@ -124,6 +124,8 @@ const stopAll = async (exitCode: number) => {
   if (stopping) return
   stopping = true
   for (const service of services.toReversed()) await service.stop()
+  // Nothing but sockets lies there.
+  await rm(settings.runDir, { recursive: true, force: true })
   process.exit(exitCode)
 }
 const run = (service: Service): Service => {

@@ -7,7 +7,7 @@ import { userspace, userspaceIsPossible } from './userspace.ts'
 /** @throws Error that says what is missing */
 export const chooseBackend = async ({ attachBackend, restoreSlots }: AgentSettings): Promise<AttachBackend> => {
   if (attachBackend !== 'userspace' && (await kernelNbdIsPossible())) return kernelNbd(restoreSlots)
-  if (attachBackend !== 'kernel-nbd' && (await userspaceIsPossible())) return userspace
+  if (attachBackend !== 'kernel-nbd' && (await userspaceIsPossible())) return userspace()
   throw new Error(
     attachBackend === 'kernel-nbd'
       ? 'the kernel has no nbd module'

@@ -125,6 +125,8 @@ export const kernelNbd = (devices: number): AttachBackend => ({
     if (device && !(await isForeign(device, pid))) await disconnect(device)
     if (pid !== null && startTicks !== null) await killProven(pid, startTicks)
   },
+
+  async close() {},
 })
 
 /** Whether this host has the module, loading it when it is there but not loaded. */

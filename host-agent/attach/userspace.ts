@@ -1,64 +1,35 @@
 /** Without the nbd module: qemu-storage-daemon shows the disk as a file through FUSE, and a loop device over it makes it a disk. */
 import { open, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { HubError } from '../../contract/errors.ts'
-import { type Daemon, killProven, program, run, startDaemon } from '../exec.ts'
+import { killProven, program, run } from '../exec.ts'
 import type { AttachBackend, Attached, AttachRecord, AttachRequest } from './backend.ts'
 import { unmount } from './mount-table.ts'
 import { attachNode, overlayBytesMax } from './overlay.ts'
-
-const readyTimeoutMs = 15_000
+import { QmpError, StorageDaemon } from './storage-daemon.ts'
 
 const exportFile = (runDir: string) => join(runDir, 'disk.raw')
 const isWritable = ({ overlay }: AttachRequest) => overlay === 'replay'
 
-const startExport = async (request: AttachRequest): Promise<Daemon> => {
-  const { runDir } = request
+/** @throws CHAIN_BROKEN in QEMU's own words */
+const startExport = async (request: AttachRequest, daemon: StorageDaemon): Promise<void> => {
+  const image = exportFile(request.runDir)
   const node = { ...(await attachNode(request)), 'node-name': 'disk' }
-  const pidFile = join(runDir, 'export.pid')
-  await rm(pidFile, { force: true })
-  await (await open(exportFile(runDir), 'w', 0o600)).close()
-  const daemon = await startDaemon(
-    program.qemuStorageDaemon,
-    [
-      '--blockdev',
-      JSON.stringify(node),
-      '--export',
-      JSON.stringify({
-        type: 'fuse',
-        id: 'export',
-        'node-name': 'disk',
-        mountpoint: exportFile(runDir),
-        writable: isWritable(request),
-      }),
-      '--pidfile',
-      pidFile,
-    ],
-    isWritable(request) ? { fileBytesMax: overlayBytesMax } : {},
-  )
-  // It writes the pid file when all of its options are in place, so the export is there by then.
-  const until = performance.now() + readyTimeoutMs
-  for (let pauseMs = 1; performance.now() < until; pauseMs = Math.min(3, pauseMs + 1)) {
-    if (daemon.hasEnded())
-      throw new HubError('CHAIN_BROKEN', 'The disk can not be opened', {
-        details: lastLine((await daemon.ended).stderr),
-      })
-    if (
-      await stat(pidFile).then(
-        ({ size }) => size > 0,
-        () => false,
-      )
-    )
-      return daemon
-    await sleep(pauseMs)
+  await (await open(image, 'w', 0o600)).close()
+  const fuse = { type: 'fuse', id: 'export', 'node-name': 'disk', mountpoint: image, writable: isWritable(request) }
+  try {
+    // Both at once: QEMU takes them in order, and the second fails when the first did.
+    const both = [daemon.execute('blockdev-add', node), daemon.execute('block-export-add', fuse)]
+    await Promise.allSettled(both)
+    await Promise.all(both)
+  } catch (error) {
+    if (!(error instanceof QmpError)) throw error
+    throw new HubError('CHAIN_BROKEN', 'The disk can not be opened', { details: withoutPaths(error.message) })
   }
-  await daemon.stop(0)
-  throw new HubError('SERVICE_UNAVAILABLE', 'The disk could not be attached in time')
 }
 
 /** QEMU's own words, without the paths of this host. */
-const lastLine = (stderr: string) => (stderr.trim().split('\n').at(-1) ?? '').replace(/\/\S+\//g, '')
+const withoutPaths = (text: string) => text.trim().replace(/\/\S+\//g, '')
 
 /** Loop devices whose file lies in this folder: ours, also when an agent died before it wrote the device down. */
 const loopsOver = async (runDir: string): Promise<string[]> => {
@@ -77,45 +48,77 @@ const freeLoops = async (runDir: string) => {
   }
 }
 
-export const userspace: AttachBackend = {
-  name: 'userspace',
+/** @returns the loop device over the exported file */
+const makeLoop = async (request: AttachRequest): Promise<string> => {
+  // Direct I/O reads twice as fast, but over a writable FUSE export it gave one sector's data for another's (XFS log replay).
+  const access = isWritable(request) ? ['--direct-io=off'] : ['--read-only', '--direct-io=on']
+  const image = exportFile(request.runDir)
+  return (await run(program.losetup, ['--partscan', ...access, '--find', '--show', image])).stdout.trim()
+}
 
-  async attach(request, record): Promise<Attached> {
-    const { runDir } = request
-    const image = exportFile(runDir)
-    let known: AttachRecord = { backend: 'userspace', runDir, pid: null, startTicks: null, device: null }
-    const remember = (more: Partial<AttachRecord>) => {
-      known = { ...known, ...more }
-      return record(known)
-    }
-    await remember({})
-    const daemon = await startExport(request)
-    const device = (async () => {
-      await remember({ pid: daemon.pid, startTicks: daemon.startTicks })
-      // Direct I/O reads twice as fast, but over a writable FUSE export it gave one sector's data for another's (XFS log replay).
-      const access = isWritable(request) ? ['--direct-io=off'] : ['--read-only', '--direct-io=on']
-      const { stdout } = await run(program.losetup, ['--partscan', ...access, '--find', '--show', image])
-      await remember({ device: stdout.trim() })
-      return stdout.trim()
-    })()
-    return {
-      image,
-      device,
-      detach: async () => {
-        await device.catch(() => undefined)
+/** Starting the daemon takes longer than all that it is told; so there is always one that waits. */
+const spareDelayMs = 120
+
+export const userspace = (): AttachBackend => {
+  let spare: Promise<StorageDaemon> | undefined
+  let timer: NodeJS.Timeout | undefined
+  const prepareSpare = () => {
+    spare = StorageDaemon.start()
+    spare.catch(() => undefined)
+  }
+  prepareSpare()
+  const takeDaemon = async (request: AttachRequest): Promise<StorageDaemon> => {
+    // What may write has a limit of its own.
+    if (isWritable(request)) return StorageDaemon.start({ fileBytesMax: overlayBytesMax })
+    const taken = spare
+    spare = undefined
+    clearTimeout(timer)
+    // Later: now it would only slow down the mount that waits.
+    timer = setTimeout(prepareSpare, spareDelayMs).unref()
+    const daemon = await taken?.catch(() => undefined)
+    return daemon && !daemon.process.hasEnded() ? daemon : StorageDaemon.start()
+  }
+
+  return {
+    name: 'userspace',
+
+    async attach(request, record): Promise<Attached> {
+      const { runDir } = request
+      const image = exportFile(runDir)
+      const daemon = await takeDaemon(request)
+      const { pid, startTicks } = daemon.process
+      const known: AttachRecord = { backend: 'userspace', runDir, pid, startTicks, device: null }
+      await record(known)
+      const detach = async () => {
         await freeLoops(runDir)
-        await daemon.stop(5_000)
+        await daemon.process.stop(5_000)
         await unmount(image)
         await rm(image, { force: true })
-      },
-    }
-  },
+      }
+      try {
+        await startExport(request, daemon)
+      } catch (error) {
+        await detach()
+        throw error
+      }
+      const device = makeLoop(request).then(async (path) => {
+        await record({ ...known, device: path })
+        return path
+      })
+      return { image, device, detach: () => device.catch(() => undefined).then(detach) }
+    },
 
-  async undo({ runDir, pid, startTicks }) {
-    await freeLoops(runDir)
-    if (pid !== null && startTicks !== null) await killProven(pid, startTicks)
-    await unmount(exportFile(runDir))
-  },
+    async undo({ runDir, pid, startTicks }) {
+      await freeLoops(runDir)
+      if (pid !== null && startTicks !== null) await killProven(pid, startTicks)
+      await unmount(exportFile(runDir))
+    },
+
+    async close() {
+      clearTimeout(timer)
+      await (await spare?.catch(() => undefined))?.process.stop(5_000)
+    },
+  }
 }
 
 /** Whether this host can attach this way. */

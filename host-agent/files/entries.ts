@@ -1,5 +1,5 @@
 /** From what the filesystem says to what the contract calls an Entry. */
-import type { BigIntStats } from 'node:fs'
+import { type BigIntStats, constants } from 'node:fs'
 import { readlink } from 'node:fs/promises'
 import type { FileInfo } from '../../contract/agent.ts'
 import type { Entry } from '../../contract/api/restore.ts'
@@ -27,8 +27,13 @@ export const nameText = (bytes: Buffer): { text: string; exact: boolean } => {
   return { text, exact: Buffer.from(text, 'utf8').equals(bytes) }
 }
 
-const typeOf = (stat: BigIntStats) => (stat.isDirectory() ? 'directory' : 'file')
-const isSpecial = (stat: BigIntStats) => !stat.isDirectory() && !stat.isFile() && !stat.isSymbolicLink()
+/** What of a file's stat a listing shows. */
+export type FileStat = Pick<BigIntStats, 'mode' | 'size' | 'mtimeNs'>
+const kindOf = ({ mode }: FileStat) => Number(mode) & constants.S_IFMT
+const isLink = (stat: FileStat) => kindOf(stat) === constants.S_IFLNK
+const isDirectory = (stat: FileStat) => kindOf(stat) === constants.S_IFDIR
+const isFile = (stat: FileStat) => kindOf(stat) === constants.S_IFREG
+const isSpecial = (stat: FileStat) => !isDirectory(stat) && !isFile(stat) && !isLink(stat)
 
 /** What a symlink leads to; undefined when it dangles or leaves the partition. */
 export const followLink = async (root: PartitionRoot, path: readonly Buffer[]): Promise<BigIntStats | undefined> => {
@@ -47,21 +52,20 @@ export const toEntry = async (
   root: PartitionRoot,
   parentFd: number,
   path: readonly Buffer[],
-  stat: BigIntStats,
+  stat: FileStat,
 ): Promise<Entry> => {
   const bytes = joinPath(path)
   const { text, exact } = nameText(bytes)
-  const isLink = stat.isSymbolicLink()
-  const target = isLink ? await followLink(root, path) : stat
-  const link = isLink ? await readlink(below(parentFd, path.at(-1)!), { encoding: 'buffer' }) : undefined
+  const target: FileStat | undefined = isLink(stat) ? await followLink(root, path) : stat
+  const link = isLink(stat) ? await readlink(below(parentFd, path.at(-1)!), { encoding: 'buffer' }) : undefined
   return {
     name: path.length === 0 ? '/' : nameText(path.at(-1)!).text,
     path: text,
-    type: target ? typeOf(target) : 'file',
-    size: target?.isFile() ? safeSize(target.size) : 0,
+    type: target && isDirectory(target) ? 'directory' : 'file',
+    size: target && isFile(target) ? safeSize(target.size) : 0,
     mode: (Number(stat.mode) & 0o7777).toString(8).padStart(4, '0'),
     modified_time: isoTime(stat.mtimeNs),
-    is_symlink: isLink,
+    is_symlink: isLink(stat),
     symlink_target: link ? nameText(link).text : null,
     path_b64: exact ? null : bytes.toString('base64'),
     special: target ? isSpecial(target) : false,

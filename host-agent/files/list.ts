@@ -7,13 +7,14 @@ import { HubError } from '../../contract/errors.ts'
 import { mapSome } from '../concurrency.ts'
 import { followLink, nameText, toEntry } from './entries.ts'
 import { below, type Located, locate, type PartitionRoot, unreadable } from './resolve.ts'
+import { statMany } from './stat-threads.ts'
 
 export type Page = { limit: number; offset: number }
 export type Listed = { entries: Entry[]; totalCount: number; truncated: boolean }
 
 type BufferDirent = Dirent<Buffer>
-/** Each stat is a round trip to the filesystem; this many at a time keep it busy without starving other mounts. */
-const statsAtOnce = 16
+/** Symlinks that are followed at a time: each step is a round trip to the filesystem. */
+const linksAtOnce = 16
 
 export const readFolder = (fd: number): Promise<BufferDirent[]> =>
   readdir(`/proc/self/fd/${fd}`, { withFileTypes: true, encoding: 'buffer' }).catch((cause: unknown) => {
@@ -32,7 +33,7 @@ const byText = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0)
 /** Directories first, then by name without case; the bytes of the name break ties, so that pages never overlap. */
 export const listFolder = async (root: PartitionRoot, folder: Located, { limit, offset }: Page): Promise<Listed> => {
   if (!folder.stat.isDirectory()) throw new HubError('NOT_A_DIRECTORY', 'The path is not a directory')
-  const rows = await mapSome(await readFolder(folder.handle.fd), statsAtOnce, async (dirent) => {
+  const rows = await mapSome(await readFolder(folder.handle.fd), linksAtOnce, async (dirent) => {
     const isFolder = dirent.isSymbolicLink()
       ? ((await followLink(root, [...folder.path, dirent.name]))?.isDirectory() ?? false)
       : dirent.isDirectory()
@@ -42,8 +43,13 @@ export const listFolder = async (root: PartitionRoot, folder: Located, { limit, 
     (a, b) => Number(b.isFolder) - Number(a.isFolder) || byText(a.sortKey, b.sortKey) || Buffer.compare(a.name, b.name),
   )
   const shown = rows.slice(offset, offset + limit)
+  const stats = await statMany(
+    folder.handle.fd,
+    shown.map(({ name }) => name),
+  )
+  const known = shown.map(({ name }, at) => ({ path: [...folder.path, name], stat: stats[at]! }))
   return {
-    entries: await mapSome(shown, statsAtOnce, ({ name }) => entryOf(root, folder, name)),
+    entries: await mapSome(known, linksAtOnce, ({ path, stat }) => toEntry(root, folder.handle.fd, path, stat)),
     totalCount: rows.length,
     truncated: false,
   }

@@ -26,6 +26,9 @@ export type DiskToOpen = {
   record: (record: DiskRecord) => Promise<void>
 }
 
+/** By partition number. */
+type Remedies = Map<number, 'replay' | 'new-id'>
+
 const userRoles = new Set(['data', 'unknown', 'lvm'])
 /** More would only wait for the same disk. */
 const mountsAtOnce = 4
@@ -52,8 +55,8 @@ export class OpenDisk {
   /** After a failure `close` frees what was made. @throws NO_MOUNTABLE_FILESYSTEM, CHAIN_BROKEN, SERVICE_UNAVAILABLE */
   async open(): Promise<void> {
     // First as it is: a clean disk needs no overlay.
-    const needsReplay = await this.#mountAll(await this.#attach('none'), () => 'plain')
-    if (needsReplay.size > 0) await this.#replay(needsReplay)
+    const remedies = await this.#mountAll(await this.#attach('none'), () => 'plain')
+    if (remedies.size > 0) await this.#remedy(remedies)
     this.#pickDefault()
     if (this.defaultPartition === null)
       throw new HubError('NO_MOUNTABLE_FILESYSTEM', 'No partition of this disk can be mounted', {
@@ -72,21 +75,24 @@ export class OpenDisk {
   }
 
   /**
-   * Replays the journals of some volumes into an overlay, and opens the disk again with that overlay below it: read-only, so that it
-   * reads with direct I/O. What could not be replayed is mounted without its journal.
+   * Does in an overlay what some volumes need to be mounted (their journals replayed, say), and opens the disk again with that
+   * overlay below it: read-only, so that it reads with direct I/O. What could not be helped is mounted without its journal.
    */
-  async #replay(dirty: ReadonlySet<number>) {
+  async #remedy(remedies: Remedies) {
     await this.#letGo()
     const before = await this.#attach('replay')
-    const stillDirty = await this.#mountAll(
-      before.filter(({ number }) => dirty.has(number)),
-      () => 'replay',
+    const failed = await this.#mountAll(
+      before.filter(({ number }) => remedies.has(number)),
+      ({ number }) => remedies.get(number)!,
     )
     await this.#letGo()
-    const after = await this.#attach('replayed')
-    await this.#mountAll(after, ({ number }) =>
-      stillDirty.has(number) ? 'without-journal' : dirty.has(number) ? 'replayed' : 'plain',
-    )
+    const stepAfter = ({ number }: Volume): MountStep => {
+      const remedy = remedies.get(number)
+      if (remedy === undefined) return 'plain'
+      if (failed.has(number)) return 'without-journal'
+      return remedy === 'replay' ? 'replayed' : 'plain'
+    }
+    await this.#mountAll(await this.#attach('replayed'), stepAfter)
   }
 
   async #attach(overlay: OverlayUse): Promise<Volume[]> {
@@ -100,19 +106,19 @@ export class OpenDisk {
     return volumes
   }
 
-  /** @returns numbers of the volumes that a dirty journal may have kept from being mounted */
-  async #mountAll(volumes: readonly Volume[], stepOf: (volume: Volume) => MountStep): Promise<Set<number>> {
+  /** @returns what may help those that could not be mounted */
+  async #mountAll(volumes: readonly Volume[], stepOf: (volume: Volume) => MountStep): Promise<Remedies> {
     await this.#remember({ mountPaths: volumes.map((volume) => this.#pathOf(volume)) })
-    const needsReplay = new Set<number>()
+    const remedies: Remedies = new Map()
     this.#partitions = await mapSome(volumes, mountsAtOnce, async (volume) => {
       const path = this.#pathOf(volume)
       const refused = await refusal(volume)
       const result =
         refused === undefined
           ? await mountVolume(volume, path, stepOf(volume))
-          : { mounted: false as const, reason: refused, needsReplay: false }
+          : { mounted: false as const, reason: refused, remedy: null }
       if (result.mounted) this.roots.set(volume.number, await openRoot(path))
-      else if (result.needsReplay) needsReplay.add(volume.number)
+      else if (result.remedy) remedies.set(volume.number, result.remedy)
       return {
         number: volume.number,
         name: volume.name,
@@ -128,7 +134,7 @@ export class OpenDisk {
         journal: result.mounted ? result.journal : null,
       }
     })
-    return needsReplay
+    return remedies
   }
 
   /** The largest that holds user data; if none does, the largest. */

@@ -33,7 +33,8 @@ const notMountable: Record<string, string> = {
 }
 
 export type Mounted = { mounted: true; journal: 'clean' | 'replayed' | 'not_replayed' }
-export type NotMounted = { mounted: false; reason: string; needsReplay: boolean }
+/** `remedy`: the step on a writable overlay that may help. */
+export type NotMounted = { mounted: false; reason: string; remedy: 'replay' | 'new-id' | null }
 
 /** Longest time one mount may take: journals of large disks are replayed in seconds. */
 const mountTimeoutMs = 60_000
@@ -74,10 +75,14 @@ export const refusal = async (volume: Volume): Promise<string | undefined> => {
     : `the kernel of this host has no ${kind.type}`
 }
 
-/** `replay`: on a writable overlay. `replayed`: on that overlay afterwards. `without-journal` leaves out what it holds. */
-export type MountStep = 'plain' | 'replay' | 'replayed' | 'without-journal'
+/**
+ * On a writable overlay: `replay` the journal, or give the filesystem a `new-id`. On that overlay afterwards: `replayed`.
+ * `without-journal` leaves out what it holds.
+ */
+export type MountStep = 'plain' | 'replay' | 'new-id' | 'replayed' | 'without-journal'
 const journalAfter = {
   plain: 'clean',
+  'new-id': 'clean',
   replay: 'replayed',
   replayed: 'replayed',
   'without-journal': 'not_replayed',
@@ -86,17 +91,21 @@ const journalAfter = {
 /** Mounts one volume read-only. */
 export const mountVolume = async (volume: Volume, path: string, step: MountStep): Promise<Mounted | NotMounted> => {
   const kind = kinds[volume.filesystem ?? '']
-  if (!kind) return { mounted: false, reason: 'not supported', needsReplay: false }
+  if (!kind) return { mounted: false, reason: 'not supported', remedy: null }
   const extra = step === 'without-journal' ? kind.withoutReplay : []
-  if (extra === null) return { mounted: false, reason: 'damaged', needsReplay: false }
+  if (extra === null) return { mounted: false, reason: 'damaged', remedy: null }
   await mkdir(path, { recursive: true, mode: 0o700 })
   try {
+    if (step === 'new-id') await run(program.btrfstune, ['-f', '-m', volume.device])
     await tryMount(volume, kind, path, extra)
   } catch (error) {
     // rmdir, never a recursive removal: a mount that came after all must not be emptied.
     await rmdir(path).catch(() => undefined)
-    const reason = error instanceof ToolError ? mountReason(error.stderr) : String(error)
-    return { mounted: false, reason, needsReplay: kind.withoutReplay !== null }
+    if (!(error instanceof ToolError)) return { mounted: false, reason: String(error), remedy: null }
+    // Kernels before 6.7 take a btrfs for one that is mounted already when it has the same id, as all points of one disk have.
+    const isTwin = kind.type === 'btrfs' && error.stderr.includes('File exists')
+    const remedy = isTwin ? 'new-id' : kind.withoutReplay === null ? null : 'replay'
+    return { mounted: false, reason: mountReason(error.stderr), remedy }
   }
   if (kind.type === 'ntfs-3g')
     return { mounted: true, journal: (await ntfsIsDirty(volume.device)) ? 'not_replayed' : 'clean' }

@@ -101,8 +101,8 @@ it('a qemu-nbd that dies takes its export with it, and says so', async () => {
 it('an exporter that dies under a mount gives errors, never wrong bytes, and is cleaned up', async () => {
   const mountId = randomUUID()
   await real.agent.ensureMount(mountId, await sealedDisk(real, image))
-  const pid = Number(readFileSync(join(real.folder, 'state/mounts', mountId, 'export.pid'), 'utf8'))
-  process.kill(pid, 'SIGKILL')
+  const entry = readFileSync(join(real.folder, 'state/ledger/mounts', `${mountId}.json`), 'utf8')
+  process.kill((JSON.parse(entry) as { attach: { pid: number } }).attach.pid, 'SIGKILL')
   await real.agent.removeMount(mountId, 'user')
   expect(await leftBehind(before)).toEqual([])
 })

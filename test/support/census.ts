@@ -1,6 +1,6 @@
 /** Counts what a run could leave behind: processes, devices, mounts, sockets, temporary files. */
 import { execFileSync } from 'node:child_process'
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 
 export type Census = Record<string, string[]>
 
@@ -33,6 +33,7 @@ export const census = async (): Promise<Census> => ({
   ),
   mounts: lines(readFileSync('/proc/self/mountinfo', 'utf8')).map((line) => line.split(' ')[4]!),
   'unix sockets': listening(),
+  'run folders': existsSync('/run/sendense') ? readdirSync('/run/sendense') : [],
   'temporary files': [...temporary(), ...readdirSync('/dev/shm').filter((name) => name.startsWith('sendense-'))],
 })
 
