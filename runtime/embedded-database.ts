@@ -74,9 +74,14 @@ export const prepareDatabase = async (settings: Settings, ids: UserIds): Promise
         '--auth-root-socket-user=root',
         '--skip-test-db',
         '--skip-name-resolve',
+        // Else it refuses a machine that can not look up its own name, which nobody here asks for.
+        '--force',
       ],
       { env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' }, timeout: initTimeoutMs, maxBuffer: 16 * 1024 * 1024 },
-    )
+    ).catch(({ message, stdout, stderr }: Error & { stdout?: string; stderr?: string }) => {
+      const said = `${stdout ?? ''}${stderr ?? ''}`.trim().split('\n').slice(-8).join('\n')
+      throw new Error(`The private database could not be made in ${files}:\n${said || message}`)
+    })
 
   const initFile = join(folder, 'init.sql')
   await writeFile(

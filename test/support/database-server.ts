@@ -25,6 +25,7 @@ export default async (project: TestProject) => {
       '--auth-root-socket-user=root',
       '--skip-test-db',
       '--skip-name-resolve',
+      '--force',
     ],
     { stdio: 'ignore' },
   )
