@@ -40,6 +40,8 @@ export type Limits = {
   bodyMaxBytes: number
   /** Levels of nesting in a request body. */
   bodyMaxDepth: number
+  /** A client that has taken nothing of a download for this long is cut off; until then it keeps the mount. */
+  stalledClientMs: number
 }
 export type RouteMap = { routes: readonly Route[]; crons: readonly Cron[]; limits: Limits }
 

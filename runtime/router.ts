@@ -105,7 +105,7 @@ const checkAnswer = (route: LoadedRoute, status: number, body: unknown) => {
 }
 
 /** Sends a stream past Hono, by Node's own response: an order of magnitude faster than web streams, and with back-pressure. */
-const sendStream = (c: AppContext, { status, headers, stream }: Answer) => {
+const sendStream = (c: AppContext, { status, headers, stream }: Answer, { stalledClientMs }: Limits) => {
   const outgoing = c.env?.outgoing
   if (!outgoing || !stream) {
     for (const [name, value] of Object.entries(headers)) c.header(name, value)
@@ -113,6 +113,7 @@ const sendStream = (c: AppContext, { status, headers, stream }: Answer) => {
     return c.newResponse(body as ReadableStream, status as 200)
   }
   outgoing.writeHead(status, { ...Object.fromEntries(c.res.headers), ...headers })
+  outgoing.setTimeout(stalledClientMs, () => outgoing.destroy(new Error('nothing moved for too long')))
   // A source that breaks destroys the connection, so that no cut answer looks whole.
   pipeline(stream, outgoing).catch((error: unknown) => {
     log.warn({ request_id: c.get('requestId'), error: String(error) }, 'a download ended early')
@@ -219,7 +220,7 @@ export const createApp = (routes: readonly LoadedRoute[], bindings: Bindings, op
         },
       })
       const reply = result instanceof Answer ? result : new Answer(200, result)
-      if (reply.stream !== undefined) return sendStream(c, reply)
+      if (reply.stream !== undefined) return sendStream(c, reply, options.limits)
       if (options.checkAnswers) checkAnswer(route, reply.status, reply.body)
       c.header('Cache-Control', 'no-store')
       for (const [name, value] of Object.entries(reply.headers)) c.header(name, value)
