@@ -20,5 +20,7 @@ exec ${quote(process.execPath)} node_modules/vitest/vitest.mjs run --project hos
   --testNamePattern='^(?!.*${tooSlow})' ${process.argv.slice(2).map(quote).join(' ')}
 `
 const code = await runInMachine(script, { cache: join(project, 'node_modules/.cache/sendense-lab'), seconds: 3000 })
-console.log(`The lab took ${Math.round((performance.now() - began) / 1000)} s; left out as too slow there: "${tooSlow}"`)
+console.log(
+  `The lab took ${Math.round((performance.now() - began) / 1000)} s; left out as too slow there: "${tooSlow}"`,
+)
 process.exit(code)

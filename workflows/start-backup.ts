@@ -3,7 +3,6 @@
  * from its row on, so that whoever reconciles can tell a start that is under way from one whose hub died.
  */
 import type { ExportState } from '../contract/agent.ts'
-import type { BackupType } from '../contract/api/backups.ts'
 import { HubError } from '../contract/errors.ts'
 import { backupContextId, backupId, diskFileBase, diskFolder, diskKey, exportName, toGb } from '../contract/names.ts'
 import { databaseErrorCode, isDuplicate } from '../db/database.ts'
@@ -18,100 +17,29 @@ import {
   backupIdTaken,
   deleteBackupRow,
   findBackup,
-  findPolicy,
   insertBackup,
   type JobWithDisks,
-  newestBackup,
   setStartedAt,
   updateBackup,
   updateBackupDisk,
 } from '../db/queries/backups.ts'
-import { type CredentialRow, credentialForVm, noteCredentialUse } from '../db/queries/credentials.ts'
+import { noteCredentialUse } from '../db/queries/credentials.ts'
 import { deletePorts, deletePortsOfJob, deleteProcess, insertProcess, type PortRow } from '../db/queries/ports.ts'
-import { findRepository, type RepositoryRow, repositoryPath } from '../db/queries/repositories.ts'
-import { disksOf, type VmDiskRow, type VmRow } from '../db/queries/vms.ts'
+import { repositoryPath } from '../db/queries/repositories.ts'
 import type { Env } from '../runtime/bindings/index.ts'
 import { diskFileOf } from './chain-files.ts'
-import { findVmById, findVmByName } from './find-vm.ts'
 import { withChainLock, withJobLock } from './locks.ts'
 import { allocatePorts } from './nbd-ports.ts'
+import { checkRoom, type Plan, planBackup, type StartRequest } from './plan-backup.ts'
 import { openSecret } from './secrets.ts'
 import { type UsableParent, usableParent } from './usable-parent.ts'
 
 type StartEnv = Env<'DB' | 'AGENT' | 'NODE' | 'KEYS' | 'CLOCK' | 'SETTINGS'>
 
-export type StartRequest = {
-  vmName: string | undefined
-  vmContextId: string | undefined
-  repositoryId: string
-  type: BackupType
-  policyId: string | null
-  tags: Record<string, string>
-}
 export type Started = { backup: JobWithDisks; exports: ExportState[] }
 
 /** Readers and writers of one export at the same time (contract section 8.1). */
 const sharedConnections = 10
-
-type Plan = {
-  vm: VmRow
-  disks: VmDiskRow[]
-  repository: RepositoryRow
-  credential: CredentialRow
-  request: StartRequest
-}
-
-/** The checks that need no lock, in the contract's order. */
-const plan = async ({ DB }: StartEnv, request: StartRequest): Promise<Plan> => {
-  const vm =
-    request.vmContextId === undefined
-      ? await findVmByName(DB.orm, request.vmName!)
-      : await findVmById(DB.orm, request.vmContextId)
-  const disks = await disksOf(DB.orm, vm.contextId)
-  if (disks.length === 0)
-    throw new HubError('VM_HAS_NO_DISKS', 'No disks of this VM are known', { details: 'run the discovery again' })
-  const repository = await findRepository(DB.orm, request.repositoryId)
-  if (!repository)
-    throw new HubError('UNKNOWN_REPOSITORY', 'There is no such repository', {
-      details: request.repositoryId.slice(0, 100),
-    })
-  if (!repository.enabled)
-    throw new HubError('REPOSITORY_DISABLED', 'The repository is disabled', { details: repository.name })
-  if (request.policyId !== null && !(await findPolicy(DB.orm, request.policyId)))
-    throw new HubError('UNKNOWN_POLICY', 'There is no such policy', { details: request.policyId.slice(0, 100) })
-  const credential = await credentialForVm(DB.orm, vm)
-  if (!credential)
-    throw new HubError('CREDENTIAL_MISSING', 'The VM has no usable credential', {
-      details: `store an active credential for ${vm.vcenterHost}`,
-    })
-  return { vm, disks, repository, credential, request }
-}
-
-/** Bytes that the backup will probably need: as much as the last one of its kind stored, else its size or a tenth of it. */
-const requiredBytes = async ({ DB }: StartEnv, { vm, disks, request }: Plan): Promise<number> => {
-  const last = await newestBackup(DB.orm, {
-    vmContextId: vm.contextId,
-    repositoryId: request.repositoryId,
-    type: request.type,
-    status: 'completed',
-  })
-  const lastDisks = last && (await findBackup(DB.orm, last.id))?.disks
-  if (lastDisks) return lastDisks.reduce((sum, disk) => sum + disk.storedBytes, 0)
-  const size = disks.reduce((sum, disk) => sum + disk.capacityBytes, 0)
-  return request.type === 'full' ? size : Math.ceil(size / 10)
-}
-
-const checkRoom = async (env: StartEnv, plan: Plan) => {
-  const [required, { available_bytes }] = [
-    await requiredBytes(env, plan),
-    await env.AGENT.repositoryStorage(plan.repository.id),
-  ]
-  if (available_bytes < required)
-    throw new HubError('INSUFFICIENT_STORAGE', 'The repository has too little room for this backup', {
-      details: `${required} bytes needed, ${available_bytes} free`,
-      extra: { required_bytes: required, available_bytes },
-    })
-}
 
 const running = (id: string) =>
   new HubError('BACKUP_RUNNING', 'A backup of this VM into this repository is running', { extra: { backup_id: id } })
@@ -303,7 +231,7 @@ const tellNode = async (
   })
 }
 
-/** Exports, ports, files, rows, in this order. What can't be undone now is left to reconcile, as a failed job. */
+/** Exports with the files that were made for them, ports, rows, in this order. What can't be undone now is left to reconcile, as a failed job. */
 const undo = async (
   { DB, AGENT, NODE }: StartEnv,
   { job, disks }: JobWithDisks,
@@ -321,7 +249,6 @@ const undo = async (
       await AGENT.dropExport(name, true)
       await deleteProcess(DB.orm, name)
     }
-    for (const disk of disks) await AGENT.deleteDiskFile(diskFileOf(job, disk))
     await deletePortsOfJob(DB.orm, job.id)
     await DB.transaction(async (tx) => {
       await deleteBackupRow(tx, job.id)
@@ -342,7 +269,7 @@ const undo = async (
 /** @throws every code of contract section 8.1; after an error nothing is left */
 export const startBackup = async (env: StartEnv, request: StartRequest): Promise<Started> => {
   const { DB, CLOCK } = env
-  const planned = await plan(env, request)
+  const planned = await planBackup(env, request)
   const known = await findBackupContext(DB.orm, planned.vm.vmName, planned.vm.vcenterHost, planned.repository.id)
   // Without a context there is nothing to lock against but another first start, which the unique keys sort out.
   const lockId = known?.contextId ?? `${planned.vm.contextId} ${planned.repository.id}`

@@ -1,15 +1,14 @@
 /** The disks that are being written, or shown to an admin, over NBD. */
-import { open, stat } from 'node:fs/promises'
-import { basename, dirname } from 'node:path'
+import { stat } from 'node:fs/promises'
 import type { DiskFile, ExportBody, ExportState, ExportStatus, SealBody } from '../../contract/agent.ts'
 import { HubError } from '../../contract/errors.ts'
-import { type Daemon, killProven, program, run, ToolError } from '../exec.ts'
-import { Ledger, syncFolder } from '../ledger.ts'
+import { type Daemon, killProven, ToolError } from '../exec.ts'
+import { Ledger } from '../ledger.ts'
 import { log } from '../log.ts'
 import { KeyedMutex } from '../mutex.ts'
 import type { Repositories } from '../repositories.ts'
+import { chainOnDisk, createImage } from './images.ts'
 import { connectionCounts, startNbdServer } from './nbd-server.ts'
-import { checkHeader, type Header, readHeader } from './qcow2.ts'
 import { seal } from './seal.ts'
 
 /** What the ledger keeps of an export. `flushed`: all data is on the disk and qemu-nbd is gone, only the checksums are missing. */
@@ -40,8 +39,6 @@ type Live = {
 }
 
 const sectorBytes = 512
-/** 64 KiB measured best, and it is what change tracking counts in (docs/architecture.md). */
-const clusterBytes = 65536
 
 export class Exports {
   readonly #live = new Map<string, Live>()
@@ -182,6 +179,8 @@ export class Exports {
           details: `${bad.base} ${bad.problem}`,
         })
     }
+    const exists = () => new HubError('EXPORT_IN_USE', 'A file of this name is there already', { details: file.base })
+    if (await isThere(`${path}.qcow2`)) throw exists()
     const live = begin({
       jobId: body.job_id,
       kind: 'new',
@@ -198,6 +197,11 @@ export class Exports {
       await this.#repositories.ensureDiskFolder(file)
       await createImage(`${path}.qcow2`, virtualSize, body.parent_bases[0] ?? null)
     } catch (error) {
+      // Somebody else's after all: whatever it is, it is not ours to remove.
+      if ((error as NodeJS.ErrnoException).code === 'EEXIST') {
+        await this.#ledger.remove(name)
+        throw exists()
+      }
       await this.#undo(name, live)
       throw storageError(error)
     }
@@ -206,10 +210,7 @@ export class Exports {
 
   async #openExisting(name: string, body: Extract<ExportBody, { kind: 'existing' }>): Promise<Live> {
     const path = await this.#repositories.resolveInside(body.repository_id, body.relative_path)
-    const sealed = await stat(path.replace(/\.qcow2$/, '.manifest.json')).then(
-      () => true,
-      () => false,
-    )
+    const sealed = await isThere(path.replace(/\.qcow2$/, '.manifest.json'))
     if (sealed && !body.read_only)
       throw new HubError('PATH_INVALID', 'A completed backup is exported read-only', { details: 'set read_only' })
     if ([...this.#live.values()].some(({ entry }) => entry.qcow2Path === path && !(entry.readOnly && body.read_only)))
@@ -350,6 +351,12 @@ export class Exports {
   }
 }
 
+const isThere = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  )
+
 type Beginning = Pick<
   Entry,
   'jobId' | 'kind' | 'port' | 'file' | 'parentBases' | 'qcow2Path' | 'virtualSize' | 'readOnly' | 'sharedConnections'
@@ -370,47 +377,6 @@ const begin = (what: Beginning): Live => ({
   daemon: undefined,
   seal: undefined,
 })
-
-/** A new file that holds nothing yet; its parent is named by a relative name, so that a repository can be moved. */
-const createImage = async (path: string, virtualSize: number, parentBase: string | null) => {
-  // Made here first, exclusively: qemu-img would overwrite what is there.
-  await (await open(path, 'wx', 0o600)).close()
-  const backing = parentBase === null ? [] : ['-u', '-b', `${parentBase}.qcow2`, '-F', 'qcow2']
-  await run(program.qemuImg, [
-    'create',
-    '-q',
-    '-f',
-    'qcow2',
-    '-o',
-    `cluster_size=${clusterBytes}`,
-    ...backing,
-    '--',
-    path,
-    String(virtualSize),
-  ])
-  await checkHeader(path, parentBase === null ? null : `${parentBase}.qcow2`)
-  await syncFolder(dirname(path))
-}
-
-const chainFilesMax = 1000
-/** The chain of a file that is on disk, following its headers inside its own folder only. @throws CHAIN_BROKEN, PATH_INVALID */
-const chainOnDisk = async (path: string): Promise<string[]> => {
-  const paths: string[] = []
-  for (let next: string | null = path; next !== null; ) {
-    if (paths.includes(next) || paths.length === chainFilesMax)
-      throw new HubError('CHAIN_BROKEN', 'The chain has no end')
-    paths.push(next)
-    const { backingFile: backing }: Header = await readHeader(next).catch((cause: unknown) => {
-      throw cause instanceof HubError
-        ? cause
-        : new HubError('CHAIN_BROKEN', 'A file of the chain is missing', { cause })
-    })
-    if (backing !== null && backing !== basename(backing))
-      throw new HubError('CHAIN_BROKEN', 'The chain leaves its folder')
-    next = backing === null ? null : `${dirname(next)}/${backing}`
-  }
-  return paths
-}
 
 const storageError = (error: unknown): unknown => {
   if (error instanceof HubError) return error

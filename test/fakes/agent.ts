@@ -112,6 +112,7 @@ export class FakeAgent implements AgentApi {
         ? `${this.#root(body.file.repository_id)}/${body.file.vm_backup_context_id}/disk-${body.file.disk_index}/${body.file.base}.qcow2`
         : `${this.#root(body.repository_id)}/${body.relative_path}`
     if (body.kind === 'new') {
+      if (this.files.has(keyOf(body.file))) throw new HubError('EXPORT_IN_USE', 'A file of this name is there already')
       const parents = body.parent_bases.map((base) => keyOf({ ...body.file, base }))
       if (parents.some((key) => !this.files.get(key)?.sealed))
         throw new HubError('CHAIN_BROKEN', 'The backup that this one builds on is damaged')

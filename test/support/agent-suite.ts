@@ -135,6 +135,14 @@ export const agentSuite = (name: string, open: () => Promise<AgentUnderTest>) =>
       expect((await agent.deleteDiskFile(file('two'))).freed_bytes).toBeGreaterThan(0)
       expect((await agent.deleteDiskFile(file('two'))).freed_bytes).toBe(0)
     })
+    it('never writes over a file, nor removes one that it did not make', async () => {
+      await sealed('kept')
+      expect(await code(agent.ensureExport('kept-again', body('kept')))).toBe('EXPORT_IN_USE')
+      await agent.dropExport('kept-again', true)
+      expect((await agent.inspectChain(chain('kept')))[0]).toMatchObject({ exists: true, sealed: true, problem: null })
+      await agent.deleteDiskFile(file('kept'))
+    })
+
     it('builds on sealed parents only', async () => {
       expect(await code(agent.ensureExport('three', body('three', ['nothing'])))).toBe('CHAIN_BROKEN')
       await agent.ensureExport('open', body('open'))
