@@ -10,6 +10,7 @@ import type { Repositories } from '../repositories.ts'
 import { chainOnDisk, createImage } from './images.ts'
 import { connectionCounts, startNbdServer } from './nbd-server.ts'
 import { seal } from './seal.ts'
+import { WriteOut } from './write-out.ts'
 
 /** What the ledger keeps of an export. `flushed`: all data is on the disk and qemu-nbd is gone, only the checksums are missing. */
 type Entry = {
@@ -44,6 +45,7 @@ export class Exports {
   readonly #live = new Map<string, Live>()
   readonly #ledger: Ledger<Entry>
   readonly #mutex = new KeyedMutex()
+  readonly #writeOut = new WriteOut()
   readonly #repositories: Repositories
   readonly #ports: { first: number; last: number }
 
@@ -245,9 +247,11 @@ export class Exports {
       live.entry = { ...entry, pid: daemon.pid, startTicks: daemon.startTicks }
       await this.#ledger.put(name, live.entry)
       this.#live.set(name, live)
-      daemon.ended.then(({ exitCode, signal, stderr }) =>
-        this.#onEnded(name, live, `qemu-nbd ended with ${exitCode ?? signal}: ${stderr.trim()}`),
-      )
+      if (!entry.readOnly) await this.#writeOut.add(entry.qcow2Path, (error) => this.#onUnwritable(name, live, error))
+      daemon.ended.then(async ({ exitCode, signal, stderr }) => {
+        await this.#writeOut.remove(entry.qcow2Path)
+        this.#onEnded(name, live, `qemu-nbd ended with ${exitCode ?? signal}: ${stderr.trim()}`)
+      })
     } catch (error) {
       await live.daemon?.stop(0)
       await this.#undo(name, live)
@@ -272,6 +276,13 @@ export class Exports {
       .catch((error: unknown) => log.error({ export: name, error: String(error) }, 'the ledger can not be written'))
   }
 
+  /** What qemu-nbd took and the disk did not: the export is lost, and whoever writes it must learn that at once. */
+  #onUnwritable(name: string, live: Live, { message }: Error) {
+    const { daemon } = live
+    this.#onEnded(name, live, `the disk file could not be written: ${message}`)
+    daemon?.stop(0).catch((error: unknown) => log.error({ export: name, error: String(error) }, 'qemu-nbd did not end'))
+  }
+
   #chain(entry: Entry) {
     return entry.file
       ? this.#repositories.chainPaths({ ...entry.file, bases: [entry.file.base, ...entry.parentBases] })
@@ -290,6 +301,7 @@ export class Exports {
     }
     const work = async () => {
       try {
+        await this.#writeOut.remove(live.entry.qcow2Path)
         const { storedBytes, virtualSize } = await seal({
           exportName: name,
           port: live.entry.port,
