@@ -66,17 +66,17 @@ export const mountDisk = async (env: MountEnv, backupId: string, diskIndex: numb
     // Under the chain's lock, so that no deletion has looked for mounts before this one was there.
     const { chain, row } = await withChainLock(DB, contextId, async () => {
       const { backup, disk, chain } = await mountableChain(env, backupId, diskIndex)
-      const taken = await alreadyMounted(env, disk.id)
-      if (taken) throw taken
       const createdAt = CLOCK.now()
       const expiresAt = new Date(createdAt.getTime() + SETTINGS.mountIdleSeconds * 1000)
-      try {
-        const mount = await insertMount(DB.orm, { id: mountId, backupDiskId: disk.id, createdAt, expiresAt })
-        return { chain, row: { mount, backupId, vmName: backup.job.vmName, diskIndex } }
-      } catch (error) {
+      const insert = () => insertMount(DB.orm, { id: mountId, backupDiskId: disk.id, createdAt, expiresAt })
+      // A disk has one row at most: asking first would only make everybody wait.
+      const mount = await insert().catch(async (error: unknown) => {
         if (!isDuplicate(error)) throw error
-        throw (await alreadyMounted(env, disk.id)) ?? error
-      }
+        const taken = await alreadyMounted(env, disk.id)
+        if (taken) throw taken
+        return insert()
+      })
+      return { chain, row: { mount, backupId, vmName: backup.job.vmName, diskIndex } }
     })
     try {
       const state = await AGENT.ensureMount(mountId, { ...chain, vm_name: row.vmName })

@@ -47,17 +47,15 @@ export const followLink = async (root: PartitionRoot, path: readonly Buffer[]): 
   }
 }
 
-/** One row of a listing. @param parentFd the open folder it lies in */
-export const toEntry = async (
-  root: PartitionRoot,
-  parentFd: number,
+/** @param target what the name leads to; undefined when that dangles */
+const describe = (
   path: readonly Buffer[],
   stat: FileStat,
-): Promise<Entry> => {
+  target: FileStat | undefined,
+  linkText: Buffer | undefined,
+): Entry => {
   const bytes = joinPath(path)
   const { text, exact } = nameText(bytes)
-  const target: FileStat | undefined = isLink(stat) ? await followLink(root, path) : stat
-  const link = isLink(stat) ? await readlink(below(parentFd, path.at(-1)!), { encoding: 'buffer' }) : undefined
   return {
     name: path.length === 0 ? '/' : nameText(path.at(-1)!).text,
     path: text,
@@ -66,10 +64,23 @@ export const toEntry = async (
     mode: (Number(stat.mode) & 0o7777).toString(8).padStart(4, '0'),
     modified_time: isoTime(stat.mtimeNs),
     is_symlink: isLink(stat),
-    symlink_target: link ? nameText(link).text : null,
+    symlink_target: linkText ? nameText(linkText).text : null,
     path_b64: exact ? null : bytes.toString('base64'),
     special: target ? isSpecial(target) : false,
   }
+}
+
+/** One row of a listing; a promise of it only where the filesystem must be asked. @param parentFd the open folder it lies in */
+export const toEntry = (
+  root: PartitionRoot,
+  parentFd: number,
+  path: readonly Buffer[],
+  stat: FileStat,
+): Entry | Promise<Entry> => {
+  if (!isLink(stat)) return describe(path, stat, stat, undefined)
+  return Promise.all([followLink(root, path), readlink(below(parentFd, path.at(-1)!), { encoding: 'buffer' })]).then(
+    ([target, linkText]) => describe(path, stat, target, linkText),
+  )
 }
 
 /** Everything about one file: its own entry, and what a download of it (its target, for a symlink) needs. */

@@ -33,11 +33,14 @@ const byText = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0)
 /** Directories first, then by name without case; the bytes of the name break ties, so that pages never overlap. */
 export const listFolder = async (root: PartitionRoot, folder: Located, { limit, offset }: Page): Promise<Listed> => {
   if (!folder.stat.isDirectory()) throw new HubError('NOT_A_DIRECTORY', 'The path is not a directory')
-  const rows = await mapSome(await readFolder(folder.handle.fd), linksAtOnce, async (dirent) => {
-    const isFolder = dirent.isSymbolicLink()
-      ? ((await followLink(root, [...folder.path, dirent.name]))?.isDirectory() ?? false)
-      : dirent.isDirectory()
-    return { name: dirent.name, isFolder, sortKey: nameText(dirent.name).text.toLowerCase() }
+  const rows = await mapSome(await readFolder(folder.handle.fd), linksAtOnce, (dirent) => {
+    const row = (isFolder: boolean) => ({
+      name: dirent.name,
+      isFolder,
+      sortKey: nameText(dirent.name).text.toLowerCase(),
+    })
+    if (!dirent.isSymbolicLink()) return row(dirent.isDirectory())
+    return followLink(root, [...folder.path, dirent.name]).then((target) => row(target?.isDirectory() ?? false))
   })
   rows.sort(
     (a, b) => Number(b.isFolder) - Number(a.isFolder) || byText(a.sortKey, b.sortKey) || Buffer.compare(a.name, b.name),
