@@ -45,6 +45,19 @@ const body = async <S extends z.ZodType>(c: Context<Env>, schema: S): Promise<z.
     }),
   )
 
+/** A system call that failed (a disk that gives EIO, a full process table) is the machine's trouble, not an error of ours. */
+const toHubError = (error: unknown): HubError => {
+  if (error instanceof HubError) return error
+  const { code, syscall } = error as NodeJS.ErrnoException
+  if (code !== undefined && syscall !== undefined)
+    return new HubError('SERVICE_UNAVAILABLE', 'The machine refused what had to be done', {
+      details: `${code} in ${syscall}`,
+      cause: error,
+      headers: { 'Retry-After': '5' },
+    })
+  return new HubError('INTERNAL', 'The host-agent made an error; its log has the details', { cause: error })
+}
+
 // No Content-Length: the hub takes chunked bodies from this socket twice as fast as ones of known length (measured on Node 20).
 const send = (c: Context<Env>, content: Content) => {
   const outgoing = c.env.outgoing!
@@ -127,10 +140,7 @@ export const createServerApp = (agent: Agent) => {
   const answer = (error: HubError, c: Context<Env>) => c.json(errorBody(error, '', new Date()), error.status)
   app.notFound((c) => answer(new HubError('ROUTE_NOT_FOUND', 'There is no such operation'), c))
   app.onError((error, c) => {
-    const known =
-      error instanceof HubError
-        ? error
-        : new HubError('INTERNAL', 'The host-agent made an error; its log has the details', { cause: error })
+    const known = toHubError(error)
     if (known.status >= 500)
       log.error(
         {

@@ -16,6 +16,7 @@ import { type Alias, fullPath, type Limits } from './config.ts'
 import { Answer, type Caller } from './function.ts'
 import type { LoadedRoute } from './load.ts'
 import { causes, log } from './log.ts'
+import { cutWhenStalled } from './stalled-clients.ts'
 import { readJson, validate } from './validate.ts'
 
 type NodeEnv = { incoming?: IncomingMessage; outgoing?: ServerResponse }
@@ -113,7 +114,7 @@ const sendStream = (c: AppContext, { status, headers, stream }: Answer, { stalle
     return c.newResponse(body as ReadableStream, status as 200)
   }
   outgoing.writeHead(status, { ...Object.fromEntries(c.res.headers), ...headers })
-  outgoing.setTimeout(stalledClientMs, () => outgoing.destroy(new Error('nothing moved for too long')))
+  cutWhenStalled(outgoing, stalledClientMs)
   // A source that breaks destroys the connection, so that no cut answer looks whole.
   pipeline(stream, outgoing).catch((error: unknown) => {
     log.warn({ request_id: c.get('requestId'), error: String(error) }, 'a download ended early')

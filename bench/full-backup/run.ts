@@ -7,7 +7,7 @@ import { type Hub, registerVm, startHub, waitForEnd } from '../../test/support/h
 import { copyInto, sh } from '../../test/support/images.ts'
 import { freePorts } from '../../test/support/real-agent.ts'
 import { sparseDisk } from '../support/disks.ts'
-import { median, print, rounds, row, seconds } from '../support/measure.ts'
+import { median, print, row, seconds, sideBySide } from '../support/measure.ts'
 
 const diskBytes = 4 * 2 ** 30
 
@@ -82,32 +82,28 @@ try {
     await registerVm(hub, 'half'),
   ]
   const port = await freePorts(1)
-  const times = {
-    hand: [] as number[],
-    flushed: [] as number[],
-    completed: [] as number[],
-    half: [] as number[],
-    two: [] as number[],
+  const flushedTimes: number[] = []
+  const synced = async (work: () => Promise<number>) => {
+    sh('/usr/bin/sync', [])
+    return work()
   }
-  for (let round = 0; round < rounds; round++) {
-    sh('/usr/bin/sync', [])
-    times.hand.push(await byHand(join(one, 'disk0.raw'), hub.folder, port))
-    sh('/usr/bin/sync', [])
-    const { flushed, completed } = await throughHub(hub, vmOne)
-    times.flushed.push(flushed)
-    times.completed.push(completed)
-    sh('/usr/bin/sync', [])
-    times.half.push((await throughHub(hub, vmHalf)).completed)
-    sh('/usr/bin/sync', [])
-    times.two.push((await throughHub(hub, vmTwo)).completed)
-  }
-  const [hand, flushed, completed, single, both] = [
-    times.hand,
-    times.flushed,
-    times.completed,
-    times.half,
-    times.two,
-  ].map(median) as [number, number, number, number, number]
+  const {
+    hand,
+    whole: completed,
+    half: single,
+    two: both,
+  } = await sideBySide({
+    hand: () => synced(() => byHand(join(one, 'disk0.raw'), hub.folder, port)),
+    whole: () =>
+      synced(async () => {
+        const { flushed, completed } = await throughHub(hub, vmOne)
+        flushedTimes.push(flushed)
+        return completed
+      }),
+    half: () => synced(async () => (await throughHub(hub, vmHalf)).completed),
+    two: () => synced(async () => (await throughHub(hub, vmTwo)).completed),
+  })
+  const flushed = median(flushedTimes)
   const shown = (value: number) => `${value.toFixed(2)} s`
   print([
     row(

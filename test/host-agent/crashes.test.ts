@@ -214,6 +214,43 @@ it('a full repository fails the seal or the write, never silently', async () => 
   }
 })
 
+it('a disk that refuses what qemu-nbd took loses the export, long before anybody seals it', async () => {
+  const backing = join(real.folder, 'backing')
+  const broken = join(real.folder, 'broken')
+  for (const folder of [backing, broken]) mkdirSync(folder)
+  // A filesystem on a disk that turns out smaller than it says: writes reach the page cache and no further.
+  sh('/usr/bin/mount', ['-t', 'tmpfs', '-o', 'size=16m', 'tmpfs', backing])
+  try {
+    blankImage(join(backing, 'disk'), 256 << 20)
+    sh('/usr/sbin/mkfs.ext4', ['-q', '-F', join(backing, 'disk')])
+    sh('/usr/bin/mount', ['-o', 'loop', join(backing, 'disk'), broken])
+    await real.agent.ensureRepository('broken', broken)
+    const port = real.firstPort + 32
+    await real.agent.ensureExport('refused', {
+      kind: 'new',
+      job_id: 'refused',
+      port,
+      file: { ...file('refused'), repository_id: 'broken' },
+      virtual_size_bytes: 64 << 20,
+      parent_bases: [],
+      shared_connections: 10,
+    })
+    const client = await NbdClient.connect({ host: '127.0.0.1', port, exportName: 'refused' })
+    for (let at = 0; at < 48; at++) await client.write(at << 20, Buffer.alloc(1 << 20, at + 1)).catch(() => undefined)
+    await waitFor('the loss', async () => (await real.agent.getExport('refused')).status === 'lost', 10_000)
+    expect((await real.agent.getExport('refused')).error_message).toContain('could not be written')
+    client.destroy()
+    // When the filesystem has given up by now, nothing can be removed from it; that is said, and tried again below.
+    const refusal = await real.agent.dropExport('refused', true).catch((error: unknown) => error)
+    if (refusal instanceof Error) expect(refusal).toMatchObject({ code: 'SERVICE_UNAVAILABLE' })
+  } finally {
+    sh('/usr/bin/umount', [broken])
+    sh('/usr/bin/umount', [backing])
+  }
+  await real.agent.dropExport('refused', true)
+  await real.agent.forgetRepository('broken')
+})
+
 it('an idle mount ends by itself, one that is being read does not', async () => {
   const mountId = randomUUID()
   await real.agent.ensureMount(mountId, await sealedDisk(real, image))
