@@ -103,6 +103,8 @@ export type ExportState = {
   total_bytes: number
   stored_bytes: number
   change_id: string | null
+  /** Of a sealed disk: what names its manifest, and so all of it, for ever. */
+  manifest_digest: string | null
 }
 
 /** What a sealed file's manifest says beside what the agent itself knows. */
@@ -130,6 +132,36 @@ export const sealBody = z.object({
 export type SealBody = z.infer<typeof sealBody>
 
 export type FileCheck = { base: string; exists: boolean; stored_bytes: number; sealed: boolean; problem: string | null }
+
+/** The newest file of a chain, to be read again and compared with its checksums. */
+export const verifyBody = z.object({
+  chain: diskChain,
+  /** As the seal gave it. Null when that is not known. */
+  manifest_digest: z.string().length(64).nullable(),
+  /** Where an earlier check of this file got to, in bytes of the guest's disk. */
+  from_bytes: size,
+  /** 0 = as fast as it goes. */
+  bytes_per_second: size,
+  /** The agent answers when the check has ended, or after this long with how far it is. */
+  wait_seconds: z.number().min(0).max(60),
+})
+export type VerifyBody = z.infer<typeof verifyBody>
+export type Damage = {
+  /** Name of the file, in the disk's folder. */
+  file: string
+  kind: 'missing' | 'manifest' | 'checksums' | 'structure' | 'data'
+  /** Of the guest's disk, in bytes; null when it is not the guest's data. */
+  offset_bytes: number | null
+  length_bytes: number | null
+  detail: string
+}
+export type VerifyState = {
+  status: 'running' | 'done'
+  done_bytes: number
+  total_bytes: number
+  /** The first 100. Empty when it is done: the file is as it was sealed. */
+  damages: Damage[]
+}
 
 export const mountBody = diskChain.extend({ vm_name: z.string().max(255) })
 export type MountBody = z.infer<typeof mountBody>
@@ -219,6 +251,11 @@ export interface AgentApi {
   inspectChain(chain: DiskChain): Promise<FileCheck[]>
   /** Removes one disk's file with its manifest and checksums, and emptied folders. A file already gone is no error. */
   deleteDiskFile(file: DiskFile): Promise<{ freed_bytes: number }>
+
+  /** Checks the newest file of a chain. The same call again joins the check that runs, or takes the result of one that has ended. */
+  verifyFile(body: VerifyBody): Promise<VerifyState>
+  /** Ends a check. Unknown: nothing to do. */
+  stopVerify(file: DiskFile): Promise<void>
 
   /** Attaches a chain read-only and mounts what it can. CHAIN_BROKEN, NO_MOUNTABLE_FILESYSTEM, RESTORE_SLOTS_EXHAUSTED. */
   ensureMount(mountId: string, body: MountBody): Promise<MountState>

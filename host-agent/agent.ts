@@ -11,6 +11,7 @@ import { MountFiles } from './mounts/mount-files.ts'
 import { Mounts } from './mounts/mounts.ts'
 import { Repositories } from './repositories.ts'
 import { Sweep } from './sweep.ts'
+import { Verifications } from './verify/verifications.ts'
 
 export type Agent = {
   health: () => Promise<AgentHealth>
@@ -18,6 +19,7 @@ export type Agent = {
   exports: Exports
   mounts: Mounts
   files: MountFiles
+  verifications: Verifications
   sweep: Sweep
   close: () => Promise<void>
 }
@@ -44,12 +46,14 @@ export const openAgent = async (settings: AgentSettings): Promise<Agent> => {
   warmUpStatThreads()
   const sweep = new Sweep(mounts, settings.mountIdleSeconds)
   await sweep.run()
+  const verifications = new Verifications(repositories)
 
   return {
     repositories,
     exports,
     mounts,
     files: new MountFiles(mounts),
+    verifications,
     sweep,
     health: async () => ({
       status: 'ok',
@@ -63,6 +67,7 @@ export const openAgent = async (settings: AgentSettings): Promise<Agent> => {
     }),
     close: async () => {
       sweep.stop()
+      await verifications.close()
       await mounts.close()
       await exports.close()
       await backend.close()

@@ -19,6 +19,7 @@ import {
   repositoryBody,
   repositoryIdSchema,
   sealBody,
+  verifyBody,
 } from '../contract/agent.ts'
 import { errorBody, HubError } from '../contract/errors.ts'
 import type { Agent } from './agent.ts'
@@ -103,9 +104,17 @@ export const createServerApp = (agent: Agent) => {
   )
 
   app.post('/chains/inspect', async (c) => c.json(await agent.repositories.inspect(await body(c, diskChain))))
-  app.post('/disk-files/delete', async (c) =>
-    c.json({ freed_bytes: await agent.repositories.deleteDiskFile(await body(c, diskFile)) }),
-  )
+  app.post('/disk-files/delete', async (c) => {
+    const file = await body(c, diskFile)
+    await agent.verifications.stop(file)
+    return c.json({ freed_bytes: await agent.repositories.deleteDiskFile(file) })
+  })
+
+  app.post('/verifications', async (c) => c.json(await agent.verifications.verify(await body(c, verifyBody))))
+  app.post('/verifications/stop', async (c) => {
+    await agent.verifications.stop(await body(c, diskFile))
+    return c.json({})
+  })
 
   app.put('/mounts/:id', async (c) => c.json(await agent.mounts.ensure(id(c), await body(c, mountBody))))
   app.get('/mounts', (c) => c.json(agent.mounts.list()))

@@ -24,13 +24,14 @@ export class DiskReader {
       throw new Error('the files of the chain have different cluster sizes')
   }
 
-  #lengthOf(block: number) {
+  /** Bytes of this block: the last one of a disk may be shorter. */
+  lengthOf(block: number) {
     return Math.min(blockBytes, this.virtualSize - block * blockBytes)
   }
 
   #clustersOf(block: number): [first: number, end: number] {
     const { clusterBytes } = this.#layers[0]!
-    return [(block * blockBytes) / clusterBytes, Math.ceil((block * blockBytes + this.#lengthOf(block)) / clusterBytes)]
+    return [(block * blockBytes) / clusterBytes, Math.ceil((block * blockBytes + this.lengthOf(block)) / clusterBytes)]
   }
 
   /** Whether the newest file says anything about this block; if not, its checksum is the parent's. */
@@ -42,7 +43,7 @@ export class DiskReader {
   }
 
   digest(block: number): Buffer {
-    const length = this.#lengthOf(block)
+    const length = this.lengthOf(block)
     if (!this.#read(block, length)) return this.#zeroDigest(length)
     return sha256(this.#buffer.subarray(0, length))
   }
@@ -120,5 +121,94 @@ export const digestBlocks = (
     return digests
   } finally {
     reader.close()
+  }
+}
+
+export type CompareTask = {
+  paths: string[]
+  parentBlocks: string | null
+  /** The file's own checksums, which are known to be whole. */
+  ownBlocks: string
+  from: number
+  /** 0 = as fast as it goes. */
+  bytesPerSecond: number
+}
+export type Mismatch = { offset: number; length: number; detail: string }
+
+/**
+ * Reads the blocks that a file says anything about, from block `from` on, and compares them with its checksums. What it says
+ * nothing about is the parents', whose own check finds it.
+ * @param onProgress called with the number of the next block and what was found since the last call
+ */
+export const compareBlocks = (
+  { paths, parentBlocks, ownBlocks, from, bytesPerSecond }: CompareTask,
+  onProgress: (next: number, found: Mismatch[]) => void,
+): void => {
+  const reader = new DiskReader(paths)
+  try {
+    const blocks = blockCount(reader.virtualSize)
+    const own = readFileSync(ownBlocks)
+    const inherited = parentBlocks === null ? undefined : readFileSync(parentBlocks)
+    const digestIn = (digests: Buffer, block: number) =>
+      digests.subarray(block * digestBytes, (block + 1) * digestBytes)
+    const pace = new Pace(bytesPerSecond)
+    for (let block = from; block < blocks; block++) {
+      const found: Mismatch[] = []
+      const place = { offset: block * blockBytes, length: reader.lengthOf(block) }
+      try {
+        if (inherited && !reader.isChanged(block)) {
+          if (!digestIn(own, block).equals(digestIn(inherited, block)))
+            found.push({ ...place, detail: 'a changed block is missing from the file' })
+        } else {
+          if (!reader.digest(block).equals(digestIn(own, block)))
+            found.push({ ...place, detail: 'the data does not match its checksum' })
+          pace.keep(place.length)
+        }
+      } catch (error) {
+        found.push({ ...place, detail: `can not be read: ${(error as Error).message}` })
+      }
+      if (found.length > 0 || block % 16 === 15 || block === blocks - 1) onProgress(block + 1, found)
+    }
+  } finally {
+    reader.close()
+  }
+}
+
+/** Holds a thread back to so many bytes a second. */
+class Pace {
+  readonly #bytesPerSecond: number
+  readonly #began = performance.now()
+  readonly #sleeper = new Int32Array(new SharedArrayBuffer(4))
+  #bytes = 0
+  constructor(bytesPerSecond: number) {
+    this.#bytesPerSecond = bytesPerSecond
+  }
+  keep(bytes: number) {
+    if (this.#bytesPerSecond === 0) return
+    this.#bytes += bytes
+    const ahead = (this.#bytes / this.#bytesPerSecond) * 1000 - (performance.now() - this.#began)
+    if (ahead > 0) Atomics.wait(this.#sleeper, 0, 0, ahead)
+  }
+}
+
+/**
+ * Digest of everything in a file that is not the guest's data; see Layer.structure. For a worker thread.
+ * @throws CHAIN_BROKEN, Error
+ */
+export const structureDigest = (path: string): Buffer => {
+  const layer = new Layer(path)
+  try {
+    const hash = createHash('sha256')
+    const buffer = Buffer.alloc(blockBytes)
+    for (const { offset, length } of layer.structure())
+      for (let at = 0; at < length; ) {
+        const got = readSync(layer.fd, buffer, 0, Math.min(buffer.length, length - at), offset + at)
+        if (got === 0) throw new Error('the file became shorter while it was read')
+        hash.update(buffer.subarray(0, got))
+        at += got
+      }
+    return hash.digest()
+  } finally {
+    layer.close()
   }
 }

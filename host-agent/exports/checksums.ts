@@ -1,7 +1,8 @@
 /** Runs the checksum threads for one disk. */
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
-import { blockCount, type DigestTask } from './blocks.ts'
+import { blockCount, type CompareTask, type Mismatch } from './blocks.ts'
+import type { ChecksumMessage, ChecksumTask } from './checksum-worker.ts'
 
 /** A disk is split over this many threads: hashing is what takes the time. */
 const threads = Math.min(4, Math.max(1, availableParallelism()))
@@ -12,21 +13,22 @@ const workerFile = new URL(
   import.meta.url,
 )
 
-type Message = { done: number } | { digests: Uint8Array }
-
-const runWorker = (task: DigestTask, onProgress: (done: number) => void, signal: AbortSignal): Promise<Buffer> =>
+const runWorker = (
+  task: ChecksumTask,
+  onProgress: (done: number, found: Mismatch[]) => void,
+  signal: AbortSignal,
+): Promise<Buffer> =>
   new Promise((resolve, reject) => {
     const worker = new Worker(workerFile, { workerData: task })
     const abort = () => {
       void worker.terminate()
-      reject(new Error('the seal was stopped'))
+      reject(new Error('the checksums were stopped'))
     }
     if (signal.aborted) return abort()
     signal.addEventListener('abort', abort, { once: true })
-    worker.on('message', (message: Message) => {
-      if ('done' in message) return onProgress(message.done)
-      onProgress(task.to - task.from)
-      resolve(Buffer.from(message.digests))
+    worker.on('message', (message: ChecksumMessage) => {
+      if ('done' in message) onProgress(message.done, message.found ?? [])
+      else resolve(Buffer.from(message.result))
     })
     worker.on('error', reject)
     worker.on('exit', (code) => {
@@ -50,18 +52,30 @@ export const diskChecksums = async (
   const parts = Math.max(1, Math.min(threads, Math.floor(blocks / blocksPerThreadMin)))
   const done = new Array<number>(parts).fill(0)
   const digests = await Promise.all(
-    done.map((_, part) => {
+    done.map(async (_, part) => {
       const from = Math.floor((blocks * part) / parts)
       const to = Math.floor((blocks * (part + 1)) / parts)
-      return runWorker(
-        { paths, parentBlocks, from, to },
-        (count) => {
-          done[part] = count
-          onProgress(done.reduce((sum, one) => sum + one, 0))
-        },
-        signal,
-      )
+      const report = (count: number) => {
+        done[part] = count
+        onProgress(done.reduce((sum, one) => sum + one, 0))
+      }
+      const digests = await runWorker({ kind: 'digests', paths, parentBlocks, from, to }, report, signal)
+      report(to - from)
+      return digests
     }),
   )
   return Buffer.concat(digests)
+}
+
+/** See structureDigest in blocks.ts. */
+export const structureChecksum = (path: string, signal: AbortSignal): Promise<Buffer> =>
+  runWorker({ kind: 'structure', path }, () => undefined, signal)
+
+/** See compareBlocks in blocks.ts. */
+export const compareChecksums = async (
+  task: CompareTask,
+  onProgress: (nextBlock: number, found: Mismatch[]) => void,
+  signal: AbortSignal,
+): Promise<void> => {
+  await runWorker({ kind: 'compare', ...task }, onProgress, signal)
 }

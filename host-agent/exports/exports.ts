@@ -27,6 +27,7 @@ type Entry = {
   flushed: boolean
   sealBody: SealBody | null
   storedBytes: number
+  manifestDigest: string | null
   errorMessage: string | null
   pid: number | null
   startTicks: string | null
@@ -302,7 +303,7 @@ export class Exports {
     const work = async () => {
       try {
         await this.#writeOut.remove(live.entry.qcow2Path)
-        const { storedBytes, virtualSize } = await seal({
+        const { storedBytes, virtualSize, manifestDigest } = await seal({
           exportName: name,
           port: live.entry.port,
           daemon: live.entry.flushed ? undefined : live.daemon,
@@ -316,7 +317,7 @@ export class Exports {
           },
           signal: abort.signal,
         })
-        await finish({ status: 'sealed', storedBytes, virtualSize })
+        await finish({ status: 'sealed', storedBytes, virtualSize, manifestDigest })
       } catch (error) {
         log.error({ export: name, error: String(error) }, 'a disk could not be sealed')
         await live.daemon?.stop(5_000)
@@ -359,6 +360,7 @@ export class Exports {
       total_bytes: entry.virtualSize,
       stored_bytes: entry.storedBytes,
       change_id: entry.sealBody?.change_id ?? null,
+      manifest_digest: entry.manifestDigest,
     }
   }
 }
@@ -381,6 +383,7 @@ const begin = (what: Beginning): Live => ({
     flushed: false,
     sealBody: null,
     storedBytes: 0,
+    manifestDigest: null,
     errorMessage: null,
     pid: null,
     startTicks: null,

@@ -1,9 +1,10 @@
 /** What lies beside a disk's file and makes it a restore point: its manifest and the checksums of its blocks. */
-import { chmod, open } from 'node:fs/promises'
+import { chmod, open, readFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import type { DiskFile, SealBody } from '../../contract/agent.ts'
 import { writeDurably } from '../ledger.ts'
 import { blockBytes, sha256 } from './blocks.ts'
+import { contentDigest, readSelfChecked, selfChecked } from './self-checked.ts'
 
 export type Manifest = {
   format_version: 1
@@ -11,6 +12,8 @@ export type Manifest = {
   backup_type: 'full' | 'incremental'
   parent_backup_id: string | null
   parent_file: string | null
+  /** Digest of the parent's manifest: no other file can take its place, however whole it is. */
+  parent_digest: string | null
   vm_name: string
   vm_context_id: string | null
   vm_backup_context_id: string
@@ -27,7 +30,14 @@ export type Manifest = {
   change_id: string | null
   created_at: string
   sealed_at: string
-  checksums: { algorithm: 'sha256'; block_bytes: number; file: string; digest: string }
+  checksums: {
+    algorithm: 'sha256'
+    block_bytes: number
+    file: string
+    digest: string
+    /** Of all bytes of the disk's file that are not the guest's: header, tables, gaps. */
+    structure_digest: string
+  }
 }
 
 type Parts = {
@@ -39,9 +49,11 @@ type Parts = {
   fileSize: number
   storedBytes: number
   digests: Buffer
+  structureDigest: Buffer
+  parentDigest: string | null
 }
 
-/** Writes checksums, context and manifest, the manifest last; after this the file is a restore point that survives power loss. */
+/** Writes checksums, context and manifest, the manifest last; after this the file is a restore point that survives power loss. @returns the manifest's digest */
 export const writeManifest = async ({
   path,
   file,
@@ -51,7 +63,9 @@ export const writeManifest = async ({
   fileSize,
   storedBytes,
   digests,
-}: Parts) => {
+  structureDigest,
+  parentDigest,
+}: Parts): Promise<string> => {
   const { manifest: said } = body
   const sealedAt = new Date().toISOString()
   await writeDurably(`${path}.blocks`, digests, 0o444)
@@ -70,6 +84,7 @@ export const writeManifest = async ({
     backup_type: said.backup_type,
     parent_backup_id: said.parent_backup_id,
     parent_file: parentFile,
+    parent_digest: parentDigest,
     vm_name: said.vm_name,
     vm_context_id: said.vm_context_id,
     vm_backup_context_id: file.vm_backup_context_id,
@@ -91,12 +106,21 @@ export const writeManifest = async ({
       block_bytes: blockBytes,
       file: basename(`${path}.blocks`),
       digest: sha256(digests).toString('hex'),
+      structure_digest: structureDigest.toString('hex'),
     },
   }
-  await writeDurably(join(dirname(dirname(path)), 'context.json'), `${JSON.stringify(context, null, 2)}\n`)
+  await writeDurably(join(dirname(dirname(path)), 'context.json'), selfChecked(context))
   await chmod(`${path}.qcow2`, 0o444)
   await syncFile(`${path}.qcow2`)
-  await writeDurably(`${path}.manifest.json`, `${JSON.stringify(manifest, null, 2)}\n`, 0o444)
+  await writeDurably(`${path}.manifest.json`, selfChecked(manifest), 0o444)
+  return contentDigest(manifest)
+}
+
+/** @param path of the disk's file, without suffix @throws Error when it is missing, damaged or no manifest of ours */
+export const readManifest = async (path: string): Promise<Manifest & { digest: string }> => {
+  const manifest = readSelfChecked<Manifest>(await readFile(`${path}.manifest.json`, 'utf8'))
+  if (manifest.format_version !== 1) throw new Error(`has the format ${manifest.format_version}`)
+  return manifest
 }
 
 /** Data and metadata of one file to the disk. @throws when the disk refuses, once and for all */

@@ -165,6 +165,39 @@ export class Layer {
     return { kind: 'data', offset }
   }
 
+  /** Clusters of the guest's disk. */
+  get #clusterCount() {
+    return Math.ceil(this.header.virtualSize / this.clusterBytes)
+  }
+
+  /**
+   * The ranges of the file that hold no data of the guest: header, tables, what is not in use. With the data they are all of it.
+   * @throws CHAIN_BROKEN
+   */
+  *structure(): Generator<{ offset: number; length: number }> {
+    const clusters = Math.ceil(this.#fileBytes / this.clusterBytes)
+    const isData = new Uint8Array(Math.ceil(clusters / 8))
+    for (let number = 0; number < this.#clusterCount; number++) {
+      const cluster = this.cluster(number)
+      if (cluster.kind !== 'data') continue
+      // What lies behind the end of the disk in its last cluster is no data of the guest's.
+      const used = this.header.virtualSize - number * this.clusterBytes
+      const end = Math.min(this.#fileBytes, cluster.offset + this.clusterBytes)
+      if (used < this.clusterBytes && cluster.offset + used < end)
+        yield { offset: cluster.offset + used, length: end - cluster.offset - used }
+      if (cluster.offset % this.clusterBytes !== 0) throw broken('a cluster lies off its place')
+      const at = cluster.offset / this.clusterBytes
+      isData[at >> 3]! |= 1 << (at & 7)
+    }
+    for (let at = 0; at < clusters; ) {
+      const first = at
+      while (at < clusters && !(isData[at >> 3]! & (1 << (at & 7)))) at++
+      const offset = first * this.clusterBytes
+      if (at > first) yield { offset, length: Math.min(this.#fileBytes, at * this.clusterBytes) - offset }
+      else at++
+    }
+  }
+
   close() {
     closeSync(this.fd)
   }

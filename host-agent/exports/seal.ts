@@ -9,8 +9,8 @@ import { NbdClient } from '../../nbd/client.ts'
 import { type Daemon, program, run } from '../exec.ts'
 import { syncFolder } from '../ledger.ts'
 import { blockBytes } from './blocks.ts'
-import { diskChecksums } from './checksums.ts'
-import { syncFile, writeManifest } from './manifest.ts'
+import { diskChecksums, structureChecksum } from './checksums.ts'
+import { readManifest, syncFile, writeManifest } from './manifest.ts'
 import { chainNode, checkHeader } from './qcow2.ts'
 
 /** Writing back what the page cache holds can take long on a slow disk. */
@@ -34,7 +34,7 @@ export type SealTask = {
   signal: AbortSignal
 }
 
-export type Sealed = { storedBytes: number; virtualSize: number }
+export type Sealed = { storedBytes: number; virtualSize: number; manifestDigest: string }
 
 const flush = async ({ exportName, port }: SealTask) => {
   const client = await NbdClient.connect({ host: '127.0.0.1', port, exportName })
@@ -95,14 +95,17 @@ export const seal = async (task: SealTask): Promise<Sealed> => {
       () => true,
       () => false,
     ))
-  const digests = await diskChecksums(
-    { paths: task.chain, virtualSize: header.virtualSize, parentBlocks: hasParentBlocks ? parentBlocks : null },
-    (blocks) => task.onProgress(Math.min(header.virtualSize, blocks * blockBytes)),
-    task.signal,
-  )
+  const [digests, structureDigest] = await Promise.all([
+    diskChecksums(
+      { paths: task.chain, virtualSize: header.virtualSize, parentBlocks: hasParentBlocks ? parentBlocks : null },
+      (blocks) => task.onProgress(Math.min(header.virtualSize, blocks * blockBytes)),
+      task.signal,
+    ),
+    structureChecksum(qcow2, task.signal),
+  ])
   const { size, blocks } = await stat(qcow2)
   const storedBytes = blocks * 512
-  await writeManifest({
+  const manifestDigest = await writeManifest({
     path: task.path,
     file: task.file,
     body: task.body,
@@ -111,6 +114,8 @@ export const seal = async (task: SealTask): Promise<Sealed> => {
     fileSize: size,
     storedBytes,
     digests,
+    structureDigest,
+    parentDigest: parent ? (await readManifest(parent.replace(/\.qcow2$/, ''))).digest : null,
   })
-  return { storedBytes, virtualSize: header.virtualSize }
+  return { storedBytes, virtualSize: header.virtualSize, manifestDigest }
 }

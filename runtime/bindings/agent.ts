@@ -92,6 +92,9 @@ export const openAgentClient = (socketPath: string): AgentApi & { close: () => v
     inspectChain: (chain) => call('POST', '/chains/inspect', chain),
     deleteDiskFile: (file) => call('POST', '/disk-files/delete', file),
 
+    verifyFile: (body) => call('POST', '/verifications', body),
+    stopVerify: (file) => call('POST', '/verifications/stop', file),
+
     ensureMount: (id, body) => call('PUT', mount(id), body),
     listMounts: () => call('GET', '/mounts'),
     getMount: (id) => call('GET', mount(id)),

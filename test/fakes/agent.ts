@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { Readable } from 'node:stream'
 import type {
   AgentApi,
+  Damage,
   DiskChain,
   DiskFile,
   EndedMount,
@@ -10,6 +11,8 @@ import type {
   ExportState,
   GuestPath,
   MountState,
+  VerifyBody,
+  VerifyState,
 } from '../../contract/agent.ts'
 import type { Entry, Partition } from '../../contract/api/restore.ts'
 import { HubError } from '../../contract/errors.ts'
@@ -18,7 +21,7 @@ const keyOf = (file: DiskFile) => `${file.repository_id}/${file.vm_backup_contex
 const firstPid = 900_000
 const time = '2026-01-02T03:04:05Z'
 
-type File = { sealed: boolean; storedBytes: number }
+type File = { sealed: boolean; storedBytes: number; damaged?: boolean }
 
 export class FakeAgent implements AgentApi {
   readonly repositories = new Map<string, string>()
@@ -138,6 +141,7 @@ export class FakeAgent implements AgentApi {
       total_bytes: body.kind === 'new' ? body.virtual_size_bytes : 0,
       stored_bytes: 0,
       change_id: null,
+      manifest_digest: null,
     }
     this.exports.set(name, { state, body })
     return state
@@ -163,6 +167,7 @@ export class FakeAgent implements AgentApi {
       sealed_bytes: state.total_bytes,
       stored_bytes: 196_608,
       change_id: body.change_id,
+      manifest_digest: '0'.repeat(64),
     })
     return state
   }
@@ -186,6 +191,29 @@ export class FakeAgent implements AgentApi {
         problem: !file ? 'is missing' : file.sealed ? null : 'has no manifest',
       }
     })
+  }
+  async verifyFile({ chain }: VerifyBody): Promise<VerifyState> {
+    this.#check()
+    this.#root(chain.repository_id)
+    const file = `${chain.bases[0]}.qcow2`
+    const known = this.files.get(keyOf({ ...chain, base: chain.bases[0]! }))
+    const damage = (of: string, kind: Damage['kind'], detail: string): Damage => ({
+      file: of,
+      kind,
+      offset_bytes: kind === 'data' ? 0 : null,
+      length_bytes: kind === 'data' ? 4_194_304 : null,
+      detail,
+    })
+    const damages =
+      known?.sealed !== true
+        ? [damage(`${chain.bases[0]}.manifest.json`, 'missing', 'is missing')]
+        : known.damaged
+          ? [damage(file, 'data', 'the data does not match its checksum')]
+          : []
+    return { status: 'done', done_bytes: 1024, total_bytes: 1024, damages }
+  }
+  async stopVerify() {
+    this.#check()
   }
   async deleteDiskFile(file: DiskFile) {
     this.#check()

@@ -135,6 +135,22 @@ export const agentSuite = (name: string, open: () => Promise<AgentUnderTest>) =>
       expect((await agent.deleteDiskFile(file('two'))).freed_bytes).toBeGreaterThan(0)
       expect((await agent.deleteDiskFile(file('two'))).freed_bytes).toBe(0)
     })
+    it('verifies what was sealed, and says what is missing', async () => {
+      await sealed('checked')
+      const ask = (base: string) => ({
+        chain: chain(base),
+        manifest_digest: null,
+        from_bytes: 0,
+        bytes_per_second: 0,
+        wait_seconds: 30,
+      })
+      expect(await agent.verifyFile(ask('checked'))).toMatchObject({ status: 'done', damages: [] })
+      expect((await agent.verifyFile(ask('never'))).damages).toEqual([
+        expect.objectContaining({ file: 'never.manifest.json', kind: 'missing' }),
+      ])
+      await agent.stopVerify(file('checked'))
+      await agent.deleteDiskFile(file('checked'))
+    })
     it('never writes over a file, nor removes one that it did not make', async () => {
       await sealed('kept')
       expect(await code(agent.ensureExport('kept-again', body('kept')))).toBe('EXPORT_IN_USE')
