@@ -214,6 +214,8 @@ const routes: Route[] = [
     callback: true,
   }),
   post('/backups/{backup_id}/cancel', 'backups/cancel', 'operator', ['DB', 'AGENT', 'NODE', 'CLOCK']),
+  post('/backups/{backup_id}/verify', 'backups/verify', 'operator', ['DB', 'CLOCK']),
+  del('/backups/{backup_id}/verify', 'backups/stop-verify', 'operator', ['DB']),
 
   post('/telemetry/{job_type}/{job_id}', 'telemetry/report', 'operator', ['DB', 'AGENT', 'NODE', 'CLOCK'], {
     callback: true,
@@ -264,6 +266,8 @@ const crons = (stallSeconds: number): Cron[] => [
     bindings: ['DB', 'AGENT', 'NODE', 'CLOCK', 'SETTINGS'],
   },
   { pattern: '*/20 * * * * *', function: 'jobs/reconcile', bindings: ['DB', 'AGENT', 'NODE', 'CLOCK'], atStart: true },
+  { pattern: '*/2 * * * * *', function: 'jobs/verify', bindings: ['DB', 'AGENT', 'CLOCK'] },
+  { pattern: '41 * * * *', function: 'jobs/scrub', bindings: ['DB', 'CLOCK'] },
   { pattern: '17 3 * * *', function: 'jobs/apply-retention', bindings: ['DB', 'AGENT', 'CLOCK'] },
 ]
 

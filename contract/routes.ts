@@ -1,4 +1,4 @@
-/** The routes of contract.md, one line each, relative to /api/v1 unless they start with `root:`. The start checks the map against them. */
+/** The routes of contract.md and our own beside them, one line each, relative to /api/v1 unless they start with `root:`. The start checks the map against them. */
 
 const lines = (text: string) =>
   text
@@ -50,6 +50,8 @@ export const contractRoutes = lines(`
   POST /backups/{backup_id}/complete
   POST /backups/{backup_id}/cancel
   DELETE /backups/{backup_id}
+  POST /backups/{backup_id}/verify
+  DELETE /backups/{backup_id}/verify
   POST /backup/start
   GET /backup/list
   GET /backup/{backup_id}

@@ -21,8 +21,9 @@ export const diskChainOf = (chain: readonly JobWithDisks[], diskIndex: number): 
   ),
 })
 
-/** Whether the ancestors of a backup are all there, down to a full. */
+/** Whether the ancestors of a backup are all there, down to a full, and none is known to be damaged. */
 export const isWhole = (chain: readonly JobWithDisks[]): boolean =>
-  chain.at(-1)?.job.backupType === 'full' && chain.every(({ job }) => job.status === 'completed')
+  chain.at(-1)?.job.backupType === 'full' &&
+  chain.every(({ job }) => job.status === 'completed' && job.verifyState !== 'damaged')
 
 export const chainOf = (db: Executor, backup: JobWithDisks): Promise<JobWithDisks[]> => ancestry(db, backup)

@@ -134,6 +134,7 @@ const commit = async (
         status: 'completed',
         diskChangeId: disk.changeId,
         storedBytes: state.stored_bytes,
+        manifestDigest: state.manifest_digest,
         progressPercent: 100,
         errorMessage: null,
         completedAt: now,

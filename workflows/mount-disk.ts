@@ -51,7 +51,10 @@ const mountableChain = async ({ DB }: MountEnv, backupId: string, diskIndex: num
   if (backup.job.status !== 'completed')
     throw new HubError('BACKUP_NOT_COMPLETED', 'The backup is not completed', { details: `it is ${backup.job.status}` })
   const chain: JobWithDisks[] = await chainOf(DB.orm, backup)
-  if (!isWhole(chain)) throw new HubError('CHAIN_BROKEN', 'A backup that this one builds on is missing')
+  if (!isWhole(chain))
+    throw new HubError('CHAIN_BROKEN', 'This backup, or one that it builds on, is missing or damaged', {
+      details: 'GET /backups/{backup_id} names what is damaged',
+    })
   return { backup, disk, chain: diskChainOf(chain, diskIndex) }
 }
 

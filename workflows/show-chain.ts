@@ -110,6 +110,8 @@ export const showChain = async (env: ChainEnv, query: Query) => {
       parent_backup_id: backup.parent_backup_id,
       backing_file: backup.parent_backup_id,
       is_restorable: good.has(backup.backup_id),
+      verify_state: backup.verify_state,
+      verified_at: backup.verified_at,
     })),
     backups,
     total_backups: backups.length,

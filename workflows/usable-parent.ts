@@ -24,7 +24,7 @@ export const usableParent = async (
     if (before.diskChangeId === null) return { reason: `the last backup has no change id for disk ${disk.diskIndex}` }
   }
   const chain = await chainOf(DB.orm, parent)
-  if (!isWhole(chain)) return { reason: 'the chain of the last backup is not whole' }
+  if (!isWhole(chain)) return { reason: 'the chain of the last backup is damaged or not whole' }
   for (const disk of disks) {
     const damaged = (await AGENT.inspectChain(diskChainOf(chain, disk.diskIndex))).find(
       ({ problem }) => problem !== null,

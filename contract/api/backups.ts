@@ -57,6 +57,8 @@ const backupFields = {
   disks_count: z.int(),
   total_size_gb: z.number(),
   size_bytes: z.int(),
+  verify_state: z.enum(['unverified', 'verified', 'damaged']),
+  verified_at: time.nullable(),
   created_at: time,
   started_at: time.nullable(),
   completed_at: time.nullable(),
@@ -120,8 +122,44 @@ export const backupDisk = z.object({
   created_at: time,
   completed_at: time.nullable(),
 })
+/** A check of a backup's files that waits or runs; its progress in the fields of a backup. */
+export const verification = z.object({
+  status: z.enum(['queued', 'running']),
+  current_phase: z.literal('verifying'),
+  progress_percent: z.number().min(0).max(100),
+  bytes_transferred: z.int(),
+  total_bytes: z.int(),
+  transfer_speed_bps: z.int(),
+  eta_seconds: z.int().nullable(),
+  created_at: time,
+  started_at: time.nullable(),
+})
+export const damage = z.object({
+  backup_id: z.string(),
+  disk_index: z.int(),
+  file: z.string(),
+  kind: z.enum(['missing', 'manifest', 'checksums', 'structure', 'data']),
+  /** Of the guest's disk; null when it is not the guest's data. */
+  offset_bytes: z.int().nullable(),
+  length_bytes: z.int().nullable(),
+  detail: z.string(),
+})
+export const verifyBody = z.looseObject({
+  /** How fast the files are read; 0 = as fast as it goes. */
+  bytes_per_second: bytes.default(0),
+})
+export const verifyAnswer = z.object({
+  message: z.string(),
+  backup_id: z.string(),
+  verify_state: z.enum(['unverified', 'verified', 'damaged']),
+  verification: verification.nullable(),
+})
+
 export const detailAnswer = backup.extend({
   disks: z.array(backupDisk),
+  verification: verification.nullable(),
+  /** What the last check found in its files and in those that it builds on. */
+  damages: z.array(damage),
   copies_count: z.int(),
   dependents_count: z.int(),
 })
@@ -154,6 +192,8 @@ export const chainAnswer = z.object({
       parent_backup_id: z.string().nullable(),
       backing_file: z.string().nullable(),
       is_restorable: z.boolean(),
+      verify_state: z.enum(['unverified', 'verified', 'damaged']),
+      verified_at: time.nullable(),
     }),
   ),
   backups: z.array(backup),

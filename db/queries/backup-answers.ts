@@ -35,6 +35,8 @@ export const toBackup = ({ job, disks }: JobWithDisks, repositoryName: string): 
     disks_count: disks.length,
     total_size_gb: toGb(sum(disks, (disk) => disk.capacityBytes)),
     size_bytes: sum(disks, (disk) => disk.storedBytes),
+    verify_state: job.verifyState,
+    verified_at: iso(job.verifiedAt),
     created_at: job.createdAt.toISOString(),
     started_at: iso(job.startedAt),
     completed_at: iso(job.completedAt),

@@ -1,4 +1,5 @@
-import { bigint, decimal, index, int, mysqlEnum, mysqlTable, text, unique, varchar } from 'drizzle-orm/mysql-core'
+import { bigint, decimal, index, int, json, mysqlEnum, mysqlTable, text, unique, varchar } from 'drizzle-orm/mysql-core'
+import type { Damage } from '../../contract/agent.ts'
 import { backupJobs } from './backup-jobs.ts'
 import { big, createdAt, id64, text255, time } from './columns.ts'
 import { vmBackupContexts } from './vm-backup-contexts.ts'
@@ -27,6 +28,13 @@ export const backupDisks = mysqlTable(
     fileBase: varchar({ length: 191 }).notNull(),
     /** The export this disk is written through; unique among active jobs by nbd_port_allocations. */
     exportName: varchar({ length: 63 }),
+    /** Names the sealed file's manifest, and with it every bit of the file. Null: sealed by a hub that did not keep it. */
+    manifestDigest: varchar({ length: 64 }),
+    /** When the file was last read whole and compared. */
+    verifiedAt: time(),
+    /** How far the check that runs has got, in bytes of the guest's disk. */
+    verifyPosition: big().notNull().default(0),
+    damages: json().$type<Damage[]>(),
     storedBytes: big().notNull().default(0),
     bytesTransferred: big().notNull().default(0),
     totalBytes: big().notNull().default(0),

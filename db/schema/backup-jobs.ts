@@ -50,6 +50,9 @@ export const backupJobs = mysqlTable(
     progressPercent: decimal({ precision: 5, scale: 2, mode: 'number' }).notNull().default(0),
     lastTelemetryAt: time(),
     lastTelemetrySentAt: time(),
+    /** What the last check of its files found, or of a file that it builds on. A damaged backup is never restored or built on. */
+    verifyState: mysqlEnum(['unverified', 'verified', 'damaged']).notNull().default('unverified'),
+    verifiedAt: time(),
     tags: json().$type<Record<string, string>>(),
     diskId: int(),
     changeId: text255(),
@@ -66,5 +69,6 @@ export const backupJobs = mysqlTable(
     index('backup_jobs_context_list').on(table.vmBackupContextId, table.createdAt, table.id),
     index('backup_jobs_managed_list').on(table.vmContextId, table.createdAt, table.id),
     index('backup_jobs_cleanup').on(table.cleanupPending),
+    index('backup_jobs_verified').on(table.status, table.verifiedAt),
   ],
 )

@@ -5,7 +5,8 @@ import { id } from '../../contract/api/common.ts'
 import { HubError } from '../../contract/errors.ts'
 import { toBackupDisk, toBackups } from '../../db/queries/backup-answers.ts'
 import { copiesOf, findBackup } from '../../db/queries/backups.ts'
-import { dependentsOf } from '../../db/queries/chains.ts'
+import { ancestry, dependentsOf } from '../../db/queries/chains.ts'
+import { damagesOf, findVerification, toVerification } from '../../db/queries/verifications.ts'
 import { defineFunction } from '../../runtime/function.ts'
 
 export default defineFunction(
@@ -24,6 +25,8 @@ export default defineFunction(
     return {
       ...shown,
       disks: backup.disks.map(toBackupDisk),
+      verification: toVerification(await findVerification(DB.orm, backup.job.id)),
+      damages: damagesOf(await ancestry(DB.orm, backup)),
       copies_count: (await copiesOf(DB.orm, backup.job.id)).length,
       dependents_count: (await dependentsOf(DB.orm, backup.job)).length,
     }
