@@ -83,6 +83,14 @@ export const listBackups = async (
   return { rows: await withDisks(db, jobs), total: counted?.total ?? 0 }
 }
 
+/** Every backup there is, in two queries. */
+export const allBackups = async (db: Executor): Promise<JobWithDisks[]> => {
+  const byJob = new Map<string, DiskRow[]>()
+  for (const disk of await db.select().from(backupDisks).orderBy(backupDisks.backupJobId, backupDisks.diskIndex))
+    byJob.set(disk.backupJobId, [...(byJob.get(disk.backupJobId) ?? []), disk])
+  return (await db.select().from(backupJobs)).map((job) => ({ job, disks: byJob.get(job.id) ?? [] }))
+}
+
 export const vmHasBackups = async (db: Executor, vmName: string): Promise<boolean> =>
   (await db.select({ id: backupJobs.id }).from(backupJobs).where(whereOf({ vmName })).limit(1)).length > 0
 

@@ -18,6 +18,8 @@ export default defineFunction(
     errors: ['BACKUP_NOT_FOUND'],
   },
   async ({ params, env: { DB } }) => {
+    // Before the backup: a check that is seen as ended has its result in what is read after.
+    const verification = toVerification(await findVerification(DB.orm, params.backup_id))
     const backup = await findBackup(DB.orm, params.backup_id)
     if (!backup)
       throw new HubError('BACKUP_NOT_FOUND', 'Backup not found', { details: `no backup ${params.backup_id}` })
@@ -25,7 +27,7 @@ export default defineFunction(
     return {
       ...shown,
       disks: backup.disks.map(toBackupDisk),
-      verification: toVerification(await findVerification(DB.orm, backup.job.id)),
+      verification,
       damages: damagesOf(await ancestry(DB.orm, backup)),
       copies_count: (await copiesOf(DB.orm, backup.job.id)).length,
       dependents_count: (await dependentsOf(DB.orm, backup.job)).length,

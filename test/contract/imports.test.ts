@@ -9,6 +9,7 @@ const root = fileURLToPath(new URL('../../', import.meta.url))
 const rules: Record<string, { may: string[]; never: RegExp }> = {
   contract: { may: ['contract'], never: /^(?!zod$|node:stream$)/ },
   nbd: { may: ['nbd'], never: /^(?!node:)/ },
+  doctor: { may: ['doctor', 'contract', 'db', 'host-agent'], never: /^(hono|@hono|execa|node:child_process)/ },
   db: { may: ['db', 'contract'], never: /^(hono|@hono|execa|node:child_process|node:fs)/ },
   workflows: { may: ['workflows', 'contract', 'db'], never: /^(hono|@hono|execa|node:child_process|node:fs)/ },
   functions: { may: ['contract', 'db', 'workflows'], never: /^(hono|@hono|execa|node:child_process|node:fs)/ },
@@ -21,6 +22,8 @@ const also: Record<string, RegExp> = {
   // Types of what the map grants; the declaration of a function.
   workflows: /^runtime\/(bindings\/(index|keys)|function)\.ts$/,
   functions: /^runtime\/function\.ts$/,
+  // How to reach the database and the agent.
+  doctor: /^(runtime\/(bindings\/agent|database-address)|wrangler-style\.config)\.ts$/,
   runtime: /^wrangler-style\.config\.ts$/,
 }
 /** Starting processes is for these files alone. */

@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { execa } from 'execa'
 import { waitFor } from '../../runtime/service.ts'
 import { projectRoot } from '../../runtime/version.ts'
 import { freePorts } from './real-agent.ts'
@@ -13,7 +14,7 @@ export type Hub = {
   url: string
   folder: string
   repositoryPath: string
-  token: string
+  readonly token: string
   api: (method: string, path: string, body?: unknown) => Promise<Reply>
   fetch: (path: string, headers?: Record<string, string>) => Promise<Response>
   /** Pid of one of the launcher's processes. */
@@ -22,6 +23,11 @@ export type Hub = {
   kill: (name: 'hub' | 'host-agent' | 'source-node' | 'database') => Promise<void>
   waitHealthy: () => Promise<void>
   output: () => string
+  /** Runs the doctor beside the hub. */
+  doctor: (...args: string[]) => Promise<{ exitCode: number | undefined; adopted: any; findings: any[] }>
+  /** Ends all of it in order, and starts it again. */
+  restart: (meanwhile: () => void) => Promise<void>
+  /** Ends all of it. @throws Error when the doctor finds something before */
   stop: () => Promise<void>
 }
 
@@ -53,17 +59,10 @@ export const startHub = async (environment: Record<string, string> = {}): Promis
     SENDENSE_ADMIN_PASSWORD: password,
     ...environment,
   }
-  const launcher: ChildProcess = spawn(
-    process.execPath,
-    [fileURLToPath(new URL('dist/runtime/start.js', projectRoot))],
-    { env, stdio: ['ignore', 'pipe', 'pipe'] },
-  )
-  let output = ''
-  for (const stream of [launcher.stdout!, launcher.stderr!])
-    stream.on('data', (chunk: Buffer) => {
-      output += chunk.toString()
-    })
   const url = `http://127.0.0.1:${port}`
+  let launcher!: ChildProcess
+  let output = ''
+  let token = ''
   const waitHealthy = () =>
     waitFor(
       'the hub under test',
@@ -74,14 +73,42 @@ export const startHub = async (environment: Record<string, string> = {}): Promis
       },
       60_000,
     )
-  await waitFor('the start', async () => output.includes('is ready') || launcher.exitCode !== null, 90_000)
-  if (launcher.exitCode !== null) throw new Error(output)
-  const login = await fetch(`${url}/api/v1/auth/login`, {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json' },
-    body: JSON.stringify({ username: 'admin', password }),
-  })
-  const { token } = (await login.json()) as { token: string }
+  const start = async () => {
+    launcher = spawn(process.execPath, [fileURLToPath(new URL('dist/runtime/start.js', projectRoot))], {
+      env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    output = ''
+    for (const stream of [launcher.stdout!, launcher.stderr!])
+      stream.on('data', (chunk: Buffer) => {
+        output += chunk.toString()
+      })
+    await waitFor('the start', async () => output.includes('is ready') || launcher.exitCode !== null, 90_000)
+    if (launcher.exitCode !== null) throw new Error(output)
+    const login = await fetch(`${url}/api/v1/auth/login`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify({ username: 'admin', password }),
+    })
+    token = ((await login.json()) as { token: string }).token
+  }
+  const end = async () => {
+    const ended = new Promise((resolve) => launcher.once('exit', resolve))
+    launcher.kill('SIGTERM')
+    await ended
+  }
+  await start()
+
+  const doctor: Hub['doctor'] = async (...args) => {
+    const program = fileURLToPath(new URL('dist/doctor/main.js', projectRoot))
+    const { exitCode, stdout, stderr } = await execa(process.execPath, [program, '--json', ...args], {
+      env,
+      extendEnv: false,
+      reject: false,
+    })
+    if (stderr !== '') throw new Error(stderr)
+    return { exitCode, ...(JSON.parse(stdout) as { adopted: any; findings: any[] }) }
+  }
 
   const pidOf: Hub['pidOf'] = (name) => {
     const children = readFileSync(`/proc/${launcher.pid}/task/${launcher.pid}/children`, 'utf8')
@@ -96,7 +123,10 @@ export const startHub = async (environment: Record<string, string> = {}): Promis
     url,
     folder,
     repositoryPath,
-    token,
+    doctor,
+    get token() {
+      return token
+    },
     output: () => output,
     waitHealthy,
     pidOf,
@@ -118,11 +148,16 @@ export const startHub = async (environment: Record<string, string> = {}): Promis
       process.kill(pid, 'SIGKILL')
       await waitFor(`another ${name}`, async () => pidOf(name) !== pid, 20_000)
     },
+    restart: async (meanwhile) => {
+      await end()
+      meanwhile()
+      await start()
+    },
     stop: async () => {
-      const ended = new Promise((resolve) => launcher.once('exit', resolve))
-      launcher.kill('SIGTERM')
-      await ended
+      const { findings } = await doctor()
+      await end()
       rmSync(folder, { recursive: true })
+      if (findings.length > 0) throw new Error(`the doctor found: ${JSON.stringify(findings)}`)
     },
   }
 }

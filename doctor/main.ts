@@ -1,0 +1,95 @@
+/**
+ * Looks at database, repositories, ledger and this machine, and says which invariant is broken and by what. Changes nothing, unless
+ * asked to adopt. Usage: npm run doctor -- [--json] [--adopt [path …]], as root, with the hub's own settings in the environment.
+ * Exit code: 0 all is well, 1 something is not, 2 it could not look.
+ */
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import { type Database, openDatabase } from '../db/database.ts'
+import { allBackups } from '../db/queries/backups.ts'
+import { listRepositories, repositoryPath } from '../db/queries/repositories.ts'
+import { openAgentClient } from '../runtime/bindings/agent.ts'
+import { databaseAddress } from '../runtime/database-address.ts'
+import { readSettings, type Settings } from '../wrangler-style.config.ts'
+import { adopt } from './adopt.ts'
+import { checkHost, readLedger } from './check-host.ts'
+import { checkRecords } from './check-records.ts'
+import { checkRepository } from './check-repositories.ts'
+import type { Finding } from './finding.ts'
+
+/** A hub that works changes things while they are looked at: only what two looks see is a finding. */
+const secondLookMs = 1_500
+
+const look = async (db: Database, settings: Settings): Promise<Finding[]> => {
+  const backups = await allBackups(db.orm)
+  const repositories = (await listRepositories(db.orm)).filter(({ repositoryType }) => repositoryType === 'local')
+  const found = await Promise.all([
+    checkRecords(db, backups, new Date()),
+    ...repositories.map((row) =>
+      checkRepository(
+        { id: row.id, path: repositoryPath(row) },
+        backups.filter(({ job }) => job.repositoryId === row.id),
+      ),
+    ),
+    checkHost({
+      stateDir: join(settings.dataDir, 'agent'),
+      restoreRoot: settings.restoreRoot,
+      nbdPorts: settings.nbdPorts,
+    }),
+  ])
+  return found.flat()
+}
+
+const examine = async (db: Database, settings: Settings): Promise<Finding[]> => {
+  const first = await look(db, settings)
+  if (first.length === 0) return []
+  await sleep(secondLookMs)
+  const seen = new Set(first.map((finding) => JSON.stringify(finding)))
+  return (await look(db, settings)).filter((finding) => seen.has(JSON.stringify(finding)))
+}
+
+/** Repositories that the agent's ledger still knows: it outlives the database. */
+const knownRoots = async ({ dataDir }: Settings): Promise<string[]> =>
+  [...(await readLedger<{ path: string }>(join(dataDir, 'agent'), 'repositories')).values()].map(({ path }) => path)
+
+const main = async (): Promise<number> => {
+  const { values, positionals } = parseArgs({
+    options: { json: { type: 'boolean', default: false }, adopt: { type: 'boolean', default: false } },
+    allowPositionals: true,
+  })
+  if (positionals.length > 0 && !values.adopt) throw new Error('paths are for --adopt alone')
+  const settings = readSettings(process.env)
+  const db = openDatabase(databaseAddress(settings, 'root'))
+  const agent = openAgentClient(settings.agentSocket)
+  try {
+    const adopted = values.adopt
+      ? await adopt(db, agent, positionals.length > 0 ? positionals : await knownRoots(settings))
+      : undefined
+    const findings = await examine(db, settings)
+    if (values.json) process.stdout.write(`${JSON.stringify({ adopted: adopted ?? null, findings }, null, 2)}\n`)
+    else {
+      if (adopted) {
+        process.stdout.write(
+          `Adopted ${adopted.repositories.length} repositories and ${adopted.backups.length} restore points.\n`,
+        )
+        for (const { subject, problem } of adopted.refused)
+          process.stdout.write(`Not adopted: ${subject}: ${problem}\n`)
+      }
+      for (const { invariant, subject, problem } of findings)
+        process.stdout.write(`${invariant}  ${subject}: ${problem}\n`)
+      process.stdout.write(findings.length === 0 ? 'All is well.\n' : `${findings.length} findings.\n`)
+    }
+    return findings.length === 0 ? 0 : 1
+  } finally {
+    agent.close()
+    await db.close()
+  }
+}
+
+try {
+  process.exitCode = await main()
+} catch (error) {
+  process.stderr.write(`The doctor could not look: ${(error as Error).message}\n`)
+  process.exitCode = 2
+}
