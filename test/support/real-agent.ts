@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import type { AgentApi } from '../../contract/agent.ts'
 import { openAgentClient } from '../../runtime/bindings/agent.ts'
 import { waitFor } from '../../runtime/service.ts'
+import { projectRoot } from '../../runtime/version.ts'
 
 export type RealAgent = {
   agent: AgentApi
@@ -62,7 +63,7 @@ export const openRealAgent = async ({ slots = 8, idleSeconds = 3600 } = {}): Pro
       version: 'test',
     }),
   )
-  const main = fileURLToPath(new URL('../../dist/host-agent/main.js', import.meta.url))
+  const main = fileURLToPath(new URL('dist/host-agent/main.js', projectRoot))
   const agent = openAgentClient(socketPath)
   let child: ChildProcess
   const start = async () => {
