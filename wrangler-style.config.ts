@@ -151,6 +151,16 @@ const del = (
 const routes: Route[] = [
   post('/auth/login', 'auth/login', 'open', ['DB', 'KEYS', 'CLOCK', 'LOGINS']),
   get('/auth/me', 'auth/me', 'viewer', ['DB']),
+  post('/auth/change-password', 'auth/change-password', 'viewer', ['DB', 'KEYS', 'CLOCK', 'LOGINS']),
+
+  get('/users', 'users/list', 'admin', ['DB']),
+  post('/users', 'users/create', 'admin', ['DB', 'LOGINS']),
+  patch('/users/{id}', 'users/update', 'admin', ['DB']),
+  post('/users/{id}/reset-password', 'users/reset-password', 'admin', ['DB', 'LOGINS']),
+  get('/api-tokens', 'api-tokens/list', 'viewer', ['DB']),
+  post('/api-tokens', 'api-tokens/create', 'viewer', ['DB', 'KEYS', 'CLOCK']),
+  del('/api-tokens/{id}', 'api-tokens/delete', 'viewer', ['DB']),
+  get('/admin/audit', 'admin/audit', 'admin', ['DB']),
 
   get('/health', 'health/show', 'open', ['DB', 'AGENT', 'NODE', 'CLOCK', 'SETTINGS', 'RUNTIME'], {
     aliases: [{ path: '/health', root: true }],
@@ -219,6 +229,7 @@ const routes: Route[] = [
 
   post('/telemetry/{job_type}/{job_id}', 'telemetry/report', 'operator', ['DB', 'AGENT', 'NODE', 'CLOCK'], {
     callback: true,
+    audited: 'refusals',
   }),
 
   post('/restore/mount', 'restore/mount', 'operator', ['DB', 'AGENT', 'CLOCK', 'SETTINGS']),

@@ -10,6 +10,15 @@ const lines = (text: string) =>
 export const contractRoutes = lines(`
   POST /auth/login
   GET /auth/me
+  POST /auth/change-password
+  GET /users
+  POST /users
+  PATCH /users/{id}
+  POST /users/{id}/reset-password
+  GET /api-tokens
+  POST /api-tokens
+  DELETE /api-tokens/{id}
+  GET /admin/audit
   GET /health
   GET root:/health
   GET root:/swagger/*

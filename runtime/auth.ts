@@ -1,6 +1,9 @@
 /** Decides who calls and whether they may, from the map's role and marks. Knows nothing about what is called. */
 import { type Role, roles } from '../contract/api/auth.ts'
 import { HubError } from '../contract/errors.ts'
+import { findApiToken, noteApiTokenUse } from '../db/queries/api-tokens.ts'
+import { findUserById, type UserRow } from '../db/queries/users.ts'
+import { parseApiToken } from './api-tokens.ts'
 import type { Bindings } from './bindings/index.ts'
 import type { Caller } from './function.ts'
 import { readBearer, readDownloadToken } from './tokens.ts'
@@ -14,14 +17,41 @@ type Credentials = {
   remoteAddress: string
 }
 
+/** The user as of now, whatever was true when the token was made. @throws TOKEN_EXPIRED, TOKEN_INVALID */
+const bearerOf = async (
+  token: string,
+  { KEYS, CLOCK, DB }: Pick<Bindings, 'KEYS' | 'CLOCK' | 'DB'>,
+): Promise<Caller> => {
+  const revoked = () => new HubError('TOKEN_INVALID', 'The token is not valid any more', { details: 'log in again' })
+  const apiToken = parseApiToken(token)
+  if (apiToken) {
+    const found = await findApiToken(DB.orm, apiToken.id)
+    if (!found || !apiToken.fits(found.token.secretHash)) throw new HubError('TOKEN_INVALID', 'The token is not valid')
+    const { token: row, user } = found
+    if (!user.isActive) throw revoked()
+    const now = CLOCK.now()
+    if (row.expiresAt !== null && row.expiresAt <= now) throw new HubError('TOKEN_EXPIRED', 'The token has expired')
+    await noteApiTokenUse(DB.orm, row.id, now)
+    return { ...callerOf(user, leastRole(row.role, user.role)), expiresAt: row.expiresAt, apiTokenId: row.id }
+  }
+  const bearer = await readBearer(KEYS, token, CLOCK)
+  if (bearer.kind === 'job') return bearer
+  const user = await findUserById(DB.orm, bearer.userId)
+  if (!user?.isActive || user.tokenVersion !== bearer.tokenVersion) throw revoked()
+  return { ...callerOf(user, user.role), expiresAt: bearer.expiresAt, apiTokenId: null }
+}
+const callerOf = ({ id, username }: UserRow, role: Role) => ({ kind: 'user' as const, userId: id, username, role })
+const leastRole = (one: Role, other: Role) => (roles.indexOf(one) < roles.indexOf(other) ? one : other)
+
 export const isLoopback = (address: string) => /^(127\.|::1$|::ffff:127\.)/.test(address)
 
-/** @throws UNAUTHENTICATED, TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_SCOPE, FORBIDDEN */
+/** Who calls. @throws UNAUTHENTICATED, TOKEN_INVALID, TOKEN_EXPIRED */
 export const authenticate = async (
   rule: Rule,
   { authorization, queryTokens, remoteAddress }: Credentials,
-  { KEYS, CLOCK, SETTINGS }: Pick<Bindings, 'KEYS' | 'CLOCK' | 'SETTINGS'>,
+  bindings: Pick<Bindings, 'KEYS' | 'CLOCK' | 'SETTINGS' | 'DB'>,
 ): Promise<Caller> => {
+  const { KEYS, CLOCK, SETTINGS } = bindings
   if (rule.role === 'open') return { kind: 'open' }
   const given = [...authorization, ...(rule.downloadToken ? queryTokens : [])]
   if (given.length > 1) throw new HubError('UNAUTHENTICATED', 'Send one token, not several')
@@ -34,10 +64,13 @@ export const authenticate = async (
 
   const token = /^Bearer +([^\s]+) *$/i.exec(given[0]!)?.[1]
   if (!token) throw new HubError('UNAUTHENTICATED', 'Log in first', { details: 'send Authorization: Bearer <token>' })
-  const caller = await readBearer(KEYS, token, CLOCK)
+  return bearerOf(token, bindings)
+}
+
+/** @throws TOKEN_SCOPE, FORBIDDEN */
+export const authorize = (rule: Rule, caller: Caller) => {
   if (caller.kind === 'job' && !rule.callback)
     throw new HubError('TOKEN_SCOPE', 'A job token is good for the callbacks of its job only')
-  if (caller.kind === 'user' && roles.indexOf(caller.role) < roles.indexOf(rule.role))
+  if (caller.kind === 'user' && rule.role !== 'open' && roles.indexOf(caller.role) < roles.indexOf(rule.role))
     throw new HubError('FORBIDDEN', `This needs the role ${rule.role}`, { details: `you are ${caller.role}` })
-  return caller
 }

@@ -32,6 +32,8 @@ export type Route = {
   /** A download token in the query is accepted too. */
   downloadToken?: boolean
   aliases?: readonly Alias[]
+  /** Whether only its refusals come into the audit log. Without it: all changes and downloads, and every refused try. */
+  audited?: 'refusals'
 }
 
 export type Cron = { pattern: string; function: string; bindings: readonly BindingName[]; atStart?: boolean }

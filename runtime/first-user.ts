@@ -1,11 +1,11 @@
 /** The first user. Its password is random and lies in one file, or is the one that the settings name. */
-import { randomBytes, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Database } from '../db/database.ts'
 import { findUser, insertUser, setPassword } from '../db/queries/users.ts'
 import type { Settings } from '../wrangler-style.config.ts'
-import { hashPassword, verifyPassword } from './passwords.ts'
+import { hashPassword, newPassword, verifyPassword } from './passwords.ts'
 
 export const firstUsername = 'admin'
 export const passwordFile = (settings: Settings) => join(settings.dataDir, 'admin-password')
@@ -21,7 +21,7 @@ export const ensureFirstUser = async (db: Database, settings: Settings): Promise
       await setPassword(db.orm, user.id, await hashPassword(adminPassword))
     return 'in SENDENSE_ADMIN_PASSWORD'
   }
-  const password = adminPassword ?? randomBytes(18).toString('base64url')
+  const password = adminPassword ?? newPassword()
   // The file first: a password that nobody can read would lock everyone out.
   if (adminPassword === undefined) await writeFile(passwordFile(settings), `${password}\n`, { mode: 0o600 })
   await insertUser(db.orm, {

@@ -8,7 +8,16 @@ import type { BindingName, Env } from './bindings/index.ts'
 /** Who is calling. `open`: nobody has to say. */
 export type Caller =
   | { kind: 'open' }
-  | { kind: 'user'; userId: string; username: string; role: Role; expiresAt: Date }
+  | {
+      kind: 'user'
+      userId: string
+      username: string
+      role: Role
+      /** Of the token; null: it does not end by itself. */
+      expiresAt: Date | null
+      /** Null: the user has logged in. */
+      apiTokenId: string | null
+    }
   | { kind: 'job'; jobType: string; jobId: string; vmName: string }
   | { kind: 'tokenless' }
   | { kind: 'download'; grant: DownloadGrant }

@@ -16,6 +16,9 @@ export const hashPassword = async (password: string): Promise<string> => {
   return `$scrypt$ln=${cost.ln},r=${cost.r},p=${cost.p}$${salt.toString('base64')}$${hash.toString('base64')}`
 }
 
+/** 144 random bits, as text that can be typed. */
+export const newPassword = () => randomBytes(18).toString('base64url')
+
 /** Spent for a name that does not exist, so that it takes the time of a wrong password. */
 const decoy = `$scrypt$ln=${cost.ln},r=${cost.r},p=${cost.p}$${Buffer.alloc(16).toString('base64')}$${Buffer.alloc(keyBytes).toString('base64')}`
 

@@ -10,7 +10,8 @@ import { HTTPException } from 'hono/http-exception'
 import type { z } from 'zod'
 import { errorBody, HubError } from '../contract/errors.ts'
 import { isDatabaseDown } from '../db/database.ts'
-import { authenticate } from './auth.ts'
+import { openAudit } from './audit.ts'
+import { authenticate, authorize } from './auth.ts'
 import type { Bindings } from './bindings/index.ts'
 import { type Alias, fullPath, type Limits } from './config.ts'
 import { Answer, type Caller } from './function.ts'
@@ -140,6 +141,7 @@ const routeNotFound = (c: AppContext) =>
 /** @param bindings what stands behind the names; each function is handed only those that the map grants it */
 export const createApp = (routes: readonly LoadedRoute[], bindings: Bindings, options: RouterOptions): App => {
   const app: App = new Hono()
+  const audit = openAudit(bindings.DB, bindings.CLOCK)
   const answerError = (error: unknown, c: AppContext) => {
     const known = toHubError(error)
     if (known.status >= 500)
@@ -199,28 +201,52 @@ export const createApp = (routes: readonly LoadedRoute[], bindings: Bindings, op
           `<${successorOf(route, alias, c.req.param() as Record<string, string>)}>; rel="successor-version"`,
         )
       }
-      const caller: Caller = await authenticate(
-        rule,
-        {
-          authorization: authorizationHeaders(c),
-          queryTokens: c.req.queries('token') ?? [],
-          remoteAddress: remoteAddress(c),
-        },
-        bindings,
-      )
-      const result = await route.fn.handler({
-        ...(await readInput(c, registration, options.limits)),
-        env,
-        caller,
-        request: {
+      let caller: Caller | undefined
+      let input: Awaited<ReturnType<typeof readInput>> | undefined
+      const noteOutcome = (status: number, code: string | null) =>
+        audit({
+          route,
+          caller,
+          input,
           method: c.req.method,
-          url: c.req.url,
-          headers: c.req.raw.headers,
+          path: c.req.path,
+          status,
+          code,
           remoteAddress: remoteAddress(c),
-          id: c.get('requestId'),
-        },
+          requestId: c.get('requestId'),
+        })
+      const work = async (): Promise<Answer> => {
+        caller = await authenticate(
+          rule,
+          {
+            authorization: authorizationHeaders(c),
+            queryTokens: c.req.queries('token') ?? [],
+            remoteAddress: remoteAddress(c),
+          },
+          bindings,
+        )
+        authorize(rule, caller)
+        input = await readInput(c, registration, options.limits)
+        const result = await route.fn.handler({
+          ...input,
+          env,
+          caller,
+          request: {
+            method: c.req.method,
+            url: c.req.url,
+            headers: c.req.raw.headers,
+            remoteAddress: remoteAddress(c),
+            id: c.get('requestId'),
+          },
+        })
+        return result instanceof Answer ? result : new Answer(200, result)
+      }
+      const reply = await work().catch(async (error: unknown) => {
+        const { status, code } = toHubError(error)
+        await noteOutcome(status, code)
+        throw error
       })
-      const reply = result instanceof Answer ? result : new Answer(200, result)
+      await noteOutcome(reply.status, null)
       if (reply.stream !== undefined) return sendStream(c, reply, options.limits)
       if (options.checkAnswers) checkAnswer(route, reply.status, reply.body)
       c.header('Cache-Control', 'no-store')

@@ -5,6 +5,7 @@ import { request } from 'node:http'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
 import { openDatabase } from '../db/database.ts'
 import { migrateDatabase } from '../db/migrate.ts'
 import { readSettings, type Settings } from '../wrangler-style.config.ts'
@@ -13,6 +14,7 @@ import { databaseAddress, databaseSocket } from './database-address.ts'
 import { prepareDatabase, type UserIds, upgradeDatabase } from './embedded-database.ts'
 import { ensureFirstUser, firstUsername } from './first-user.ts'
 import { hubUser } from './privileges.ts'
+import { rotateKeys } from './rotate-keys.ts'
 import { Service, waitFor } from './service.ts'
 import { projectRoot, version } from './version.ts'
 
@@ -109,6 +111,7 @@ const getStatus = (
     outgoing.end()
   })
 
+const { values } = parseArgs({ options: { 'rotate-keys': { type: 'boolean', default: false } } })
 const settings = readSettings(process.env)
 await lockDataDir(settings.dataDir)
 const connectHost = settings.host === '0.0.0.0' ? '127.0.0.1' : settings.host === '::' ? '::1' : settings.host
@@ -166,6 +169,7 @@ const startDatabase = async (): Promise<string> => {
   try {
     await waitFor('the database', () => db.ping().then(() => true), 60_000)
     await migrateDatabase(db, fileURLToPath(new URL('db/migrations', projectRoot)))
+    await rotateKeys(db, join(settings.dataDir, 'keys.json'), values['rotate-keys'])
     return await ensureFirstUser(db, settings)
   } finally {
     await db.close()

@@ -11,6 +11,8 @@ const userTokenSeconds = 24 * 3600
 const jobTokenSeconds = 7 * 24 * 3600
 const downloadTokenSeconds = 300
 
+/** What a user's token says of the user; of an earlier version it is refused. */
+export type TokenUser = { id: string; username: string; role: Role; tokenVersion: number }
 /** What signs: a hub's id and its key. */
 type Signer = { hubId: string; signingKey: Uint8Array }
 type Audience = 'hub' | 'callback' | 'download'
@@ -28,10 +30,16 @@ const sign = (keys: Signer, audience: Audience, claims: JWTPayload, now: Date, s
 
 export const signUserToken = async (
   keys: Signer,
-  user: { id: string; username: string; role: Role },
+  user: TokenUser,
   now: Date,
 ): Promise<{ token: string; expiresAt: Date }> => ({
-  token: await sign(keys, 'hub', { sub: user.id, username: user.username, role: user.role }, now, userTokenSeconds),
+  token: await sign(
+    keys,
+    'hub',
+    { sub: user.id, username: user.username, role: user.role, ver: user.tokenVersion },
+    now,
+    userTokenSeconds,
+  ),
   expiresAt: new Date((Math.floor(now.getTime() / 1000) + userTokenSeconds) * 1000),
 })
 
@@ -63,8 +71,13 @@ const verify = async (keys: Signer, audience: Audience | Audience[], token: stri
   }
 }
 
-/** A bearer token's caller: a user or a job. @throws TOKEN_EXPIRED, TOKEN_INVALID */
-export const readBearer = async (keys: Signer, token: string, clock: Clock): Promise<Caller> => {
+/** What a bearer token says; whether its user still may is for the caller to find out. */
+export type Bearer =
+  | Extract<Caller, { kind: 'job' }>
+  | { kind: 'user'; userId: string; tokenVersion: number; expiresAt: Date }
+
+/** @throws TOKEN_EXPIRED, TOKEN_INVALID */
+export const readBearer = async (keys: Signer, token: string, clock: Clock): Promise<Bearer> => {
   const claims = await verify(keys, ['hub', 'callback'], token, clock)
   if (claims.aud === 'callback')
     return {
@@ -76,8 +89,7 @@ export const readBearer = async (keys: Signer, token: string, clock: Clock): Pro
   return {
     kind: 'user',
     userId: String(claims.sub),
-    username: String(claims.username),
-    role: claims.role as Role,
+    tokenVersion: Number(claims.ver),
     expiresAt: new Date(Number(claims.exp) * 1000),
   }
 }

@@ -1,5 +1,6 @@
 /** Deletes chains that a policy no longer wants (contract section 8.5). */
 import { HubError } from '../contract/errors.ts'
+import { insertAudit } from '../db/queries/audit.ts'
 import { findPolicy, type JobWithDisks } from '../db/queries/backups.ts'
 import { completedBackups } from '../db/queries/chains.ts'
 import { findRepository } from '../db/queries/repositories.ts'
@@ -36,7 +37,17 @@ export const applyRetention = async (
     const oldest = CLOCK.now().getTime() - days * dayMs
     if (chain.some(({ job }) => (job.completedAt?.getTime() ?? Number.POSITIVE_INFINITY) >= oldest)) continue
     try {
-      deleted.push(...(await deleteBackup(env, chain[0]!.job.id, true)).deletedIds)
+      const { deletedIds } = await deleteBackup(env, chain[0]!.job.id, true)
+      deleted.push(...deletedIds)
+      await insertAudit(DB.orm, {
+        at: CLOCK.now(),
+        actorKind: 'system',
+        action: 'retention',
+        method: 'DELETE',
+        path: `/backups/${chain[0]!.job.id}`,
+        status: 200,
+        details: { deleted: deletedIds, policy: policy.name },
+      })
     } catch (error) {
       // Running on it, protected, or gone already: the next day looks again.
       if (!(error instanceof HubError) || error.status >= 500) throw error

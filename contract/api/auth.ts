@@ -12,4 +12,8 @@ export const user = z.object({
   display_name: z.string().nullable(),
 })
 export const loginAnswer = z.object({ token: z.string(), token_type: z.literal('Bearer'), expires_at: time, user })
-export const meAnswer = user.extend({ user, expires_at: time })
+/** `expires_at` is null for an API token without an end. */
+export const meAnswer = user.extend({ user, expires_at: time.nullable() })
+/** Long enough that guessing is hopeless; composition rules only make people write passwords down. */
+export const newPassword = str(12, 1024)
+export const changePasswordBody = z.object({ current_password: str(1, 1024), new_password: newPassword })

@@ -1,3 +1,5 @@
+export * from './api-tokens.ts'
+export * from './audit-log.ts'
 export * from './backup-chains.ts'
 export * from './backup-copies.ts'
 export * from './backup-copy-rules.ts'

@@ -1,4 +1,4 @@
-import { boolean, mysqlEnum, mysqlTable, varchar } from 'drizzle-orm/mysql-core'
+import { boolean, int, mysqlEnum, mysqlTable, varchar } from 'drizzle-orm/mysql-core'
 import { createdAt, time, updatedAt } from './columns.ts'
 
 export const users = mysqlTable('users', {
@@ -9,6 +9,8 @@ export const users = mysqlTable('users', {
   role: mysqlEnum(['admin', 'operator', 'viewer']).notNull(),
   displayName: varchar({ length: 255 }),
   isActive: boolean().notNull().default(true),
+  /** Tokens of an earlier version are refused: it grows when password, role or state change. */
+  tokenVersion: int().notNull().default(0),
   lastLoginAt: time(),
   createdAt: createdAt(),
   updatedAt: updatedAt(),

@@ -1,14 +1,15 @@
 /** GET /auth/me: the user of the token. */
 import { meAnswer } from '../../contract/api/auth.ts'
-import { HubError } from '../../contract/errors.ts'
-import { findUserById, toUser } from '../../db/queries/users.ts'
+import { toUser } from '../../db/queries/users.ts'
 import { defineFunction } from '../../runtime/function.ts'
+import { callingUser, existingUser } from '../../workflows/users.ts'
 
 export default defineFunction(
   { summary: 'Who am I', needs: ['DB'], responses: { 200: meAnswer } },
   async ({ env: { DB }, caller }) => {
-    const user = caller.kind === 'user' ? await findUserById(DB.orm, caller.userId) : undefined
-    if (caller.kind !== 'user' || !user) throw new HubError('TOKEN_INVALID', 'The user of this token no longer exists')
-    return { ...toUser(user), user: toUser(user), expires_at: caller.expiresAt.toISOString() }
+    const { userId, role, expiresAt } = callingUser(caller)
+    // An API token may do less than its user.
+    const user = { ...toUser(await existingUser(DB.orm, userId)), role }
+    return { ...user, user, expires_at: expiresAt?.toISOString() ?? null }
   },
 )

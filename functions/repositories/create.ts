@@ -10,7 +10,7 @@ import {
   toStorage,
 } from '../../db/queries/repositories.ts'
 import { answer, defineFunction } from '../../runtime/function.ts'
-import { withFreeName } from '../../workflows/credentials.ts'
+import { withFreeName } from '../../workflows/free-name.ts'
 import { localPath, refuseOverlap } from '../../workflows/repositories.ts'
 
 export default defineFunction(

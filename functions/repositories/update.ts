@@ -5,8 +5,8 @@ import { updateRepositoryAnswer, updateRepositoryBody } from '../../contract/api
 import { type FieldError, HubError } from '../../contract/errors.ts'
 import { backupCounts, repositoryPath, toRepository, updateRepository } from '../../db/queries/repositories.ts'
 import { defineFunction } from '../../runtime/function.ts'
-import { withFreeName } from '../../workflows/credentials.ts'
 import { existingRepository } from '../../workflows/existing-repository.ts'
+import { withFreeName } from '../../workflows/free-name.ts'
 import { localPath, measureOrNull, refuseOverlap } from '../../workflows/repositories.ts'
 
 export default defineFunction(

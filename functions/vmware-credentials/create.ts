@@ -2,7 +2,7 @@
 import { createCredentialBody, credentialChangedAnswer } from '../../contract/api/credentials.ts'
 import { clearOtherDefaults, findCredential, insertCredential, toCredential } from '../../db/queries/credentials.ts'
 import { answer, defineFunction } from '../../runtime/function.ts'
-import { withFreeName } from '../../workflows/credentials.ts'
+import { withFreeName } from '../../workflows/free-name.ts'
 import { sealSecret } from '../../workflows/secrets.ts'
 
 export default defineFunction(

@@ -8,7 +8,8 @@ import {
 import { HubError } from '../../contract/errors.ts'
 import { clearOtherDefaults, toCredential, updateCredential } from '../../db/queries/credentials.ts'
 import { defineFunction } from '../../runtime/function.ts'
-import { existingCredential, withFreeName } from '../../workflows/credentials.ts'
+import { existingCredential } from '../../workflows/credentials.ts'
+import { withFreeName } from '../../workflows/free-name.ts'
 import { sealSecret } from '../../workflows/secrets.ts'
 
 export default defineFunction(

@@ -1,10 +1,10 @@
 /** The hub's secrets: the key that signs tokens and the one that encrypts what must be kept in the database. */
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
 import { z } from 'zod'
-import type { Role } from '../../contract/api/auth.ts'
 import { HubError } from '../../contract/errors.ts'
+import { newApiToken } from '../api-tokens.ts'
 import type { DownloadGrant } from '../function.ts'
-import { signDownloadToken, signJobToken, signUserToken } from '../tokens.ts'
+import { signDownloadToken, signJobToken, signUserToken, type TokenUser } from '../tokens.ts'
 
 export const keyFileSchema = z.object({
   /** Tells hubs apart: a token of another hub is refused. */
@@ -26,12 +26,11 @@ export type Keys = {
   /** Throws INTERNAL when the value is not ours or was changed. */
   decrypt: (sealed: string, place: string) => string
   /** The three kinds of token of contract section 1.6. */
-  userToken: (
-    user: { id: string; username: string; role: Role },
-    now: Date,
-  ) => Promise<{ token: string; expiresAt: Date }>
+  userToken: (user: TokenUser, now: Date) => Promise<{ token: string; expiresAt: Date }>
   jobToken: (job: { jobType: string; jobId: string; vmName: string }, now: Date) => Promise<string>
   downloadToken: (grant: DownloadGrant, now: Date) => Promise<{ token: string; expiresAt: Date }>
+  /** A token for scripts, and what is kept of it: it can not be made again from that. */
+  newApiToken: () => { id: string; secretHash: string; token: string }
 }
 
 export const openKeys = ({ hubId, masterKey }: KeyFile): Keys => {
@@ -46,6 +45,7 @@ export const openKeys = ({ hubId, masterKey }: KeyFile): Keys => {
     ...signer,
     userToken: (user, now) => signUserToken(signer, user, now),
     jobToken: (job, now) => signJobToken(signer, job, now),
+    newApiToken,
     downloadToken: (grant, now) => signDownloadToken(signer, grant, now),
     encrypt: (plain, place) => {
       const iv = randomBytes(12)

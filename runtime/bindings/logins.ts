@@ -2,7 +2,7 @@
 import { RateLimiterMySQL, RateLimiterRes } from 'rate-limiter-flexible'
 import { HubError } from '../../contract/errors.ts'
 import type { Database } from '../../db/database.ts'
-import { verifyPassword } from '../passwords.ts'
+import { hashPassword, newPassword, verifyPassword } from '../passwords.ts'
 
 export type Logins = {
   /** @throws RATE_LIMITED after 10 failures in 15 minutes */
@@ -11,6 +11,9 @@ export type Logins = {
   forgetFailures: (who: string) => Promise<void>
   /** Takes the same time for a user that does not exist. */
   passwordFits: (password: string, stored: string | undefined) => Promise<boolean>
+  hashPassword: (password: string) => Promise<string>
+  /** 144 random bits, as text that can be typed. */
+  newPassword: () => string
 }
 
 /** Contract section 2. */
@@ -51,5 +54,7 @@ export const openLogins = (db: Database): Logins => {
       await limiter.delete(key(who))
     },
     passwordFits: verifyPassword,
+    hashPassword,
+    newPassword,
   }
 }

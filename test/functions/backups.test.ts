@@ -440,9 +440,7 @@ describe('cancel and delete', () => {
     expect(
       (
         await alone.call('DELETE', `/backups/${backup_id}`, undefined, {
-          token: (
-            await alone.bindings.KEYS.userToken({ id: '1', username: 'admin', role: 'admin' }, alone.clock.now())
-          ).token,
+          token: await alone.freshToken(),
         })
       ).status,
     ).toBe(409)
@@ -491,6 +489,9 @@ describe('cancel and delete', () => {
     expect((await show(old.backup_id)).backup_id).toBe(old.backup_id)
     await shift(incremental.backup_id, 29)
     expect(await applyRetention(alone.bindings, context)).toEqual([incremental.backup_id, old.backup_id])
+    expect((await alone.call('GET', '/admin/audit?action=retention')).body.entries).toMatchObject([
+      { actor_kind: 'system', details: { deleted: [incremental.backup_id, old.backup_id] } },
+    ])
     expect((await show(newer.backup_id)).status).toBe('completed')
   })
 })

@@ -69,7 +69,6 @@ it('exports a file of a repository on an allocated port, and ends it', async () 
 })
 it('lets leases run out', async () => {
   alone.clock.advance(24 * 3600 + 1)
-  const token = (await alone.bindings.KEYS.userToken({ id: '1', username: 'a', role: 'admin' }, alone.clock.now()))
-    .token
+  const token = await alone.freshToken()
   expect((await alone.call('GET', '/nbd/ports/status', undefined, { token })).body.allocated).toBe(0)
 })

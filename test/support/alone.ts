@@ -1,5 +1,7 @@
 /** Calls functions alone: the real runtime around them, a real database, a fake agent and node. */
 import { randomUUID } from 'node:crypto'
+import type { AgentApi } from '../../contract/agent.ts'
+import type { Role } from '../../contract/api/auth.ts'
 import { HubError } from '../../contract/errors.ts'
 import type { Database } from '../../db/database.ts'
 import { insertUser } from '../../db/queries/users.ts'
@@ -12,6 +14,7 @@ import { log } from '../../runtime/log.ts'
 import { openapiDocument } from '../../runtime/openapi.ts'
 import { hashPassword } from '../../runtime/passwords.ts'
 import { createApp, registrations } from '../../runtime/router.ts'
+import type { TokenUser } from '../../runtime/tokens.ts'
 import { routeMap } from '../../wrangler-style.config.ts'
 import { FakeAgent } from '../fakes/agent.ts'
 import { FakeNode } from '../fakes/node.ts'
@@ -22,7 +25,10 @@ import { rememberError } from './seen-errors.ts'
 log.level = 'silent'
 
 export class TestClock {
-  at = new Date('2026-03-01T12:00:00.000Z')
+  at: Date
+  constructor(at: Date) {
+    this.at = at
+  }
   now = () => new Date(this.at)
   advance(seconds: number) {
     this.at = new Date(this.at.getTime() + seconds * 1000)
@@ -38,6 +44,8 @@ export type Alone = {
   bindings: Bindings
   loaded: Loaded
   tokens: { admin: string; operator: string; viewer: string }
+  /** An admin's token as of the test's clock: those above end with their day. */
+  freshToken: () => Promise<string>
   /** As admin unless `token` says otherwise; `token: null` sends none. */
   call: (
     method: string,
@@ -51,14 +59,36 @@ export type Alone = {
 
 export const password = 'correct horse'
 
-export const openAlone = async (): Promise<Alone> => {
+type Options = {
+  /** Of the database server; outside of vitest there is no other way to know it. */
+  databaseSocket?: string
+  /** Instead of the fake. */
+  realAgent?: AgentApi
+  nbdPorts?: { first: number; last: number }
+  /** What the test's clock says first. */
+  now?: Date
+}
+const ownSuffix = import.meta.url.endsWith('.ts') ? '.ts' : '.js'
+
+export const openAlone = async ({
+  databaseSocket,
+  realAgent,
+  nbdPorts = { first: 10100, last: 10200 },
+  now = new Date('2026-03-01T12:00:00.000Z'),
+}: Options = {}): Promise<Alone> => {
   const map = routeMap(60)
-  const loaded = await loadFunctions(map, new URL('../../functions/', import.meta.url), '.ts')
-  const [db, agent, node, clock] = [await freshDatabase(), new FakeAgent(), new FakeNode(), new TestClock()]
+  const loaded = await loadFunctions(map, new URL('../../functions/', import.meta.url), ownSuffix)
+  const socketPath = databaseSocket ?? (await import('vitest')).inject('databaseSocket')
+  const [db, agent, node, clock] = [
+    await freshDatabase(socketPath),
+    new FakeAgent(),
+    new FakeNode(),
+    new TestClock(now),
+  ]
   const keys = openKeys(newKeyFile())
   const bindings: Bindings = {
     DB: db,
-    AGENT: agent,
+    AGENT: realAgent ?? agent,
     NODE: node,
     KEYS: keys,
     LOGINS: openLogins(db),
@@ -70,7 +100,7 @@ export const openAlone = async (): Promise<Alone> => {
       mountIdleSeconds: 3600,
       stallSeconds: 60,
       stallFailSeconds: 300,
-      nbdPorts: { first: 10100, last: 10200 },
+      nbdPorts,
       tokenlessCallbacks: false,
     },
     RUNTIME: {
@@ -102,14 +132,17 @@ export const openAlone = async (): Promise<Alone> => {
   }))
   const noteError = (method: string, path: string, code: string) => {
     const route = routes.find((known) => known.method === method && known.pattern.test(path))
-    if (route) rememberError(route.name, code)
+    // Only the functions' own tests are counted.
+    if (route && databaseSocket === undefined) rememberError(route.name, code)
   }
   const tokens = {} as Alone['tokens']
+  const users = {} as Record<Role, TokenUser>
   const passwordHash = await hashPassword(password)
   for (const role of ['admin', 'operator', 'viewer'] as const) {
     const user = { id: randomUUID(), username: role, role, passwordHash, displayName: role }
     await insertUser(db.orm, user)
-    tokens[role] = (await keys.userToken(user, clock.now())).token
+    users[role] = { ...user, tokenVersion: 0 }
+    tokens[role] = (await keys.userToken(users[role], clock.now())).token
   }
   return {
     db,
@@ -119,6 +152,7 @@ export const openAlone = async (): Promise<Alone> => {
     bindings,
     loaded,
     tokens,
+    freshToken: async () => (await keys.userToken(users.admin, clock.now())).token,
     app,
     call: async (method, path, body, { token = tokens.admin, headers = {} } = {}) => {
       const url = path.startsWith('root:') ? path.slice(5) : `/api/v1${path}`
@@ -132,7 +166,7 @@ export const openAlone = async (): Promise<Alone> => {
         ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
       })
       const text = await response.text()
-      const isJson = response.headers.get('content-type')?.includes('json')
+      const isJson = response.headers.get('content-type')?.includes('application/json')
       const answered = isJson && text !== '' ? JSON.parse(text) : text
       if (response.status >= 400) noteError(method, new URL(url, 'http://hub').pathname, answered.code)
       return { status: response.status, body: answered, headers: response.headers }

@@ -25,8 +25,8 @@ export type Hub = {
   output: () => string
   /** Runs the doctor beside the hub. */
   doctor: (...args: string[]) => Promise<{ exitCode: number | undefined; adopted: any; findings: any[] }>
-  /** Ends all of it in order, and starts it again. */
-  restart: (meanwhile: () => void) => Promise<void>
+  /** Ends all of it in order, and starts it again. @param args of the launcher */
+  restart: (meanwhile: () => void, args?: string[]) => Promise<void>
   /** Ends all of it. @throws Error when the doctor finds something before */
   stop: () => Promise<void>
 }
@@ -73,8 +73,8 @@ export const startHub = async (environment: Record<string, string> = {}): Promis
       },
       60_000,
     )
-  const start = async () => {
-    launcher = spawn(process.execPath, [fileURLToPath(new URL('dist/runtime/start.js', projectRoot))], {
+  const start = async (args: string[] = []) => {
+    launcher = spawn(process.execPath, [fileURLToPath(new URL('dist/runtime/start.js', projectRoot)), ...args], {
       env,
       stdio: ['ignore', 'pipe', 'pipe'],
     })
@@ -148,10 +148,10 @@ export const startHub = async (environment: Record<string, string> = {}): Promis
       process.kill(pid, 'SIGKILL')
       await waitFor(`another ${name}`, async () => pidOf(name) !== pid, 20_000)
     },
-    restart: async (meanwhile) => {
+    restart: async (meanwhile, args) => {
       await end()
       meanwhile()
-      await start()
+      await start(args)
     },
     stop: async () => {
       const { findings } = await doctor()

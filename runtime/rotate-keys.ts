@@ -1,0 +1,61 @@
+/**
+ * Another master key: every token ends, every stored secret is encrypted anew. A crash between two steps loses nothing: until the last
+ * one the key file holds both keys, and the next start goes on.
+ */
+import { open, readFile, rename } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import type { z } from 'zod'
+import type { Database } from '../db/database.ts'
+import { listCredentials, updateCredential } from '../db/queries/credentials.ts'
+import { type Keys, keyFileSchema, newKeyFile, openKeys } from './bindings/keys.ts'
+
+/** `previousKey`: a rotation is under way; secrets are encrypted with it or with the new one. */
+const rotatingSchema = keyFileSchema.extend({ previousKey: keyFileSchema.shape.masterKey.optional() })
+type Rotating = z.infer<typeof rotatingSchema>
+
+/** Where stored secrets lie; see workflows/secrets.ts. */
+const place = 'credential password'
+
+const writeKeys = async (path: string, keys: Rotating) => {
+  const temporary = await open(`${path}.new`, 'w', 0o600)
+  try {
+    await temporary.writeFile(JSON.stringify(keys))
+    await temporary.sync()
+  } finally {
+    await temporary.close()
+  }
+  await rename(`${path}.new`, path)
+  const folder = await open(dirname(path), 'r')
+  await folder.sync().finally(() => folder.close())
+}
+
+const reencrypt = (value: string, from: Keys, to: Keys) => {
+  try {
+    to.decrypt(value, place)
+    return value
+  } catch {
+    return to.encrypt(from.decrypt(value, place), place)
+  }
+}
+
+/**
+ * Runs before the hub does.
+ * @param isAsked whether to begin one; one that was begun is finished in any case
+ * @throws INTERNAL when a stored secret belongs to neither key; nothing is changed then
+ */
+export const rotateKeys = async (db: Database, path: string, isAsked: boolean): Promise<void> => {
+  let file = rotatingSchema.parse(JSON.parse(await readFile(path, 'utf8')))
+  if (file.previousKey === undefined) {
+    if (!isAsked) return
+    file = { hubId: file.hubId, masterKey: newKeyFile().masterKey, previousKey: file.masterKey }
+    await writeKeys(path, file)
+  }
+  const { hubId, masterKey, previousKey } = file
+  const [from, to] = [openKeys({ hubId, masterKey: previousKey! }), openKeys({ hubId, masterKey })]
+  await db.transaction(async (tx) => {
+    for (const { id, passwordEncrypted } of await listCredentials(tx))
+      if (passwordEncrypted !== '')
+        await updateCredential(tx, id, { passwordEncrypted: reencrypt(passwordEncrypted, from, to) })
+  })
+  await writeKeys(path, { hubId, masterKey })
+}
