@@ -1,6 +1,5 @@
 /** The host-agent's parts, opened in the order in which they need one another and closed in reverse. */
-import { mkdir, readdir, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir } from 'node:fs/promises'
 import type { AgentHealth } from '../contract/agent.ts'
 import type { AgentSettings } from '../contract/settings.ts'
 import { chooseBackend } from './attach/choose.ts'
@@ -42,7 +41,6 @@ export const openAgent = async (settings: AgentSettings): Promise<Agent> => {
     repositories,
   })
   await mounts.open()
-  await removeLeftRunFolders(join(settings.stateDir, 'mounts'))
   warmUpStatThreads()
   const sweep = new Sweep(mounts, settings.mountIdleSeconds)
   await sweep.run()
@@ -73,10 +71,4 @@ export const openAgent = async (settings: AgentSettings): Promise<Agent> => {
       await backend.close()
     },
   }
-}
-
-/** Folders of mounts that no ledger entry names any more: empty, or of a crash between two steps of a release. */
-const removeLeftRunFolders = async (folder: string) => {
-  await mkdir(folder, { recursive: true, mode: 0o700 })
-  for (const name of await readdir(folder)) await rm(join(folder, name), { recursive: true, force: true })
 }

@@ -116,7 +116,8 @@ export const kernelNbd = (devices: number): AttachBackend => ({
       }
       return { image: device, device: Promise.resolve(device), detach }
     } catch (error) {
-      await detach()
+      // What this could not free is in the record.
+      await detach().catch(() => undefined)
       throw error
     }
   },

@@ -1,6 +1,7 @@
 /** Without the nbd module: qemu-storage-daemon shows the disk as a file through FUSE, and a loop device over it makes it a disk. */
 import { open, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { HubError } from '../../contract/errors.ts'
 import { killProven, program, run } from '../exec.ts'
 import type { AttachBackend, Attached, AttachRecord, AttachRequest } from './backend.ts'
@@ -40,11 +41,21 @@ const loopsOver = async (runDir: string): Promise<string[]> => {
   return loopdevices.filter((loop) => loop['back-file'].startsWith(`${runDir}/`)).map(({ name }) => name)
 }
 
+/** A device that somebody looks at (blkid, udev) goes when he has done. */
+const detachTriesMax = 20
+
+/** @throws when a device stays; it must not outlive the file below it, for then nobody could tell whose it is */
 const freeLoops = async (runDir: string) => {
-  for (const device of await loopsOver(runDir)) {
-    // Partition nodes first, so that none outlives the device.
-    await run(program.partx, ['-d', device], { okCodes: [0, 1] })
-    await run(program.losetup, ['-d', device], { okCodes: [0, 1] })
+  for (let attempt = 1; ; attempt++) {
+    const devices = await loopsOver(runDir)
+    if (devices.length === 0) return
+    if (attempt > detachTriesMax) throw new HubError('SERVICE_UNAVAILABLE', 'A loop device could not be detached')
+    if (attempt > 1) await sleep(100)
+    for (const device of devices) {
+      // Partition nodes first, so that none outlives the device.
+      await run(program.partx, ['-d', device], { okCodes: [0, 1] })
+      await run(program.losetup, ['-d', device], { okCodes: [0, 1] })
+    }
   }
 }
 
@@ -98,7 +109,8 @@ export const userspace = (): AttachBackend => {
       try {
         await startExport(request, daemon)
       } catch (error) {
-        await detach()
+        // What this could not free is in the record.
+        await detach().catch(() => undefined)
         throw error
       }
       const device = makeLoop(request).then(async (path) => {

@@ -1,6 +1,7 @@
 /** Checksums of what a guest sees of a disk: SHA-256 of every 4 MiB, read from the files themselves. */
 import { createHash } from 'node:crypto'
 import { readFileSync, readSync } from 'node:fs'
+import { isTrouble } from '../trouble.ts'
 import { Layer } from './qcow2.ts'
 
 export const blockBytes = 4 * 1024 * 1024
@@ -139,6 +140,7 @@ export type Mismatch = { offset: number; length: number; detail: string }
  * Reads the blocks that a file says anything about, from block `from` on, and compares them with its checksums. What it says
  * nothing about is the parents', whose own check finds it.
  * @param onProgress called with the number of the next block and what was found since the last call
+ * @throws what says nothing of the file, see isTrouble
  */
 export const compareBlocks = (
   { paths, parentBlocks, ownBlocks, from, bytesPerSecond }: CompareTask,
@@ -165,6 +167,7 @@ export const compareBlocks = (
           pace.keep(place.length)
         }
       } catch (error) {
+        if (isTrouble(error)) throw error
         found.push({ ...place, detail: `can not be read: ${(error as Error).message}` })
       }
       if (found.length > 0 || block % 16 === 15 || block === blocks - 1) onProgress(block + 1, found)

@@ -13,20 +13,29 @@ export type ChecksumTask =
   | ({ kind: 'digests' } & DigestTask)
   | { kind: 'structure'; path: string }
   | ({ kind: 'compare' } & CompareTask)
-/** `done`: blocks so far. The last message is the result: digests, or nothing after a comparison. */
-export type ChecksumMessage = { done: number; found?: Mismatch[] } | { result: Uint8Array }
+/** `done`: blocks so far. The last message is the result (digests, or nothing after a comparison) or what the files gave instead. */
+export type ChecksumMessage = { done: number; found?: Mismatch[] } | { result: Uint8Array } | { error: ChecksumError }
+
+/** What crosses threads of an Error with a code, a HubError's details among it. */
+export type ChecksumError = { message: string; code: string | undefined; details: string | undefined }
 
 const port = parentPort!
 const say = (message: ChecksumMessage) => port.postMessage(message)
 const task = workerData as ChecksumTask
-switch (task.kind) {
-  case 'digests':
-    say({ result: digestBlocks(task, (done) => say({ done })) })
-    break
-  case 'structure':
-    say({ result: structureDigest(task.path) })
-    break
-  case 'compare':
-    compareBlocks(task, (done, found) => say({ done, found }))
-    say({ result: new Uint8Array() })
+const run = (): Uint8Array => {
+  switch (task.kind) {
+    case 'digests':
+      return digestBlocks(task, (done) => say({ done }))
+    case 'structure':
+      return structureDigest(task.path)
+    case 'compare':
+      compareBlocks(task, (done, found) => say({ done, found }))
+      return new Uint8Array()
+  }
+}
+try {
+  say({ result: run() })
+} catch (error) {
+  const { message, code, details } = error as NodeJS.ErrnoException & { details?: string }
+  say({ error: { message, code, details } })
 }

@@ -28,12 +28,17 @@ const runWorker = (
     signal.addEventListener('abort', abort, { once: true })
     worker.on('message', (message: ChecksumMessage) => {
       if ('done' in message) onProgress(message.done, message.found ?? [])
+      else if ('error' in message)
+        reject(Object.assign(new Error(message.error.details || message.error.message), { code: message.error.code }))
       else resolve(Buffer.from(message.result))
     })
-    worker.on('error', reject)
+    // What the files gave comes as a message; this is the thread's own.
+    worker.on('error', (cause) =>
+      reject(Object.assign(new Error('a checksum thread failed', { cause }), { code: 'ERR_WORKER_FAILED' })),
+    )
     worker.on('exit', (code) => {
       signal.removeEventListener('abort', abort)
-      if (code !== 0) reject(new Error('a checksum thread died'))
+      if (code !== 0) reject(Object.assign(new Error('a checksum thread died'), { code: 'ERR_WORKER_DIED' }))
     })
   })
 

@@ -1,5 +1,5 @@
 /** The life of a mount: one disk of one backup, read-only, for a limited time after its last use. */
-import { mkdir, rm, rmdir } from 'node:fs/promises'
+import { mkdir, readdir, rm, rmdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { Writable } from 'node:stream'
 import type { DiskChain, EndedMount, MountBody, MountEndReason, MountState } from '../../contract/agent.ts'
@@ -41,6 +41,8 @@ export type MountInUse = {
   lend: (target: Writable, work: (signal: AbortSignal) => Promise<void>) => Promise<void>
 }
 
+/** What was busy is often free a moment later. */
+const retryMs = 5_000
 const endedRememberedMs = 7 * 24 * 3600 * 1000
 
 export type MountsOptions = {
@@ -59,6 +61,8 @@ export class Mounts {
   readonly #ended: Ledger<EndedMount>
   readonly #endedMounts = new Map<string, EndedMount>()
   readonly #mutex = new KeyedMutex()
+  /** Of an earlier agent, and not yet free. */
+  readonly #left = new Map<string, Entry>()
 
   constructor(options: MountsOptions) {
     this.#options = options
@@ -71,14 +75,30 @@ export class Mounts {
     await this.#ledger.open()
     await this.#ended.open()
     for (const [id, ended] of await this.#ended.all()) this.#endedMounts.set(id, ended)
+    for (const [id, entry] of await this.#ledger.all()) this.#left.set(id, entry)
+    await this.#freeLeft()
+    // Folders that no entry names any more: empty, or of a crash between two steps of a release.
+    const runDirs = join(this.#options.stateDir, 'mounts')
+    await mkdir(runDirs, { recursive: true, mode: 0o700 })
+    for (const name of await readdir(runDirs))
+      if (!this.#left.has(name)) await rm(join(runDirs, name), { recursive: true, force: true })
     await this.#forgetOldEnds()
-    for (const [id, entry] of await this.#ledger.all()) {
-      for (const path of entry.mountPaths.toReversed()) await unmount(path)
-      if (entry.attach) await this.#options.backend.undo(entry.attach)
-      await rm(entry.runDir, { recursive: true, force: true })
-      await this.#removeFolders(entry)
-      await this.#remember(id, 'restart')
-      await this.#ledger.remove(id)
+  }
+
+  /** What stays busy must not keep the agent from serving all else; the next sweep tries it again. */
+  async #freeLeft() {
+    for (const [id, entry] of [...this.#left]) {
+      try {
+        for (const path of entry.mountPaths.toReversed()) await unmount(path)
+        if (entry.attach) await this.#options.backend.undo(entry.attach)
+        await rm(entry.runDir, { recursive: true, force: true })
+        await this.#removeFolders(entry)
+        await this.#remember(id, 'restart')
+        await this.#ledger.remove(id)
+        this.#left.delete(id)
+      } catch (error) {
+        log.error({ mount: id, error: String(error) }, 'a mount of an earlier agent could not be freed yet')
+      }
     }
   }
 
@@ -134,8 +154,11 @@ export class Mounts {
         await this.#ledger.put(id, mount.entry)
         await this.#open(mount)
       } catch (error) {
-        await this.#release(mount)
-        this.#mounts.delete(id)
+        mount.status = 'unmounting'
+        await this.#release(mount).then(
+          () => this.#mounts.delete(id),
+          (why: unknown) => this.#retryLater(mount, 'failed', why),
+        )
         throw error
       }
       mount.status = 'mounted'
@@ -152,7 +175,12 @@ export class Mounts {
       // Whoever expires a mount may have waited here while it was used again.
       if (reason === 'expired' && !this.#isExpired(mount)) return
       mount.status = 'unmounting'
-      await this.#release(mount)
+      try {
+        await this.#release(mount)
+      } catch (error) {
+        this.#retryLater(mount, reason, error)
+        throw error
+      }
       this.#mounts.delete(id)
       await this.#remember(id, reason)
     })
@@ -160,6 +188,7 @@ export class Mounts {
 
   async sweepExpired(): Promise<void> {
     await this.#forgetOldEnds()
+    await this.#freeLeft()
     for (const mount of [...this.#mounts.values()])
       if (this.#isExpired(mount) || mount.status === 'unmounting') await this.#expire(mount)
   }
@@ -250,11 +279,16 @@ export class Mounts {
     })
   }
 
+  #retryLater(mount: Mount, reason: MountEndReason, why: unknown) {
+    log.error({ mount: mount.id, error: String(why) }, 'a mount could not be freed; it is tried again')
+    const again = () => void this.remove(mount.id, reason).catch(() => undefined)
+    mount.timer = setTimeout(again, retryMs).unref()
+  }
+
   async #expire(mount: Mount) {
     if (this.#mounts.get(mount.id) !== mount) return
-    await this.remove(mount.id, 'expired').catch((error: unknown) =>
-      log.error({ mount: mount.id, error: String(error) }, 'an expired mount could not be ended; it is tried again'),
-    )
+    // What could not be freed is logged and tried again there.
+    await this.remove(mount.id, 'expired').catch(() => undefined)
   }
 
   #isExpired(mount: Mount) {

@@ -153,7 +153,9 @@ export class OpenDisk {
       await unmount(path)
       await rmdir(path).catch(() => undefined)
     }
-    await this.#attached?.detach()
+    if (this.#attached) await this.#attached.detach()
+    // Attaching itself failed, and may have left something.
+    else if (this.#record.attach) await this.#options.backend.undo(this.#record.attach)
     this.#attached = undefined
     this.device = null
     await this.#remember({ mountPaths: [], attach: null })

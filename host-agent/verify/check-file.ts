@@ -7,6 +7,7 @@ import { blockBytes, sha256 } from '../exports/blocks.ts'
 import { compareChecksums, structureChecksum } from '../exports/checksums.ts'
 import { type Manifest, readManifest } from '../exports/manifest.ts'
 import { checkHeader } from '../exports/qcow2.ts'
+import { isTrouble } from '../trouble.ts'
 
 export type FileToCheck = {
   file: DiskFile
@@ -31,7 +32,7 @@ const inWords = (error: unknown) =>
 
 /**
  * Manifest, checksums, structure, data: each is trusted only once what describes it has been found whole.
- * Damage is reported; what is thrown says that the check itself was stopped.
+ * Damage is reported; what is thrown says that the check was stopped, or could not be made.
  */
 export const checkFile = async (
   { file, chain, manifestDigest, fromBytes, bytesPerSecond }: FileToCheck,
@@ -48,12 +49,13 @@ export const checkFile = async (
       length_bytes: place?.length ?? null,
       detail,
     })
-  /** Runs a step; what it throws is damage of that file. @returns whether the step succeeded */
+  /** Runs a step; what it throws is damage of that file, if it is not this machine's trouble. @returns undefined for damage */
   const step = async <T>(suffix: string, kind: Damage['kind'], work: () => Promise<T>): Promise<T | undefined> => {
     try {
       return await work()
     } catch (error) {
       signal.throwIfAborted()
+      if (isTrouble(error)) throw error
       if (isMissing(error)) damage(suffix, 'missing', 'is missing')
       else damage(suffix, kind, inWords(error))
       return undefined

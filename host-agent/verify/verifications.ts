@@ -4,7 +4,7 @@ import { log } from '../log.ts'
 import type { Repositories } from '../repositories.ts'
 import { checkFile } from './check-file.ts'
 
-type Check = { state: VerifyState; abort: AbortController; done: Promise<void> }
+type Check = { state: VerifyState; abort: AbortController; done: Promise<void>; trouble: unknown }
 
 const damagesMax = 100
 
@@ -15,7 +15,7 @@ export class Verifications {
     this.#repositories = repositories
   }
 
-  /** Starts or joins the check of the chain's newest file; its result is given once. @throws REPOSITORY_NOT_FOUND */
+  /** Starts or joins the check of the chain's newest file; its result is given once. @throws REPOSITORY_NOT_FOUND; what kept it from checking */
   async verify(body: VerifyBody): Promise<VerifyState> {
     const file = { ...body.chain, base: body.chain.bases[0]! }
     const key = keyOf(file)
@@ -26,7 +26,9 @@ export class Verifications {
     })
     await Promise.race([check.done, late])
     clearTimeout(timer)
-    if (check.state.status === 'done' && this.#checks.get(key) === check) this.#checks.delete(key)
+    const isOver = check.state.status === 'done' || check.trouble !== undefined
+    if (isOver && this.#checks.get(key) === check) this.#checks.delete(key)
+    if (check.trouble !== undefined) throw check.trouble
     return { ...check.state, damages: [...check.state.damages] }
   }
 
@@ -69,13 +71,16 @@ export class Verifications {
       },
       abort.signal,
     )
-    const done = work.then(
+    const check: Check = { state, abort, done: Promise.resolve(), trouble: undefined }
+    check.done = work.then(
       () => {
         state.status = 'done'
       },
-      (error: unknown) => log.warn({ file: file.base, error: String(error) }, 'a check was stopped'),
+      (error: unknown) => {
+        log.warn({ file: file.base, error: String(error) }, 'a check was stopped')
+        if (!abort.signal.aborted) check.trouble = error
+      },
     )
-    const check = { state, abort, done }
     this.#checks.set(key, check)
     return check
   }
