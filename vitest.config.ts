@@ -10,7 +10,7 @@ export default defineConfig({
     projects: [
       project('unit', ['test/contract/**/*.test.ts', 'test/workflows/pure/**/*.test.ts']),
       project('functions', ['test/functions/**/*.test.ts', 'test/db/**/*.test.ts', 'test/workflows/*.test.ts'], {
-        globalSetup: ['test/support/database-server.ts'],
+        globalSetup: ['test/support/global-setup.ts'],
         testTimeout: 30_000,
         hookTimeout: 60_000,
       }),
@@ -21,6 +21,12 @@ export default defineConfig({
         fileParallelism: false,
         testTimeout: 120_000 * patience,
         hookTimeout: 120_000 * patience,
+      }),
+      project('faults', ['test/faults/**/*.test.ts'], {
+        fileParallelism: false,
+        testTimeout: 600_000,
+        // Neither beside the census of others nor beside their load.
+        sequence: { groupOrder: 2 },
       }),
       project('e2e', ['test/e2e/**/*.test.ts'], { fileParallelism: false, testTimeout: 240_000, hookTimeout: 120_000 }),
     ],

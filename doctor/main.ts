@@ -7,46 +7,29 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { type Database, openDatabase } from '../db/database.ts'
-import { allBackups } from '../db/queries/backups.ts'
-import { listRepositories, repositoryPath } from '../db/queries/repositories.ts'
 import { openAgentClient } from '../runtime/bindings/agent.ts'
 import { databaseAddress } from '../runtime/database-address.ts'
 import { readSettings, type Settings } from '../wrangler-style.config.ts'
 import { adopt } from './adopt.ts'
-import { checkHost, readLedger } from './check-host.ts'
-import { checkRecords } from './check-records.ts'
-import { checkRepository } from './check-repositories.ts'
+import { type Host, readLedger } from './check-host.ts'
 import type { Finding } from './finding.ts'
+import { look } from './look.ts'
 
 /** A hub that works changes things while they are looked at: only what two looks see is a finding. */
 const secondLookMs = 1_500
 
-const look = async (db: Database, settings: Settings): Promise<Finding[]> => {
-  const backups = await allBackups(db.orm)
-  const repositories = (await listRepositories(db.orm)).filter(({ repositoryType }) => repositoryType === 'local')
-  const found = await Promise.all([
-    checkRecords(db, backups, new Date()),
-    ...repositories.map((row) =>
-      checkRepository(
-        { id: row.id, path: repositoryPath(row) },
-        backups.filter(({ job }) => job.repositoryId === row.id),
-      ),
-    ),
-    checkHost({
-      stateDir: join(settings.dataDir, 'agent'),
-      restoreRoot: settings.restoreRoot,
-      nbdPorts: settings.nbdPorts,
-    }),
-  ])
-  return found.flat()
-}
+const hostOf = ({ dataDir, restoreRoot, nbdPorts }: Settings): Host => ({
+  stateDir: join(dataDir, 'agent'),
+  restoreRoot,
+  nbdPorts,
+})
 
 const examine = async (db: Database, settings: Settings): Promise<Finding[]> => {
-  const first = await look(db, settings)
+  const first = await look(db, hostOf(settings), new Date())
   if (first.length === 0) return []
   await sleep(secondLookMs)
   const seen = new Set(first.map((finding) => JSON.stringify(finding)))
-  return (await look(db, settings)).filter((finding) => seen.has(JSON.stringify(finding)))
+  return (await look(db, hostOf(settings), new Date())).filter((finding) => seen.has(JSON.stringify(finding)))
 }
 
 /** Repositories that the agent's ledger still knows: it outlives the database. */

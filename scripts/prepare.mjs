@@ -81,31 +81,18 @@ const ensureNpmPackages = (withDevelopment) => {
     throw new Error('The npm packages could not be installed: npm ci failed')
 }
 
-const sourceFolders = [
-  'contract',
-  'db',
-  'functions',
-  'host-agent',
-  'nbd',
-  'runtime',
-  'source-node',
-  'workflows',
-  'test/fakes',
-  'test/support',
-  'tour',
-  'bench',
-]
 const stampOf = () => {
   const hash = createHash('sha256')
   const add = (path) => {
     const { mtimeMs, size } = statSync(join(root, path))
     hash.update(`${path} ${mtimeMs} ${size}\n`)
   }
-  for (const file of ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'wrangler-style.config.ts']) add(file)
-  for (const folder of sourceFolders) {
-    if (!existsSync(join(root, folder))) continue
-    for (const name of readdirSync(join(root, folder), { recursive: true }).sort())
-      if (/\.ts$/.test(name)) add(join(folder, name))
+  for (const file of ['package.json', 'tsconfig.json', 'tsconfig.build.json']) add(file)
+  for (const source of JSON.parse(readFileSync(join(root, 'tsconfig.build.json'), 'utf8')).include) {
+    if (source.endsWith('.ts')) add(source)
+    else
+      for (const name of readdirSync(join(root, source), { recursive: true }).sort())
+        if (name.endsWith('.ts')) add(join(source, name))
   }
   return hash.digest('hex')
 }

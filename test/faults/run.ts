@@ -1,55 +1,35 @@
 /**
- * The fault campaign. Usage: npm run test:faults -- [--lane A] [--trials N] [--seed S] [--only K]
- * Every trial has numbers of its own, made of seed and number: `--seed S --only K` plays one again.
+ * The fault campaign. Usage: npm run test:faults -- [--lane A] [--trials N] [--seed S] [--only K] [--verbose]
+ * `--lane A` runs all lanes whose names begin so; `--seed S --only K` plays one trial again.
  */
 import { parseArgs } from 'node:util'
-import { census, leftBehind } from '../support/census.ts'
-import { seeded } from '../support/damage.ts'
-import type { Lane } from './lane.ts'
-import { damage } from './lanes/damage.ts'
-import { killAgent } from './lanes/kill-agent.ts'
-
-const lanes: Record<string, Lane> = { A: killAgent, E: damage }
-/** Tells the numbers of two trials apart, however many there are. */
-const seedStep = 1_000_003
+import { runLane } from './campaign.ts'
+import { lanes } from './lanes/index.ts'
 
 const { values } = parseArgs({
   options: {
-    lane: { type: 'string' },
+    lane: { type: 'string', default: '' },
     trials: { type: 'string', default: '100' },
     seed: { type: 'string', default: '1' },
     only: { type: 'string' },
+    verbose: { type: 'boolean', default: false },
   },
 })
 const say = (text: string) => process.stdout.write(`${text}\n`)
-
-const runLane = async (letter: string, lane: Lane): Promise<boolean> => {
-  const before = await census()
-  const began = performance.now()
-  const counts = { fired: 0, survived: 0, violated: 0, notFired: 0 }
-  const open = await lane.open()
-  try {
-    const only = values.only === undefined ? undefined : Number(values.only)
-    const [first, end] = only === undefined ? [0, Number(values.trials)] : [only, only + 1]
-    for (let number = first; number < end; number++) {
-      const { fired, what, violations } = await open.trial(seeded(Number(values.seed) * seedStep + number))
-      counts[fired ? 'fired' : 'notFired']++
-      if (violations.length > 0) {
-        counts.violated++
-        say(`VIOLATED lane ${letter} --seed ${values.seed} --only ${number}: ${what}\n  ${violations.join('\n  ')}`)
-      } else if (fired) counts.survived++
-    }
-  } finally {
-    await open.close()
-  }
-  const left = await leftBehind(before)
-  for (const thing of left) say(`LEFT BEHIND ${thing}`)
-  const seconds = Math.round((performance.now() - began) / 1000)
-  const { fired, survived, violated, notFired } = counts
-  say(`| ${letter} | ${lane.title} | ${fired} | ${survived} | ${violated} | ${notFired} | ${seconds} s |`)
-  return violated === 0 && left.length === 0
-}
+const chosen = Object.entries(lanes).filter(([name]) => name.startsWith(values.lane))
+if (chosen.length === 0) throw new Error(`There is no lane ${values.lane}; there are ${Object.keys(lanes).join(', ')}`)
+const which =
+  values.only === undefined ? { first: 0, trials: Number(values.trials) } : { first: Number(values.only), trials: 1 }
 
 say('| Lane | Fault | Fired | Survived | Violated | Not fired | Took |\n|---|---|---|---|---|---|---|')
-for (const [letter, lane] of Object.entries(lanes))
-  if (values.lane === undefined || values.lane === letter) if (!(await runLane(letter, lane))) process.exitCode = 1
+for (const [name, lane] of chosen) {
+  const onViolation = (line: string) => say(`VIOLATED lane ${name} ${line}`)
+  const { fired, survived, violated, notFired, seconds } = await runLane(lane, {
+    seed: Number(values.seed),
+    ...which,
+    onViolation,
+    ...(values.verbose ? { onTrial: say } : {}),
+  })
+  say(`| ${name} | ${lane.title} | ${fired} | ${survived} | ${violated} | ${notFired} | ${seconds} s |`)
+  if (violated > 0) process.exitCode = 1
+}

@@ -1,20 +1,13 @@
-/** Vitest's global set-up of the tests that need a database: one private MariaDB in memory for all files. */
+/** A private MariaDB in memory, for tests. */
 import { execFileSync, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import type { TestProject } from 'vitest/node'
 import { openDatabase } from '../../db/database.ts'
 import { waitFor } from '../../runtime/service.ts'
-import { forgetSeenErrors } from './seen-errors.ts'
 
-declare module 'vitest' {
-  export interface ProvidedContext {
-    databaseSocket: string
-  }
-}
+export type TestDatabaseServer = { socketPath: string; stop: () => Promise<void> }
 
-export default async (project: TestProject) => {
-  forgetSeenErrors()
+export const startDatabaseServer = async (): Promise<TestDatabaseServer> => {
   const folder = mkdtempSync('/dev/shm/sendense-db-')
   const common = ['--no-defaults', `--datadir=${join(folder, 'data')}`, '--user=root', '--innodb-log-file-size=8M']
   execFileSync(
@@ -51,11 +44,13 @@ export default async (project: TestProject) => {
   const db = openDatabase({ socketPath, user: 'root', database: 'mysql' })
   await waitFor('the test database', () => db.ping().then(() => true), 60_000)
   await db.close()
-  project.provide('databaseSocket', socketPath)
-  return async () => {
-    const ended = new Promise((resolve) => server.once('exit', resolve))
-    server.kill('SIGTERM')
-    await ended
-    rmSync(folder, { recursive: true })
+  return {
+    socketPath,
+    stop: async () => {
+      const ended = new Promise((resolve) => server.once('exit', resolve))
+      server.kill('SIGTERM')
+      await ended
+      rmSync(folder, { recursive: true })
+    },
   }
 }

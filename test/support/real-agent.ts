@@ -17,6 +17,7 @@ export type RealAgent = {
   restoreRoot: string
   firstPort: number
   pid: () => number
+  isRunning: () => boolean
   /** SIGKILL and a new agent over the same state. */
   killAndRestart: () => Promise<void>
   kill: () => Promise<void>
@@ -24,8 +25,8 @@ export type RealAgent = {
   close: () => Promise<void>
 }
 
-/** Ports outside the default range, each test file its own. */
-let nextPort = 21_000 + (process.pid % 300) * 100
+/** Ports outside the default range, each test file its own; below those that the kernel gives to connections (32768 and up). */
+let nextPort = 20_000 + (process.pid % 120) * 100
 const isFree = (port: number) =>
   new Promise<boolean>((resolve) => {
     const probe = createServer()
@@ -41,7 +42,21 @@ export const freePorts = async (count: number): Promise<number> => {
   }
 }
 
-export const openRealAgent = async ({ slots = 8, idleSeconds = 3600 } = {}): Promise<RealAgent> => {
+type Options = {
+  slots?: number
+  idleSeconds?: number
+  /** Threads that its calls of the filesystem are spread over. */
+  fileThreads?: number
+  /** What starts it instead of being started itself, given the agent's folder. It must become what it starts. */
+  command?: (folder: string) => string[]
+}
+
+export const openRealAgent = async ({
+  slots = 8,
+  idleSeconds = 3600,
+  fileThreads = 24,
+  command = () => [],
+}: Options = {}): Promise<RealAgent> => {
   const folder = mkdtempSync(join(tmpdir(), 'sendense-agent-'))
   const repositoryPath = join(folder, 'repository')
   const restoreRoot = join(folder, 'restore')
@@ -63,13 +78,15 @@ export const openRealAgent = async ({ slots = 8, idleSeconds = 3600 } = {}): Pro
       version: 'test',
     }),
   )
+  const prefix = command(folder)
   const main = fileURLToPath(new URL('dist/host-agent/main.js', projectRoot))
   const agent = openAgentClient(socketPath)
   let child: ChildProcess
   const start = async () => {
-    child = spawn('/usr/bin/setpriv', ['--pdeathsig', 'KILL', '--', process.execPath, main, '--settings', settings], {
+    const agentCommand = [...prefix, process.execPath, main, '--settings', settings]
+    child = spawn('/usr/bin/setpriv', ['--pdeathsig', 'KILL', '--', ...agentCommand], {
       stdio: ['ignore', 'ignore', 'inherit'],
-      env: { PATH: process.env.PATH, UV_THREADPOOL_SIZE: '24' },
+      env: { PATH: process.env.PATH, UV_THREADPOOL_SIZE: String(fileThreads) },
     })
     await waitFor('the agent under test', () => agent.health().then(() => true), 30_000)
   }
@@ -86,6 +103,7 @@ export const openRealAgent = async ({ slots = 8, idleSeconds = 3600 } = {}): Pro
     restoreRoot,
     firstPort,
     pid: () => child.pid!,
+    isRunning: () => child.exitCode === null && child.signalCode === null,
     start,
     kill: () => end('SIGKILL'),
     killAndRestart: async () => {

@@ -1,0 +1,25 @@
+/** The part of the fault campaign that every change must pass: all lanes, fewer trials, always the same ones. */
+import { expect, it } from 'vitest'
+import { runLane } from './campaign.ts'
+import { lanes } from './lanes/index.ts'
+
+const seed = 20261121
+/** More than 500 in all. */
+const trials: Record<keyof typeof lanes, number> = {
+  'A-times': 40,
+  'A-calls': 50,
+  'A-services': 8,
+  B: 60,
+  C: 50,
+  D: 120,
+  E: 150,
+  F: 80,
+  G: 50,
+}
+
+it.each(Object.entries(lanes))('lane %s: nothing is lost, nothing is left', async (name, lane) => {
+  const counts = await runLane(lane, { seed, first: 0, trials: trials[name]! })
+  expect(counts.violations).toEqual([])
+  expect(counts.fired).toBeGreaterThan(0)
+  expect(counts.fired + counts.notFired).toBe(trials[name])
+})

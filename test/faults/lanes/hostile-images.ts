@@ -1,0 +1,211 @@
+/**
+ * Lane F, what no kernel parses: hostile QCOW2 headers, partition tables and NTFS volumes. They may cost their own mount and nothing
+ * else: the agent lives, another mount goes on, no file or address that a header names is ever opened.
+ * Mutated ext4, XFS and btrfs are for the lab's machine, where a kernel may die of them.
+ */
+import { randomUUID } from 'node:crypto'
+import { mkdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { buffer } from 'node:stream/consumers'
+import { HubError } from '../../../contract/errors.ts'
+import { checkHost } from '../../../doctor/check-host.ts'
+import type { Random } from '../../support/damage.ts'
+import { blankImage, filesystemImage, makeFilesystem, sh, withLoop, withMounted } from '../../support/images.ts'
+import { openRealAgent } from '../../support/real-agent.ts'
+import { sealedDisk } from '../../support/sealed-disk.ts'
+import type { Lane } from '../lane.ts'
+
+const mib = 2 ** 20
+const canary = 'a file of the host that no guest may see'
+/** What an admin waits for, at the most. */
+const patienceMs = 60_000
+
+const path = (text: string) => ({ path_b64: Buffer.from(text).toString('base64') })
+
+type Kind = 'header' | 'gpt' | 'mbr' | 'ntfs'
+const kinds: Kind[] = ['header', 'gpt', 'mbr', 'ntfs']
+
+/** Raw disks to start from. */
+const makeSeeds = (folder: string): Record<Exclude<Kind, 'header'>, string> => {
+  const partitioned = (kind: 'gpt' | 'mbr', script: string, partition: string) => {
+    const image = join(folder, `${kind}.raw`)
+    blankImage(image, 48 * mib)
+    sh('/usr/sbin/sfdisk', ['--quiet', image], script)
+    withLoop(image, (device) => {
+      makeFilesystem('ntfs', `${device}${partition}`)
+      withMounted('ntfs', `${device}${partition}`, (root) => writeFileSync(join(root, 'file'), 'x'.repeat(10_000)))
+    })
+    return image
+  }
+  const ntfs = join(folder, 'ntfs.raw')
+  filesystemImage(ntfs, 'ntfs', 16 * mib, (root) => {
+    mkdirSync(join(root, 'folder'))
+    for (let at = 0; at < 40; at++) writeFileSync(join(root, 'folder', `file ${at}`), 'x'.repeat(at * 100))
+  })
+  return {
+    gpt: partitioned('gpt', 'label: gpt\nsize=20M\nsize=4M\n', 'p1'),
+    mbr: partitioned(
+      'mbr',
+      'label: dos\n1: size=20M, type=7\n2: size=20M, type=5\n5: size=6M, type=83\n6: size=6M, type=83\n',
+      'p1',
+    ),
+    ntfs,
+  }
+}
+
+/** Values that parsers trip over. */
+const oddNumbers = [0n, 1n, 2n ** 31n - 1n, 2n ** 32n - 1n, 2n ** 62n, 2n ** 63n - 1n, 2n ** 64n - 1n]
+
+const mutate = (data: Buffer, from: number, length: number, random: Random): string => {
+  const changes = 1 + random(8)
+  for (let change = 0; change < changes; change++) {
+    const at = from + random(length)
+    if (random(3) === 0) data.writeBigUInt64LE(oddNumbers[random(oddNumbers.length)]!, Math.min(at, data.length - 8))
+    else data[at] = random(256)
+  }
+  return `${changes} changes in ${from}..${from + length}`
+}
+
+const gptBackupBytes = 33 * 512
+const mutateRaw = (kind: Exclude<Kind, 'header'>, data: Buffer, random: Random): string => {
+  if (kind === 'gpt')
+    return random(4) === 0
+      ? mutate(data, data.length - gptBackupBytes, gptBackupBytes, random)
+      : mutate(data, 446, 34 * 512 - 446, random)
+  if (kind === 'mbr') return random(2) === 0 ? mutate(data, 440, 72, random) : mutate(data, 21 * mib, 16 * mib, random)
+  // Boot sector, master file table and whatever comes after.
+  return random(3) === 0 ? mutate(data, 0, 512, random) : mutate(data, 4096, data.length / 2, random)
+}
+
+/** Big-endian fields of a QCOW2 header: place and size (qemu, docs/interop/qcow2.txt). */
+const headerFields: [number, 4 | 8][] = [
+  ...([0, 4, 16, 20, 32, 36, 56, 60, 96, 100] as const).map((at): [number, 4] => [at, 4]),
+  ...([8, 24, 40, 48, 64, 72, 80, 88] as const).map((at): [number, 8] => [at, 8]),
+]
+const mutateHeader = (data: Buffer, names: string[], random: Random): string => {
+  const kind = random(4)
+  if (kind === 0) {
+    const name = names[random(names.length)]!
+    data.writeBigUInt64BE(600n, 8)
+    data.writeUInt32BE(name.length, 16)
+    data.write(name, 600)
+    return `backing file ${name}`
+  }
+  if (kind === 1) {
+    // An external data file, named by a header extension.
+    const name = names[random(names.length)]!
+    data.writeBigUInt64BE(4n, 72)
+    data.writeUInt32BE(0x44415441, 104)
+    data.writeUInt32BE(name.length, 108)
+    data.write(name, 112)
+    data.fill(0, 112 + name.length, 112 + name.length + 16)
+    return `data file ${name}`
+  }
+  if (kind === 2) {
+    const [at, size] = headerFields[random(headerFields.length)]!
+    const value = oddNumbers[random(oddNumbers.length)]!
+    if (size === 8) data.writeBigUInt64BE(value, at)
+    else data.writeUInt32BE(Number(value & 0xffffffffn), at)
+    return `header field ${at} = ${value}`
+  }
+  return mutate(data, 0, random(2) === 0 ? 512 : 4 * 65536, random)
+}
+
+export const hostileImages: Lane = {
+  title: 'hostile QCOW2 headers, partition tables and NTFS volumes',
+  open: async () => {
+    const real = await openRealAgent()
+    const { agent } = real
+    const seeds = makeSeeds(real.folder)
+    const canaryPath = join(real.folder, 'canary')
+    writeFileSync(canaryPath, canary.padEnd(mib, '.'))
+    let connections = 0
+    const listener = createServer((socket) => {
+      connections++
+      socket.destroy()
+    })
+    await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve))
+    const { port } = listener.address() as { port: number }
+    const names = [
+      canaryPath,
+      `file:${canaryPath}`,
+      `nbd://127.0.0.1:${port}/x`,
+      `json:{"driver":"raw","file":{"driver":"file","filename":"${canaryPath}"}}`,
+      `json:{"driver":"nbd","host":"127.0.0.1","port":"${port}"}`,
+    ]
+    const good = await sealedDisk(real, seeds.ntfs)
+    const goodMount = randomUUID()
+    await agent.ensureMount(goodMount, good)
+    const place = { repository_id: 'repo', vm_backup_context_id: 'ctx-hostile', disk_index: 0 }
+    const folder = join(real.repositoryPath, place.vm_backup_context_id, 'disk-0')
+    mkdirSync(folder, { recursive: true })
+    let number = 0
+
+    const readSome = async (id: string) => {
+      const { entries } = await agent.listFiles(id, { ...path('/'), recursive: true, limit: 50, offset: 0 })
+      for (const entry of entries.filter(({ type, size }) => type === 'file' && size < mib).slice(0, 5)) {
+        const where = path(entry.path)
+        const info = await agent.fileInfo(id, where)
+        const content = await buffer(
+          await agent.readFile(id, { ...where, start: 0, length: info.size, etag: info.etag }),
+        ).catch(() => Buffer.alloc(0))
+        if (content.includes(canary)) throw new Error('a file of the host was served')
+      }
+    }
+
+    return {
+      trial: async (random) => {
+        const kind = kinds[random(kinds.length)]!
+        const base = `hostile-${++number}`
+        const file = join(folder, `${base}.qcow2`)
+        const raw = join(real.folder, 'hostile.raw')
+        let what: string
+        if (kind === 'header') {
+          sh('/usr/bin/qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', seeds.ntfs, file])
+          const data = readFileSync(file)
+          what = mutateHeader(data, names, random)
+          writeFileSync(file, data)
+        } else {
+          const data = readFileSync(seeds[kind])
+          what = mutateRaw(kind, data, random)
+          writeFileSync(raw, data)
+          sh('/usr/bin/qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', raw, file])
+        }
+        utimesSync(canaryPath, 1, 2)
+        const violations: string[] = []
+        const id = randomUUID()
+        const began = performance.now()
+        let answer = 'mounted'
+        try {
+          await agent.ensureMount(id, { ...place, bases: [base], vm_name: 'vm' })
+          await readSome(id)
+        } catch (error) {
+          answer = error instanceof HubError ? error.code : String(error)
+          if (!(error instanceof HubError)) violations.push(`no answer of the contract: ${answer}`)
+          else if (error.code === 'INTERNAL') violations.push(`an error that nobody thought of: ${error.message}`)
+        }
+        if (performance.now() - began > patienceMs) violations.push('it took more than a minute')
+        await agent.removeMount(id, 'user')
+        if (statSync(canaryPath).atimeMs !== 1000) violations.push('a file of the host was read')
+        if (connections > 0) violations.push('an address that the image names was connected to')
+        connections = 0
+        if (!real.isRunning())
+          return { fired: true, what, violations: [...violations, 'the host-agent has died of it'] }
+        await readSome(goodMount).catch((error: Error) => violations.push(`another mount was harmed: ${error.message}`))
+        const findings = await checkHost({
+          stateDir: join(real.folder, 'state'),
+          restoreRoot: real.restoreRoot,
+          nbdPorts: { first: real.firstPort, last: real.firstPort + 39 },
+        })
+        violations.push(...findings.map(({ invariant, subject, problem }) => `${invariant} ${subject}: ${problem}`))
+        rmSync(file)
+        return { fired: true, what: `${kind}: ${what}: ${answer}`, violations }
+      },
+      close: async () => {
+        listener.close()
+        await real.close()
+      },
+    }
+  },
+}

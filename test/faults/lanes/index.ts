@@ -1,0 +1,22 @@
+/** All lanes, by the names that `--lane` takes. */
+import type { Lane } from '../lane.ts'
+import { blockLayer } from './block-layer.ts'
+import { damage } from './damage.ts'
+import { hostileImages } from './hostile-images.ts'
+import { killAgent } from './kill-agent.ts'
+import { killServices } from './kill-services.ts'
+import { powerCut } from './power-cut.ts'
+import { races } from './races.ts'
+import { failingCalls, killAtCalls } from './system-calls.ts'
+
+export const lanes: Record<string, Lane> = {
+  'A-times': killAgent,
+  'A-calls': killAtCalls,
+  'A-services': killServices,
+  B: failingCalls,
+  C: blockLayer,
+  D: powerCut,
+  E: damage,
+  F: hostileImages,
+  G: races,
+}

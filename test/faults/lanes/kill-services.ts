@@ -1,0 +1,152 @@
+/**
+ * Lane A, the whole product: hub, host-agent, source node, database or a qemu process is killed at a random time of an operation that
+ * was asked for over HTTP. The launcher starts it again; the operation ends or has ended, and everything fits together.
+ */
+import { randomBytes } from 'node:crypto'
+import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import { waitFor } from '../../../runtime/service.ts'
+import type { Random } from '../../support/damage.ts'
+import { registerVm, runBackup, startHub, waitForEnd } from '../../support/hub.ts'
+import { filesystemImage, sh } from '../../support/images.ts'
+import type { Lane } from '../lane.ts'
+
+const victims = ['hub', 'host-agent', 'source-node', 'database', 'qemu'] as const
+const operations = ['full', 'incremental', 'cancel', 'read', 'verify', 'delete'] as const
+type Operation = (typeof operations)[number]
+const delayMaxMs: Record<Operation, number> = {
+  full: 1500,
+  incremental: 1200,
+  cancel: 400,
+  read: 400,
+  verify: 2500,
+  delete: 100,
+}
+const content = Buffer.alloc(200_000, 'what the guest wrote')
+
+export const killServices: Lane = {
+  title: 'kill -9 of hub, host-agent, source node, database or qemu',
+  open: async () => {
+    // Stalls are noticed soon, for nobody here is slow.
+    const hub = await startHub({ SENDENSE_STALL_SECONDS: '2', SENDENSE_STALL_FAIL_SECONDS: '4' })
+    const folder = join(hub.folder, 'vms/web')
+    mkdirSync(folder)
+    const image = join(folder, 'disk0.raw')
+    filesystemImage(image, 'ext4', 64 * 2 ** 20, (root) => writeFileSync(join(root, 'file'), content))
+    const vm = await registerVm(hub, 'web')
+
+    /** Descendants of the host-agent. */
+    const qemuPids = (): number[] => {
+      const agent = hub.pidOf('host-agent')
+      return readFileSync(`/proc/${agent}/task/${agent}/children`, 'utf8')
+        .split(' ')
+        .map(Number)
+        .filter((pid) => pid > 0 && readFileSync(`/proc/${pid}/comm`, 'utf8').startsWith('qemu'))
+    }
+    const kill = async (victim: (typeof victims)[number], random: Random): Promise<boolean> => {
+      if (victim !== 'qemu') {
+        await hub.kill(victim)
+        return true
+      }
+      const pids = qemuPids()
+      if (pids.length > 0) process.kill(pids[random(pids.length)]!, 'SIGKILL')
+      return pids.length > 0
+    }
+    /** A backup that is completed, to work on. */
+    const goodPoint = async (): Promise<any> => {
+      const { body } = await hub.api('GET', '/backups/chain?vm_name=web')
+      const whole = (body.backups as any[] | undefined)?.at(-1)
+      return whole ?? runBackup(hub, vm, 'full')
+    }
+    const change = () => {
+      const fd = openSync(image, 'r+')
+      writeSync(fd, randomBytes(4096), 0, 4096, 40 * 2 ** 20)
+      closeSync(fd)
+    }
+
+    const perform: Record<Operation, (point: any) => Promise<unknown>> = {
+      full: () => runBackup(hub, vm, 'full'),
+      incremental: () => runBackup(hub, vm, 'incremental'),
+      cancel: async () => {
+        const { body } = await hub.api('POST', '/backups', {
+          vm_name: 'web',
+          repository_id: vm.repositoryId,
+          backup_type: 'full',
+        })
+        await hub.api('POST', `/backups/${body.backup_id}/cancel`)
+      },
+      read: async ({ backup_id }) => {
+        const { body } = await hub.api('POST', '/restore/mount', { backup_id, disk_index: 0 })
+        const response = await hub.fetch(`/restore/${body.mount_id}/download?path=/file`)
+        const served = Buffer.from(await response.arrayBuffer())
+        if (response.status === 200 && !served.equals(content)) throw new Error('WRONG BYTES were served')
+        await hub.fetch(`/restore/${body.mount_id}/download-directory?path=/`).then((answer) => answer.arrayBuffer())
+        await hub.api('DELETE', `/restore/${body.mount_id}`)
+      },
+      verify: async ({ backup_id }) => {
+        await hub.api('POST', `/backups/${backup_id}/verify`, {})
+      },
+      delete: ({ backup_id }) => hub.api('DELETE', `/backups/${backup_id}?cascade=true`),
+    }
+
+    /** Waits until nothing is on its way any more, as an admin would who does nothing. */
+    const settle = async () => {
+      await hub.waitHealthy()
+      const { body } = await hub.api('GET', '/backups?vm_name=web&limit=5')
+      for (const { backup_id } of body.backups) await waitForEnd(hub, backup_id, 60_000)
+      for (const { mount_id } of (await hub.api('GET', '/restore/mounts')).body.mounts)
+        await hub.api('DELETE', `/restore/${mount_id}`)
+      await waitFor(
+        'the ports to be free',
+        async () => (await hub.api('GET', '/nbd/ports/status')).body.allocated === 0,
+        60_000,
+      )
+    }
+
+    const trial = async (random: Random) => {
+      const operation = operations[random(operations.length)]!
+      const victim = victims[random(victims.length)]!
+      const delayMs = random(delayMaxMs[operation])
+      const point = await goodPoint()
+      if (operation === 'incremental') change()
+      let isOver = false
+      let answer = ''
+      const running = perform[operation](point).then(
+        () => {
+          isOver = true
+        },
+        (error: Error) => {
+          isOver = true
+          answer = error.message
+        },
+      )
+      await new Promise((resolve) => setTimeout(resolve, delayMs))
+      const wasRunning = !isOver
+      const fired = (await kill(victim, random)) && wasRunning
+      await running
+      const violations = answer.includes('WRONG BYTES') ? [answer] : []
+      try {
+        await settle()
+        const { findings } = await hub.doctor()
+        violations.push(...findings.map((finding) => JSON.stringify(finding)))
+        const { body } = await hub.api('GET', '/backups/chain?vm_name=web')
+        const newest = body.backups?.at(-1)
+        if (newest) {
+          const { disks, verify_state } = (await hub.api('GET', `/backups/${newest.backup_id}`)).body
+          if (verify_state === 'damaged') violations.push(`${newest.backup_id} was found damaged`)
+          if (operation === 'full' || operation === 'incremental') {
+            // The newest that is completed is this one, or one from before the last change.
+            const isThis = newest.backup_id !== point.backup_id
+            const equal = () =>
+              sh('/usr/bin/qemu-img', ['compare', '-f', 'qcow2', '-F', 'raw', disks[0].qcow2_path, image])
+            if (isThis && !equal().includes('identical')) violations.push('a restore point differs from its source')
+          }
+        }
+      } catch (error) {
+        violations.push(`the check failed: ${(error as Error).message}`)
+      }
+      return { fired, what: `${operation}, ${victim} killed after ${delayMs} ms ${answer}`, violations }
+    }
+    return { trial, close: () => hub.stop() }
+  },
+}

@@ -1,0 +1,64 @@
+/** Makes one system call of the agent or of a tool that it runs go wrong, from outside, with strace. */
+import { spawn } from 'node:child_process'
+import { readdirSync, readFileSync, rmSync } from 'node:fs'
+import { waitFor } from '../../../runtime/service.ts'
+
+/** What changes something outside of the process, in groups that strace counts alike. */
+export const systemCalls = {
+  make: 'openat,mkdir,mkdirat,link,linkat,symlink',
+  write: 'pwrite64,pwritev,pwritev2,fallocate,ftruncate,copy_file_range',
+  sync: 'fsync,fdatasync,sync_file_range',
+  rename: 'rename,renameat,renameat2,chmod,fchmod,fchmodat,fchown,utimensat',
+  remove: 'unlink,unlinkat,rmdir',
+  attach: 'mount,umount2,ioctl',
+  process: 'clone,clone3,fork,vfork,execve',
+  read: 'pread64,preadv,preadv2,getdents64',
+} as const
+export type CallGroup = keyof typeof systemCalls
+
+export type Injection = {
+  calls: string
+  /** As strace takes it: `signal=SIGKILL`, `error=EIO`. */
+  fault: string
+  /** The Nth call of a thread or process. */
+  nth: number
+  /** From that call on, not that one alone. */
+  onwards: boolean
+}
+
+/** Runs `work` while the fault lies in wait. @returns the calls that were struck */
+export const whileInjected = async (
+  pid: number,
+  { calls, fault, nth, onwards }: Injection,
+  log: string,
+  work: () => Promise<void>,
+): Promise<string[]> => {
+  const when = `${nth}${onwards ? '+' : ''}`
+  const tracer = spawn(
+    '/usr/bin/strace',
+    ['-f', '-qq', '-o', log, '-e', `trace=${calls}`, '-e', `inject=${calls}:${fault}:when=${when}`, '-p', String(pid)],
+    { stdio: ['ignore', 'ignore', 'inherit'] },
+  )
+  const ended = new Promise((resolve) => tracer.once('exit', resolve))
+  try {
+    await waitFor('strace', async () => isTraced(pid), 10_000)
+    await work()
+  } finally {
+    tracer.kill('SIGTERM')
+    // It can wait for ever for a process whose threads died while it let them go.
+    const timer = setTimeout(() => tracer.kill('SIGKILL'), 1_000)
+    await ended
+    clearTimeout(timer)
+  }
+  const struck = readFileSync(log, 'utf8')
+    .split('\n')
+    .filter((line) => line.includes('(INJECTED)') || line.includes('+++ killed by SIGKILL'))
+  rmSync(log)
+  return struck
+}
+
+/** Whether all of its threads are. */
+const isTraced = (pid: number) =>
+  readdirSync(`/proc/${pid}/task`).every(
+    (thread) => !readFileSync(`/proc/${pid}/task/${thread}/status`, 'utf8').includes('TracerPid:\t0\n'),
+  )
