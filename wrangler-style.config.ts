@@ -288,5 +288,5 @@ const crons = (stallSeconds: number): Cron[] => [
 export const routeMap = (stallSeconds: number): RouteMap => ({
   routes,
   crons: crons(stallSeconds),
-  limits: { bodyMaxBytes: 1024 * 1024, bodyMaxDepth: 32, stalledClientMs: 45_000 },
+  limits: { bodyMaxBytes: 1024 * 1024, bodyMaxDepth: 32, requestsMax: 512, stalledClientMs: 45_000 },
 })

@@ -47,7 +47,12 @@ export const databaseErrorCode = (error: unknown): string | undefined => {
   return undefined
 }
 export const isDuplicate = (error: unknown) => databaseErrorCode(error) === 'ER_DUP_ENTRY'
-export const isDatabaseDown = (error: unknown) => unreachable.test(databaseErrorCode(error) ?? '')
+/** What the driver says of a connection that is gone has no code. */
+const isLostConnection = (error: unknown): boolean =>
+  error instanceof Error &&
+  (((error as { fatal?: unknown }).fatal === true && !('code' in error)) || isLostConnection(error.cause))
+export const isDatabaseDown = (error: unknown) =>
+  unreachable.test(databaseErrorCode(error) ?? '') || isLostConnection(error)
 
 const lockBusy = () => {
   throw new HubError('SERVICE_UNAVAILABLE', 'Another operation on the same object is still running', {

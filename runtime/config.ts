@@ -42,6 +42,8 @@ export type Limits = {
   bodyMaxBytes: number
   /** Levels of nesting in a request body. */
   bodyMaxDepth: number
+  /** Requests that are worked on at once; more are told to come again. Answers that only flow do not count. */
+  requestsMax: number
   /** A client that has taken nothing of a download for this long is cut off; until then it keeps the mount. */
   stalledClientMs: number
 }

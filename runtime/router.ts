@@ -181,6 +181,20 @@ export const createApp = (routes: readonly LoadedRoute[], bindings: Bindings, op
     bindings.RUNTIME.requests.add(record)
     log.info(record, 'request')
   })
+  let underWay = 0
+  app.use(async (_, next) => {
+    if (underWay >= options.limits.requestsMax)
+      throw new HubError('SERVICE_UNAVAILABLE', 'The hub has more requests than it can serve', {
+        details: 'try again in a second',
+        headers: { 'Retry-After': '1' },
+      })
+    underWay++
+    try {
+      await next()
+    } finally {
+      underWay--
+    }
+  })
   app.use(
     cors({
       origin: [...options.corsOrigins],

@@ -253,7 +253,8 @@ const startHub = async (nodeUrl: string) => {
     new Service({
       name: 'hub',
       command: process.execPath,
-      args: [inProject('./main.js')],
+      // It keeps nothing for long: a heap that may grow to gigabytes would only be collected later.
+      args: ['--max-old-space-size=512', inProject('./main.js')],
       env: { ...baseEnv, ...own, SENDENSE_NODE_URL: nodeUrl },
       logFile: join(settings.dataDir, 'logs/hub.log'),
       graceMs: 10_000,

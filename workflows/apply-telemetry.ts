@@ -4,18 +4,20 @@ import type { Telemetry } from '../contract/api/telemetry.ts'
 import { HubError } from '../contract/errors.ts'
 import type { Executor } from '../db/database.ts'
 import {
+  type DiskProgress,
   type DiskRow,
-  findBackup,
   findByDiskFile,
+  type JobProgress,
   type JobRow,
-  lockBackup,
+  lockProgress,
+  stateOfBackup,
   updateBackup,
   updateBackupDisk,
 } from '../db/queries/backups.ts'
 import { jobEnded } from './complete-backup.ts'
 import { type EndEnv, failBackup } from './end-backup.ts'
 
-export type Applied = { applied: boolean; job: JobRow }
+export type Applied = { applied: boolean; status: JobRow['status'] }
 /** A sender's clock may be this far ahead; more, and its time counts as the arrival. */
 const aheadMaxMs = 5 * 60 * 1000
 
@@ -24,7 +26,7 @@ export const telemetryTarget = async (
   db: Executor,
   jobId: string,
 ): Promise<{ jobId: string; diskIndex: number | undefined }> => {
-  if (await findBackup(db, jobId)) return { jobId, diskIndex: undefined }
+  if (await stateOfBackup(db, jobId)) return { jobId, diskIndex: undefined }
   const viaFile = await findByDiskFile(db, jobId)
   if (!viaFile) throw new HubError('JOB_NOT_FOUND', 'There is no such job', { details: jobId.slice(0, 100) })
   return viaFile
@@ -38,7 +40,7 @@ const forward = (stored: number, reported: number | undefined) => Math.max(store
 type DiskReport = NonNullable<Telemetry['disks']>[number]
 const isMoving = ({ status, bytes_transferred = 0 }: DiskReport) =>
   status === undefined ? bytes_transferred > 0 : status !== 'pending' && status !== 'cancelled'
-const diskChange = (row: DiskRow, report: DiskReport): Partial<DiskRow> => {
+const diskChange = (row: DiskProgress, report: DiskReport): Partial<DiskRow> => {
   const bytesTransferred = forward(row.bytesTransferred, report.bytes_transferred)
   const totalBytes = forward(row.totalBytes, report.total_bytes)
   const done = report.status === 'completed'
@@ -54,7 +56,7 @@ const diskChange = (row: DiskRow, report: DiskReport): Partial<DiskRow> => {
 }
 
 const jobChange = (
-  job: JobRow,
+  job: JobProgress,
   report: Telemetry,
   sums: { bytes: number; total: number },
   ownTotals: boolean,
@@ -100,8 +102,8 @@ export const applyTelemetry = async (
   const said = report.timestamp === undefined ? arrived : new Date(report.timestamp)
   const sentAt = said.getTime() > arrived.getTime() + aheadMaxMs ? arrived : said
 
-  const applied = await DB.transaction(async (tx) => {
-    const backup = await lockBackup(tx, target.jobId)
+  const applied: Applied = await DB.transaction(async (tx) => {
+    const backup = await lockProgress(tx, target.jobId)
     if (!backup) throw new HubError('JOB_NOT_FOUND', 'There is no such job')
     const { job, disks } = backup
     if (!isActive(job.status)) throw jobEnded(job)
@@ -117,7 +119,7 @@ export const applyTelemetry = async (
         lastTelemetryAt: arrived,
         ...(job.status === 'stalled' ? { status: 'in_progress' } : {}),
       })
-      return false
+      return { applied: false, status: job.status === 'stalled' ? 'in_progress' : job.status } as const
     }
     // Totals sent under a disk's file name are that disk's.
     const reports: DiskReport[] = [...(report.disks ?? [])]
@@ -148,10 +150,11 @@ export const applyTelemetry = async (
       lastTelemetryAt: arrived,
       lastTelemetrySentAt: sentAt,
     })
-    return true
+    return { applied: true, status } as const
   })
 
   const failure = errorOf(report)
-  if (failure !== undefined) await failBackup(env, target.jobId, failure)
-  return { applied, job: (await findBackup(DB.orm, target.jobId))!.job }
+  if (failure === undefined) return applied
+  await failBackup(env, target.jobId, failure)
+  return { ...applied, status: (await stateOfBackup(DB.orm, target.jobId))!.status }
 }

@@ -1,7 +1,7 @@
 /** A job's token is good for its own job, while that runs and ten minutes after its end (contract section 1.6). */
 import { isActive } from '../contract/api/backups.ts'
 import { HubError } from '../contract/errors.ts'
-import { findBackup } from '../db/queries/backups.ts'
+import { stateOfBackup } from '../db/queries/backups.ts'
 import type { Env } from '../runtime/bindings/index.ts'
 import type { Caller } from '../runtime/function.ts'
 
@@ -16,7 +16,7 @@ export const checkJobToken = async (
   if (caller.kind !== 'job' && caller.kind !== 'tokenless') return
   if (caller.kind === 'job' && (caller.jobType !== 'backup' || caller.jobId !== jobId))
     throw new HubError('TOKEN_SCOPE', 'This token belongs to another job')
-  const job = (await findBackup(DB.orm, jobId))?.job
+  const job = await stateOfBackup(DB.orm, jobId)
   if (!job || isActive(job.status)) return
   if (caller.kind === 'tokenless')
     throw new HubError('JOB_ENDED', `The backup has ended: ${job.status}`, { extra: { job_status: job.status } })

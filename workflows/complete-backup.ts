@@ -28,7 +28,7 @@ export type CompletedDisk = { diskIndex: number; changeId: string | null; bytesT
 const sealWaitSeconds = 2
 
 const notFound = () => new HubError('BACKUP_NOT_FOUND', 'Backup not found')
-export const jobEnded = ({ status, errorMessage }: JobRow) =>
+export const jobEnded = ({ status, errorMessage }: Pick<JobRow, 'status' | 'errorMessage'>) =>
   new HubError('JOB_ENDED', `The backup has ended: ${status}`, {
     details: errorMessage ?? '',
     extra: { job_status: status },

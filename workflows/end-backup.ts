@@ -66,6 +66,23 @@ export const endBackupLocked = async (
 export const endBackup = (env: EndEnv, backupId: string, ending: Ending): Promise<boolean> =>
   withJobLock(env.DB, backupId, () => endBackupLocked(env, backupId, ending))
 
+/** With less than this a repository is full, whatever its writers call it. */
+const roomLeastBytes = 16 * 1024 * 1024
+
+/** What programs say when a write found no room; a filesystem may still count some as free then. */
+const ofFullDisk = /ENOSPC|EDQUOT|No space left|quota exceeded/i
+
+/** The client knows only that a write failed; that the repository is full is for the hub to say. */
+const withCause = async ({ DB, AGENT }: EndEnv, backupId: string, message: string): Promise<string> => {
+  const backup = await findBackup(DB.orm, backupId)
+  const storage = backup && (await AGENT.repositoryStorage(backup.job.repositoryId).catch(() => undefined))
+  const isFull = storage !== undefined && storage.available_bytes < roomLeastBytes
+  if (!(isFull || ofFullDisk.test(message)) || message.startsWith('INSUFFICIENT_STORAGE')) return message
+  return `INSUFFICIENT_STORAGE: the repository is full; make room and start the backup again (${message})`
+}
+
 /** Contract section 8.6. */
-export const failBackup = (env: EndEnv, backupId: string, message: string): Promise<boolean> =>
-  endBackup(env, backupId, { status: 'failed', message: message.slice(0, 2000), tellNode: true })
+export const failBackup = async (env: EndEnv, backupId: string, message: string): Promise<boolean> => {
+  const told = (await withCause(env, backupId, message)).slice(0, 2000)
+  return endBackup(env, backupId, { status: 'failed', message: told, tellNode: true })
+}

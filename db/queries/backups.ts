@@ -113,6 +113,17 @@ export const findBackup = async (db: Executor, id: string): Promise<JobWithDisks
     .orderBy(asc(backupDisks.diskIndex))
   return rows[0] && { job: rows[0].job, disks: rows.flatMap(({ disk }) => disk ?? []) }
 }
+/** How far a backup is, without all else that is known of it. */
+export const stateOfBackup = async (
+  db: Executor,
+  id: string,
+): Promise<Pick<JobRow, 'status' | 'completedAt'> | undefined> =>
+  (
+    await db
+      .select({ status: backupJobs.status, completedAt: backupJobs.completedAt })
+      .from(backupJobs)
+      .where(eq(backupJobs.id, id))
+  )[0]
 /** What a backup belongs to, which never changes. */
 export const contextOfBackup = async (db: Executor, id: string): Promise<string | undefined> =>
   (await db.select({ contextId: backupJobs.vmBackupContextId }).from(backupJobs).where(eq(backupJobs.id, id)))[0]
@@ -122,6 +133,42 @@ export const contextOfBackup = async (db: Executor, id: string): Promise<string 
 export const lockBackup = async (tx: Executor, id: string): Promise<JobWithDisks | undefined> => {
   const [job] = await tx.select().from(backupJobs).where(eq(backupJobs.id, id)).for('update')
   return job && { job, disks: (await disksOfBackups(tx, [job.id])).get(job.id) ?? [] }
+}
+
+const progressOfJob = {
+  id: backupJobs.id,
+  status: backupJobs.status,
+  backupType: backupJobs.backupType,
+  bytesTransferred: backupJobs.bytesTransferred,
+  totalBytes: backupJobs.totalBytes,
+  progressPercent: backupJobs.progressPercent,
+  lastTelemetrySentAt: backupJobs.lastTelemetrySentAt,
+  errorMessage: backupJobs.errorMessage,
+}
+const progressOfDisk = {
+  id: backupDisks.id,
+  diskIndex: backupDisks.diskIndex,
+  status: backupDisks.status,
+  bytesTransferred: backupDisks.bytesTransferred,
+  totalBytes: backupDisks.totalBytes,
+  progressPercent: backupDisks.progressPercent,
+  capacityBytes: backupDisks.capacityBytes,
+}
+export type JobProgress = Pick<JobRow, keyof typeof progressOfJob>
+export type DiskProgress = Pick<DiskRow, keyof typeof progressOfDisk>
+/** As lockBackup, with what progress is made of alone: reports come by the hundred a second. */
+export const lockProgress = async (
+  tx: Executor,
+  id: string,
+): Promise<{ job: JobProgress; disks: DiskProgress[] } | undefined> => {
+  const [job] = await tx.select(progressOfJob).from(backupJobs).where(eq(backupJobs.id, id)).for('update')
+  if (!job) return undefined
+  const disks = await tx
+    .select(progressOfDisk)
+    .from(backupDisks)
+    .where(eq(backupDisks.backupJobId, id))
+    .orderBy(asc(backupDisks.diskIndex))
+  return { job, disks }
 }
 
 /** The backup and disk whose file has this name, without its suffix; the newest of several. */

@@ -19,7 +19,7 @@ const adviceFor = (message: string | null): { category: string | null; steps: st
       category: 'connection',
       steps: ['Check that the source node runs and that its tunnel is up', 'Start the backup again'],
     }
-  if (/space|ENOSPC|full/i.test(message))
+  if (/INSUFFICIENT_STORAGE|space|ENOSPC|full/i.test(message))
     return {
       category: 'storage',
       steps: ['Free room in the repository or delete old backups', 'Start the backup again'],

@@ -23,13 +23,13 @@ export default defineFunction(
     if (params.job_type !== 'backup') throw new HubError('JOB_NOT_FOUND', `There is no such ${params.job_type} job`)
     const target = await telemetryTarget(env.DB.orm, params.job_id)
     await checkJobToken(env, caller, target.jobId)
-    const { applied, job } = await applyTelemetry(env, target, body)
+    const { applied, status } = await applyTelemetry(env, target, body)
     return {
       status: 'success',
       message: applied ? 'telemetry stored' : 'older than what is known; taken as a sign of life',
       timestamp: env.CLOCK.now().toISOString(),
       applied,
-      job_status: job.status,
+      job_status: status,
     }
   },
 )

@@ -18,7 +18,7 @@ const problems = (map: RouteMap) =>
     () => '',
     (error: Error) => error.message,
   )
-const limits = { bodyMaxBytes: 1, bodyMaxDepth: 1, stalledClientMs: 1 }
+const limits = { bodyMaxBytes: 1, bodyMaxDepth: 1, requestsMax: 10, stalledClientMs: 1 }
 
 it('names every disagreement at once', async () => {
   writeFileSync(join(folder, 'greedy.ts'), definition(['DB', 'AGENT']))

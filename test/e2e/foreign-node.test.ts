@@ -5,70 +5,28 @@
 
 import { randomBytes } from 'node:crypto'
 import { closeSync, mkdirSync, openSync, readdirSync, writeFileSync, writeSync } from 'node:fs'
-import { createServer, type Server } from 'node:http'
 import { join } from 'node:path'
-import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { waitFor } from '../../runtime/service.ts'
 import { type Census, census, leftBehind } from '../support/census.ts'
+import { type ForeignNode, type ForeignStart as Start, startForeignNode } from '../support/foreign-node.ts'
 import { type Hub, registerVm, startHub } from '../support/hub.ts'
 import { blankImage, sh } from '../support/images.ts'
-import { freePorts } from '../support/real-agent.ts'
 
-type Start = {
-  job_id: string
-  nbd_targets: string
-  hub_url: string
-  callback_token: string
-  backup_type: string
-  disks: { disk_index: number; previous_change_id: string | null }[]
-}
 let hub: Hub
-let node: Server
+let node: ForeignNode
 let before: Census
 let vm: { vmName: string; repositoryId: string }
 let folder: string
-const started: Start[] = []
 /** Neither is a multiple of 64 KiB, the second not even of 4 KiB. */
 const sizes = [20 * 1024 * 1024 + 4096, 9 * 1024 * 1024 + 512]
 const image = (index: number) => join(folder, `source${index}.raw`)
 
 beforeAll(async () => {
   before = await census()
-  const port = await freePorts(1)
-  node = createServer(async (incoming, outgoing) => {
-    const body = JSON.parse((await text(incoming)) || '{}')
-    const answers: Record<string, object> = {
-      '/api/v1/health': { status: 'healthy' },
-      '/api/v1/discover': {
-        vcenter: { host: 'vc.example', datacenter: 'DC' },
-        vms: [
-          {
-            id: 'vm-7',
-            name: 'pgtest1',
-            path: '/DC/vm/pgtest1',
-            power_state: 'poweredOn',
-            disks: sizes.map((capacity_bytes, at) => ({ id: `disk-${2000 + at}`, capacity_bytes })),
-          },
-        ],
-      },
-      '/api/v1/backup/start': {
-        job_id: body.job_id,
-        status: 'started',
-        message: 'ok',
-        started_at: new Date().toISOString(),
-        pid: 1,
-      },
-    }
-    if (incoming.url === '/api/v1/backup/start') started.push(body)
-    const answer = answers[incoming.url ?? '']
-    outgoing
-      .writeHead(answer ? 200 : 404, { 'Content-Type': 'application/json' })
-      .end(JSON.stringify(answer ?? { error: 'no such job' }))
-  })
-  await new Promise<void>((resolve) => node.listen(port, '127.0.0.1', resolve))
+  node = await startForeignNode([{ name: 'pgtest1', diskBytes: sizes }])
   hub = await startHub({
-    SENDENSE_NODE_URL: `http://127.0.0.1:${port}`,
+    SENDENSE_NODE_URL: node.url,
     SENDENSE_STALL_SECONDS: '3',
     SENDENSE_STALL_FAIL_SECONDS: '8',
   })
@@ -83,7 +41,7 @@ beforeAll(async () => {
 })
 afterAll(async () => {
   await hub.stop()
-  await new Promise((resolve) => node.close(resolve))
+  await node.close()
   expect(await leftBehind(before)).toEqual([])
 })
 
@@ -123,8 +81,8 @@ const start = async (type: 'full' | 'incremental'): Promise<Start> => {
     backup_type: type,
   })
   expect([status, body.code]).toEqual([200, undefined])
-  expect(started.at(-1)).toMatchObject({ job_id: body.backup_id, nbd_targets: body.nbd_targets_string })
-  return started.at(-1)!
+  expect(node.started.at(-1)).toMatchObject({ job_id: body.backup_id, nbd_targets: body.nbd_targets_string })
+  return node.started.at(-1)!
 }
 const changed: [index: number, offset: number, data: Buffer][] = []
 /** Changes the source and remembers where. */

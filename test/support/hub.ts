@@ -27,8 +27,12 @@ export type Hub = {
   doctor: (...args: string[]) => Promise<{ exitCode: number | undefined; adopted: any; findings: any[] }>
   /** Ends all of it in order, and starts it again. @param args of the launcher */
   restart: (meanwhile: () => void, args?: string[]) => Promise<void>
-  /** Ends all of it. @throws Error when the doctor finds something before */
-  stop: () => Promise<void>
+  /**
+   * Ends all of it and removes its folder.
+   * @param meanwhile frees what the test put there
+   * @throws Error when the doctor finds something before
+   */
+  stop: (meanwhile?: () => void) => Promise<void>
 }
 
 const commands = {
@@ -153,9 +157,10 @@ export const startHub = async (environment: Record<string, string> = {}): Promis
       meanwhile()
       await start(args)
     },
-    stop: async () => {
+    stop: async (meanwhile = () => undefined) => {
       const { findings } = await doctor()
       await end()
+      meanwhile()
       rmSync(folder, { recursive: true })
       if (findings.length > 0) throw new Error(`the doctor found: ${JSON.stringify(findings)}`)
     },

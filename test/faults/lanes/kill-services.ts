@@ -15,12 +15,12 @@ const victims = ['hub', 'host-agent', 'source-node', 'database', 'qemu'] as cons
 const operations = ['full', 'incremental', 'cancel', 'read', 'verify', 'delete'] as const
 type Operation = (typeof operations)[number]
 const delayMaxMs: Record<Operation, number> = {
-  full: 1500,
-  incremental: 1200,
-  cancel: 400,
-  read: 400,
+  full: 700,
+  incremental: 500,
+  cancel: 300,
+  read: 250,
   verify: 2500,
-  delete: 100,
+  delete: 30,
 }
 const content = Buffer.alloc(200_000, 'what the guest wrote')
 
@@ -85,6 +85,11 @@ export const killServices: Lane = {
       },
       verify: async ({ backup_id }) => {
         await hub.api('POST', `/backups/${backup_id}/verify`, {})
+        await waitFor(
+          'the verification',
+          async () => (await hub.api('GET', `/backups/${backup_id}`)).body.verification === null,
+          15_000,
+        )
       },
       delete: ({ backup_id }) => hub.api('DELETE', `/backups/${backup_id}?cascade=true`),
     }
@@ -124,7 +129,7 @@ export const killServices: Lane = {
       const wasRunning = !isOver
       const fired = (await kill(victim, random)) && wasRunning
       await running
-      const violations = answer.includes('WRONG BYTES') ? [answer] : []
+      const violations = /WRONG BYTES|INTERNAL/.test(answer) ? [answer] : []
       try {
         await settle()
         const { findings } = await hub.doctor()
