@@ -56,6 +56,8 @@ const environment = z.object({
     )
     .default([]),
   SENDENSE_TOKENLESS_CALLBACKS: z.enum(['off', 'loopback']).default('off'),
+  /** Set by a service manager that hands over what only root may read. */
+  CREDENTIALS_DIRECTORY: z.string().startsWith('/').optional(),
   SENDENSE_ATTACH_BACKEND: z.enum(['auto', 'kernel-nbd', 'userspace']).default('auto'),
 })
 
@@ -83,6 +85,7 @@ export const readSettings = (variables: Record<string, string | undefined>) => {
   return Object.freeze({
     dataDir,
     runDir,
+    keyFile: `${env.CREDENTIALS_DIRECTORY ?? dataDir}/keys.json`,
     host: env.SENDENSE_HOST,
     port: env.SENDENSE_PORT,
     databaseUrl: env.DATABASE_URL,

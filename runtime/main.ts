@@ -27,7 +27,7 @@ const settings = readSettings(process.env)
 const map = routeMap(settings.stallSeconds)
 const suffix = import.meta.url.endsWith('.ts') ? '.ts' : '.js'
 const loaded = await loadFunctions(map, new URL('../functions/', import.meta.url), suffix)
-const keys = openKeys(keyFileSchema.parse(JSON.parse(await readFile(`${settings.dataDir}/keys.json`, 'utf8'))))
+const keys = openKeys(keyFileSchema.parse(JSON.parse(await readFile(settings.keyFile, 'utf8'))))
 const swagger = await loadSwaggerAssets(projectRoot)
 
 // The database driver loads parts of itself with its first connection; afterwards the checkout may be out of reach.

@@ -1,52 +1,21 @@
 /** The launcher behind `npm start`: database, host-agent, hub and a local source node, until Ctrl-C. */
-import { execFileSync } from 'node:child_process'
-import { access, chmod, chown, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { access, readFile, rm } from 'node:fs/promises'
 import { request } from 'node:http'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { openDatabase } from '../db/database.ts'
-import { migrateDatabase } from '../db/migrate.ts'
-import { readSettings, type Settings } from '../wrangler-style.config.ts'
-import { newKeyFile } from './bindings/keys.ts'
-import { databaseAddress, databaseSocket } from './database-address.ts'
-import { prepareDatabase, type UserIds, upgradeDatabase } from './embedded-database.ts'
-import { ensureFirstUser, firstUsername } from './first-user.ts'
-import { hubUser } from './privileges.ts'
-import { rotateKeys } from './rotate-keys.ts'
+import { readSettings } from '../wrangler-style.config.ts'
+import { databaseSocket } from './database-address.ts'
+import { prepareDatabase } from './embedded-database.ts'
+import { firstUsername } from './first-user.ts'
+import { ensureUser, prepareFolders, writeAgentSettings, writeNodeSettings } from './host.ts'
+import { prepareDatabaseContent } from './prepare-database.ts'
 import { Service, waitFor } from './service.ts'
-import { projectRoot, version } from './version.ts'
+import { version } from './version.ts'
 
 const say = (text: string) => process.stdout.write(`${text}\n`)
 const inProject = (path: string) => fileURLToPath(new URL(path, import.meta.url))
-
-/** The unprivileged system user; made once. */
-const ensureUser = (): UserIds => {
-  const id = (flag: string) =>
-    Number(
-      execFileSync('/usr/bin/id', [flag, hubUser], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim(),
-    )
-  try {
-    return { uid: id('-u'), gid: id('-g') }
-  } catch {
-    execFileSync(
-      '/usr/sbin/useradd',
-      [
-        '--system',
-        '--user-group',
-        '--no-create-home',
-        '--home-dir',
-        '/nonexistent',
-        '--shell',
-        '/usr/sbin/nologin',
-        hubUser,
-      ],
-      { stdio: 'ignore' },
-    )
-    return { uid: id('-u'), gid: id('-g') }
-  }
-}
 
 /** One launcher a data folder: an abstract socket is a lock that goes with its holder, however that dies. */
 const lockDataDir = (dataDir: string) =>
@@ -74,24 +43,6 @@ const freePort = async (host: string, first: number): Promise<number> => {
   throw new Error(
     `No port from ${first} to ${first + 99} is free for the local source node. Set SENDENSE_NODE_URL to a node that runs.`,
   )
-}
-
-const prepareFolders = async (settings: Settings, { gid }: UserIds) => {
-  const { dataDir, runDir } = settings
-  await mkdir(dataDir, { recursive: true, mode: 0o711 })
-  for (const name of ['logs', 'agent', 'node', 'run'])
-    await mkdir(join(dataDir, name), { recursive: true, mode: 0o700 })
-  await mkdir(runDir, { recursive: true, mode: 0o755 })
-  await chown(runDir, 0, gid)
-  await chmod(runDir, 0o750)
-  const keys = join(dataDir, 'keys.json')
-  if (
-    await access(keys).then(
-      () => false,
-      () => true,
-    )
-  )
-    await writeFile(keys, JSON.stringify(newKeyFile()), { mode: 0o600, flag: 'wx' })
 }
 
 const getStatus = (
@@ -163,36 +114,15 @@ const startDatabase = async (): Promise<string> => {
         (await access(databaseSocket(settings)).then(() => true)),
       60_000,
     )
-    await upgradeDatabase(settings)
   }
-  const db = openDatabase(databaseAddress(settings, 'root'))
-  try {
-    await waitFor('the database', () => db.ping().then(() => true), 60_000)
-    await migrateDatabase(db, fileURLToPath(new URL('db/migrations', projectRoot)))
-    await rotateKeys(db, join(settings.dataDir, 'keys.json'), values['rotate-keys'])
-    return await ensureFirstUser(db, settings)
-  } finally {
-    await db.close()
-  }
+  return prepareDatabaseContent(settings, values['rotate-keys'])
 }
 
 const baseEnv = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', NODE_ENV: 'production' }
 const dieWithUs = ['--pdeathsig', 'TERM', '--', process.execPath]
 
 const startAgent = async () => {
-  const file = join(settings.dataDir, 'run/agent.json')
-  const agentSettings = {
-    socketPath: settings.agentSocket,
-    socketGid: ids.gid,
-    stateDir: join(settings.dataDir, 'agent'),
-    restoreRoot: settings.restoreRoot,
-    nbdPorts: settings.nbdPorts,
-    restoreSlots: settings.restoreSlots,
-    mountIdleSeconds: settings.mountIdleSeconds,
-    attachBackend: settings.attachBackend,
-    version,
-  }
-  await writeFile(file, JSON.stringify(agentSettings), { mode: 0o600 })
+  const file = await writeAgentSettings(settings, ids)
   run(
     new Service({
       name: 'host-agent',
@@ -216,15 +146,7 @@ const startNode = async (): Promise<string> => {
   if (!settings.localNode) return settings.nodeUrl
   const { host, port: first } = settings.localNode
   const port = await freePort(host, first)
-  const file = join(settings.dataDir, 'run/node.json')
-  const nodeSettings = {
-    host,
-    port,
-    stateDir: join(settings.dataDir, 'node'),
-    sourcesFile: settings.sourcesFile,
-    version,
-  }
-  await writeFile(file, JSON.stringify(nodeSettings), { mode: 0o600 })
+  const file = await writeNodeSettings(settings, { host, port })
   run(
     new Service({
       name: 'source-node',

@@ -21,8 +21,12 @@ import { FakeNode } from '../fakes/node.ts'
 import { freshDatabase } from './database.ts'
 import { rememberError } from './seen-errors.ts'
 
-// Refusals are what these tests provoke; the answers are looked at, not the log.
+// Refusals are what these tests provoke; the answers are looked at, not the log. Only what nobody thought of is kept.
+let lastInternal = ''
 log.level = 'silent'
+log.error = ((fields: { code?: string; causes?: string[] }) => {
+  if (fields.code === 'INTERNAL') lastInternal = fields.causes?.join('\n') ?? ''
+}) as typeof log.error
 
 export class TestClock {
   at: Date
@@ -238,7 +242,7 @@ export const completedBackup = async (
     repository_id: vm.repositoryId,
     backup_type: type,
   })
-  if (started.status !== 200) throw new HubError('INTERNAL', JSON.stringify(started.body))
+  if (started.status !== 200) throw new HubError('INTERNAL', `${JSON.stringify(started.body)}\n${lastInternal}`)
   alone.clock.advance(1)
   const id: string = started.body.backup_id
   await alone.call('POST', `/backups/${id}/complete`, {
