@@ -1,7 +1,17 @@
-/** Deletes a backup, with what builds on it when asked. The row goes last: whatever stops us, the same call finishes the work. */
+/**
+ * Deletes a backup, with what builds on it when asked. First the rows say that they are no restore points any more, then the files go, then the
+ * rows: whatever stops us, nobody takes what is half gone for whole, and reconcile or the same call finishes the work.
+ */
 import { isActive } from '../contract/api/backups.ts'
 import { HubError } from '../contract/errors.ts'
-import { copiesOf, deleteBackupRow, findBackup, type JobRow, type JobWithDisks } from '../db/queries/backups.ts'
+import {
+  copiesOf,
+  deleteBackupRow,
+  findBackup,
+  type JobRow,
+  type JobWithDisks,
+  updateBackup,
+} from '../db/queries/backups.ts'
 import { dependentsOf, refreshChains } from '../db/queries/chains.ts'
 import { mountsOfBackups } from '../db/queries/mounts.ts'
 import { findRepository } from '../db/queries/repositories.ts'
@@ -44,7 +54,24 @@ const check = async (env: DeleteEnv, jobs: JobRow[]) => {
   }
 }
 
-const deleteOne = async (env: DeleteEnv, { job, disks }: JobWithDisks): Promise<number> => {
+/** The phase of a backup whose deletion has begun. */
+export const deletingPhase = 'deleting'
+
+/** All at once: a chain is never half usable. */
+const markDeleting = ({ DB }: DeleteEnv, jobs: JobRow[]) =>
+  DB.transaction(async (tx) => {
+    for (const { id } of jobs)
+      await updateBackup(tx, id, {
+        status: 'failed',
+        currentPhase: deletingPhase,
+        errorMessage: 'is being deleted',
+        cleanupPending: true,
+      })
+    await refreshChains(tx, jobs[0]!.vmBackupContextId)
+  })
+
+/** Frees the mounts, files and row of a backup that is marked. Can be repeated. @returns freed bytes */
+export const deleteMarked = async (env: DeleteEnv, { job, disks }: JobWithDisks): Promise<number> => {
   const { DB, AGENT } = env
   for (const mount of await mountsOfBackups(DB.orm, [job.id])) await endMount(env, mount, 'backup_deleted')
   let freed = 0
@@ -90,11 +117,12 @@ export const deleteBackup = async (env: DeleteEnv, backupId: string, cascade: bo
       })
     const jobs = [...dependents, target.job]
     await check(env, jobs)
+    await markDeleting(env, jobs)
 
     const deleted: Deleted = { deletedIds: [], freedBytes: 0 }
     for (const { id } of jobs) {
       const backup = await findBackup(DB.orm, id)
-      if (backup) deleted.freedBytes += await deleteOne(env, backup)
+      if (backup) deleted.freedBytes += await deleteMarked(env, backup)
       deleted.deletedIds.push(id)
     }
     return deleted

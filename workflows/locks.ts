@@ -5,6 +5,13 @@ import type { Database } from '../db/database.ts'
 export const withChainLock = <T>(db: Database, vmBackupContextId: string, work: () => Promise<T>): Promise<T> =>
   db.withLock(`chain ${vmBackupContextId}`, 60, work)
 
+/** For those who come by to look: when somebody else is at the chain, they leave it to them. */
+export const ifChainIdle = <T>(
+  db: Database,
+  vmBackupContextId: string,
+  work: () => Promise<T>,
+): Promise<T | undefined> => db.withLock<T | undefined>(`chain ${vmBackupContextId}`, 0, work, () => undefined)
+
 /** Starting, completing and failing of one job. */
 export const withJobLock = <T>(db: Database, backupId: string, work: () => Promise<T>): Promise<T> =>
   db.withLock(`job ${backupId}`, 120, work)

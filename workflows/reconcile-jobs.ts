@@ -7,8 +7,9 @@ import { isActive } from '../contract/api/backups.ts'
 import { activeBackups, backupsToCleanUp, findBackup, type JobWithDisks } from '../db/queries/backups.ts'
 import { deletePorts, keepProcesses, listPorts, renewPorts } from '../db/queries/ports.ts'
 import { cleanUpCompleted, completeDisks } from './complete-backup.ts'
+import { deleteMarked, deletingPhase } from './delete-backup.ts'
 import { cleanUpEnded, type EndEnv, endBackupLocked, failBackup } from './end-backup.ts'
-import { ifJobIdle } from './locks.ts'
+import { ifChainIdle, ifJobIdle } from './locks.ts'
 import { leaseSeconds } from './nbd-ports.ts'
 
 /** A start that nobody holds the lock of any more was cut off by the death of its hub. */
@@ -59,6 +60,20 @@ const reconcileExport = async (env: EndEnv, state: ExportState) => {
   await env.AGENT.dropExport(state.export_name, deleteFile)
 }
 
+/** What a job that has ended still holds. */
+const cleanUp = async (env: EndEnv, ended: JobWithDisks) => {
+  if (ended.job.currentPhase === deletingPhase) await finishDeletion(env, ended.job.id, ended.job.vmBackupContextId)
+  else await (ended.job.status === 'completed' ? cleanUpCompleted : cleanUpEnded)(env, ended)
+}
+
+/** A deletion that its hub did not live to finish, or that the agent could not. One under way holds the lock and is left alone. */
+const finishDeletion = (env: EndEnv, backupId: string, vmBackupContextId: string) =>
+  ifChainIdle(env.DB, vmBackupContextId, async () => {
+    const backup = await findBackup(env.DB.orm, backupId)
+    // Tried again with the next pass.
+    if (backup?.job.currentPhase === deletingPhase) await deleteMarked(env, backup).catch(() => undefined)
+  })
+
 /** Renews the leases of ports in use, and frees those whose job has ended. */
 const reconcilePorts = async ({ DB, CLOCK }: EndEnv, exports: ExportState[], asOf: Date) => {
   const busy = exports.filter(({ pid }) => pid !== null)
@@ -90,8 +105,7 @@ export const reconcileJobs = async (env: EndEnv): Promise<void> => {
   const exports = await AGENT.listExports()
   const byName = new Map(exports.map((state) => [state.export_name, state]))
   for (const job of jobs) await reconcileActive(env, job, byName)
-  for (const ended of await backupsToCleanUp(DB.orm))
-    await (ended.job.status === 'completed' ? cleanUpCompleted : cleanUpEnded)(env, ended)
+  for (const ended of await backupsToCleanUp(DB.orm)) await cleanUp(env, ended)
   for (const state of await AGENT.listExports()) await reconcileExport(env, state)
   await reconcilePorts(env, await AGENT.listExports(), asOf)
 }

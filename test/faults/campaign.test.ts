@@ -12,6 +12,7 @@ const trials: Record<keyof typeof lanes, number> = {
   B: 60,
   C: 50,
   D: 120,
+  'D-hub': 3,
   E: 150,
   F: 80,
   G: 50,

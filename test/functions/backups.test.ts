@@ -457,6 +457,32 @@ describe('cancel and delete', () => {
     expect((await show(backup_id)).backup_id).toBe(backup_id)
     expect((await alone.call('DELETE', `/backups/${backup_id}`)).status).toBe(200)
   })
+  it('takes what is half deleted for no restore point, and finishes without being asked', async () => {
+    const full = await completedBackup(alone, vm)
+    const incremental = await completedBackup(alone, vm, 'incremental')
+    const real = alone.agent.deleteDiskFile
+    let calls = 0
+    // The hub dies, or its agent does, with the first file gone.
+    alone.agent.deleteDiskFile = async (file) => {
+      if (++calls > 1) throw new HubError('SERVICE_UNAVAILABLE', 'gone')
+      return real.call(alone.agent, file)
+    }
+    expect((await alone.call('DELETE', `/backups/${full.backup_id}?cascade=true`)).status).toBe(500)
+    alone.agent.deleteDiskFile = real
+    for (const { backup_id } of [full, incremental]) {
+      expect(await show(backup_id)).toMatchObject({ status: 'failed', error_message: 'is being deleted' })
+      for (const [path, body] of [
+        ['/restore/mount', { backup_id, disk_index: 0 }],
+        [`/backups/${backup_id}/verify`, {}],
+      ] as const)
+        expect((await alone.call('POST', path, body)).body.code).toBe('BACKUP_NOT_COMPLETED')
+    }
+    expect((await start({ backup_type: 'incremental' })).body.code).toBe('FULL_BACKUP_REQUIRED')
+    expect((await alone.call('GET', `/backups/changeid?vm_name=${vm.vmName}&disk_id=0`)).body.code).toBe('NO_CHANGE_ID')
+    await reconcileJobs(alone.bindings)
+    for (const { backup_id } of [full, incremental])
+      expect((await alone.call('GET', `/backups/${backup_id}`)).body.code).toBe('BACKUP_NOT_FOUND')
+  })
   it('applies retention to whole chains that a newer full follows', async () => {
     await alone.db.pool.query('INSERT IGNORE INTO backup_policies (id, name, retention_days) VALUES (?, ?, 10)', [
       'keep10',

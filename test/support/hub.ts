@@ -25,6 +25,10 @@ export type Hub = {
   output: () => string
   /** Runs the doctor beside the hub. */
   doctor: (...args: string[]) => Promise<{ exitCode: number | undefined; adopted: any; findings: any[] }>
+  /** Ends all of it in order, and leaves its folder. */
+  end: () => Promise<void>
+  /** Starts it again. @param args of the launcher */
+  start: (args?: string[]) => Promise<void>
   /** Ends all of it in order, and starts it again. @param args of the launcher */
   restart: (meanwhile: () => void, args?: string[]) => Promise<void>
   /**
@@ -42,9 +46,14 @@ const commands = {
   database: 'mariadbd',
 }
 
-/** @param environment SENDENSE_ variables on top of the test's own */
-export const startHub = async (environment: Record<string, string> = {}): Promise<Hub> => {
-  const folder = mkdtempSync(join(tmpdir(), 'sendense-hub-'))
+/**
+ * @param environment SENDENSE_ variables on top of the test's own
+ * @param folder where all of it lies, instead of a new one
+ */
+export const startHub = async (
+  environment: Record<string, string> = {},
+  folder = mkdtempSync(join(tmpdir(), 'sendense-hub-')),
+): Promise<Hub> => {
   // As an admin would: the folder can be entered, what is in it is guarded by itself.
   execFileSync('/usr/bin/chmod', ['755', folder])
   const [dataDir, repositoryPath] = [join(folder, 'data'), join(folder, 'repository')]
@@ -152,6 +161,8 @@ export const startHub = async (environment: Record<string, string> = {}): Promis
       process.kill(pid, 'SIGKILL')
       await waitFor(`another ${name}`, async () => pidOf(name) !== pid, 20_000)
     },
+    end,
+    start,
     restart: async (meanwhile, args) => {
       await end()
       meanwhile()

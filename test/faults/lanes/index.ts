@@ -6,6 +6,7 @@ import { hostileImages } from './hostile-images.ts'
 import { killAgent } from './kill-agent.ts'
 import { killServices } from './kill-services.ts'
 import { powerCut } from './power-cut.ts'
+import { powerCutOfHub } from './power-cut-hub.ts'
 import { races } from './races.ts'
 import { failingCalls, killAtCalls } from './system-calls.ts'
 
@@ -16,6 +17,7 @@ export const lanes: Record<string, Lane> = {
   B: failingCalls,
   C: blockLayer,
   D: powerCut,
+  'D-hub': powerCutOfHub,
   E: damage,
   F: hostileImages,
   G: races,

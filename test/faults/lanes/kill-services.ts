@@ -112,6 +112,7 @@ export const killServices: Lane = {
       const operation = operations[random(operations.length)]!
       const victim = victims[random(victims.length)]!
       const delayMs = random(delayMaxMs[operation])
+      await hub.waitHealthy()
       const point = await goodPoint()
       if (operation === 'incremental') change()
       let isOver = false
