@@ -16,7 +16,7 @@ cd ${quote(project)}
 # The tests make their images on loop devices.
 modprobe loop
 export CI=1 SENDENSE_TEST_ATTACH_BACKEND=kernel-nbd SENDENSE_TEST_PATIENCE=20
-exec ${quote(process.execPath)} node_modules/vitest/vitest.mjs run --project host-agent --no-isolate --maxWorkers=1 \\
+exec ${quote(process.execPath)} node_modules/vitest/vitest.mjs run --project host-agent --project lab --no-isolate --maxWorkers=1 \\
   --testNamePattern='^(?!.*${tooSlow})' ${process.argv.slice(2).map(quote).join(' ')}
 `
 const code = await runInMachine(script, { cache: join(project, 'node_modules/.cache/sendense-lab'), seconds: 3000 })

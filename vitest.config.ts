@@ -22,6 +22,8 @@ export default defineConfig({
         testTimeout: 120_000 * patience,
         hookTimeout: 120_000 * patience,
       }),
+      // Where a kernel may die of it: `npm run test:lab`.
+      project('lab', ['test/lab/**/*.test.ts'], { fileParallelism: false, testTimeout: 1_800_000 }),
       project('faults', ['test/faults/**/*.test.ts'], {
         fileParallelism: false,
         testTimeout: 600_000,

@@ -3,9 +3,10 @@ import { mkdir } from 'node:fs/promises'
 import type { AgentHealth } from '../contract/agent.ts'
 import type { AgentSettings } from '../contract/settings.ts'
 import { chooseBackend } from './attach/choose.ts'
-import { program, run } from './exec.ts'
+import { endOrphans, markChildren, program, run } from './exec.ts'
 import { Exports } from './exports/exports.ts'
 import { warmUpStatThreads } from './files/stat-threads.ts'
+import { log } from './log.ts'
 import { MountFiles } from './mounts/mount-files.ts'
 import { Mounts } from './mounts/mounts.ts'
 import { Repositories } from './repositories.ts'
@@ -26,6 +27,9 @@ export type Agent = {
 /** Opens the ledger, frees what an earlier agent left, and is ready to serve. */
 export const openAgent = async (settings: AgentSettings): Promise<Agent> => {
   await mkdir(settings.stateDir, { recursive: true, mode: 0o700 })
+  markChildren(settings.stateDir)
+  const orphans = await endOrphans(settings.stateDir)
+  if (orphans > 0) log.warn({ orphans }, 'processes of an earlier agent were still running')
   const backend = await chooseBackend(settings)
   const qemuVersion = (await run(program.qemuImg, ['--version'])).stdout.split('\n')[0] ?? ''
   const repositories = new Repositories(settings.stateDir)

@@ -1,6 +1,6 @@
 /** The only place that starts child processes: absolute program, argument list, fixed environment, limits. */
 import { type ChildProcess, execFile } from 'node:child_process'
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import type { Readable, Writable } from 'node:stream'
 import { execa } from 'execa'
 
@@ -20,7 +20,36 @@ export const program = {
   umount: '/usr/bin/umount',
 } as const
 
-const environment = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C', HOME: '/' }
+const environment: Record<string, string> = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C', HOME: '/' }
+
+/** Every process that is started from here on says in its environment whose it is. */
+const markName = 'SENDENSE_AGENT'
+export const markChildren = (stateDir: string) => {
+  environment[markName] = stateDir
+}
+
+/**
+ * Ends what an earlier agent of this state folder left running. The kernel ends its children with it, except one that had not yet asked for
+ * that: an agent that is killed in the middle of starting a process leaves it to nobody.
+ * @returns how many
+ */
+export const endOrphans = async (stateDir: string): Promise<number> => {
+  const mark = `${markName}=${stateDir}`
+  let ended = 0
+  for (const name of await readdir('/proc')) {
+    const pid = Number(name)
+    if (!Number.isInteger(pid) || pid === process.pid) continue
+    const variables = await readFile(`/proc/${pid}/environ`, 'utf8').catch(() => '')
+    if (!variables.split('\0').includes(mark)) continue
+    try {
+      process.kill(pid, 'SIGKILL')
+      ended++
+    } catch {
+      // It has just ended by itself.
+    }
+  }
+  return ended
+}
 /** No tool that we wait for says more. */
 const outputBytesMax = 4 * 1024 * 1024
 

@@ -90,6 +90,16 @@ it('a killed agent leaves nothing mounted once the next one has started, and tou
   expect(await leftBehind(before)).toEqual([])
 })
 
+it('a process that an agent was killed in the middle of starting is ended by the next one, and nobody else', async () => {
+  const sleeper = (stateDir: string) =>
+    spawn('/usr/bin/sleep', ['600'], { stdio: 'ignore', env: { SENDENSE_AGENT: stateDir } })
+  const [orphan, decoy] = [sleeper(join(real.folder, 'state')), sleeper(join(real.folder, 'another'))]
+  await real.killAndRestart()
+  await waitFor('the end of the orphan', async () => !isRunning(orphan.pid!), 5_000)
+  expect(isRunning(decoy.pid!)).toBe(true)
+  decoy.kill()
+})
+
 it('a qemu-nbd that dies takes its export with it, and says so', async () => {
   const { pid } = await newExport('dying', 34)
   process.kill(pid!, 'SIGKILL')

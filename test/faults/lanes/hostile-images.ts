@@ -1,17 +1,25 @@
 /**
- * Lane F, what no kernel parses: hostile QCOW2 headers, partition tables and NTFS volumes. They may cost their own mount and nothing
- * else: the agent lives, another mount goes on, no file or address that a header names is ever opened.
- * Mutated ext4, XFS and btrfs are for the lab's machine, where a kernel may die of them.
+ * Lane F: hostile QCOW2 headers, partition tables and filesystems. They may cost their own mount and nothing else: the agent lives, another
+ * mount goes on, no file or address that a header names is ever opened.
+ * `hostileImages` is what no kernel parses; `hostileFilesystems` is for the lab's machine, where a kernel may die of it.
  */
 import { randomUUID } from 'node:crypto'
-import { mkdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { HubError } from '../../../contract/errors.ts'
 import { checkHost } from '../../../doctor/check-host.ts'
 import type { Random } from '../../support/damage.ts'
-import { blankImage, filesystemImage, makeFilesystem, sh, withLoop, withMounted } from '../../support/images.ts'
+import {
+  blankImage,
+  type FilesystemKind,
+  filesystemImage,
+  makeFilesystem,
+  sh,
+  withLoop,
+  withMounted,
+} from '../../support/images.ts'
 import { openRealAgent } from '../../support/real-agent.ts'
 import { sealedDisk } from '../../support/sealed-disk.ts'
 import type { Lane } from '../lane.ts'
@@ -23,11 +31,20 @@ const patienceMs = 60_000
 
 const path = (text: string) => ({ path_b64: Buffer.from(text).toString('base64') })
 
-type Kind = 'header' | 'gpt' | 'mbr' | 'ntfs'
-const kinds: Kind[] = ['header', 'gpt', 'mbr', 'ntfs']
+type Kind = 'header' | 'gpt' | 'mbr' | FilesystemKind
+type RawKind = Exclude<Kind, 'header'>
+
+const seedFilesystem = (folder: string, kind: FilesystemKind): string => {
+  const image = join(folder, `${kind}.raw`)
+  filesystemImage(image, kind, 16 * mib, (root) => {
+    mkdirSync(join(root, 'folder'))
+    for (let at = 0; at < 40; at++) writeFileSync(join(root, 'folder', `file ${at}`), 'x'.repeat(at * 100))
+  })
+  return image
+}
 
 /** Raw disks to start from. */
-const makeSeeds = (folder: string): Record<Exclude<Kind, 'header'>, string> => {
+const makeSeeds = (folder: string): Record<'gpt' | 'mbr' | 'ntfs', string> => {
   const partitioned = (kind: 'gpt' | 'mbr', script: string, partition: string) => {
     const image = join(folder, `${kind}.raw`)
     blankImage(image, 48 * mib)
@@ -38,11 +55,6 @@ const makeSeeds = (folder: string): Record<Exclude<Kind, 'header'>, string> => {
     })
     return image
   }
-  const ntfs = join(folder, 'ntfs.raw')
-  filesystemImage(ntfs, 'ntfs', 16 * mib, (root) => {
-    mkdirSync(join(root, 'folder'))
-    for (let at = 0; at < 40; at++) writeFileSync(join(root, 'folder', `file ${at}`), 'x'.repeat(at * 100))
-  })
   return {
     gpt: partitioned('gpt', 'label: gpt\nsize=20M\nsize=4M\n', 'p1'),
     mbr: partitioned(
@@ -50,7 +62,7 @@ const makeSeeds = (folder: string): Record<Exclude<Kind, 'header'>, string> => {
       'label: dos\n1: size=20M, type=7\n2: size=20M, type=5\n5: size=6M, type=83\n6: size=6M, type=83\n',
       'p1',
     ),
-    ntfs,
+    ntfs: seedFilesystem(folder, 'ntfs'),
   }
 }
 
@@ -67,13 +79,27 @@ const mutate = (data: Buffer, from: number, length: number, random: Random): str
   return `${changes} changes in ${from}..${from + length}`
 }
 
+const sectorBytes = 4096
+/** Sectors that are not empty. */
+const usedSectors = (data: Buffer): number[] =>
+  Array.from({ length: Math.floor(data.length / sectorBytes) }, (_, at) => at).filter((at) =>
+    data.subarray(at * sectorBytes, (at + 1) * sectorBytes).some((byte) => byte !== 0),
+  )
+
 const gptBackupBytes = 33 * 512
-const mutateRaw = (kind: Exclude<Kind, 'header'>, data: Buffer, random: Random): string => {
+/** Where these keep their first superblocks; all other metadata is wherever the image is not empty. */
+const superblockBytes = 128 * 1024
+const mutateRaw = (kind: RawKind, data: Buffer, random: Random): string => {
   if (kind === 'gpt')
     return random(4) === 0
       ? mutate(data, data.length - gptBackupBytes, gptBackupBytes, random)
       : mutate(data, 446, 34 * 512 - 446, random)
   if (kind === 'mbr') return random(2) === 0 ? mutate(data, 440, 72, random) : mutate(data, 21 * mib, 16 * mib, random)
+  if (kind !== 'ntfs') {
+    if (random(2) === 0) return mutate(data, 0, superblockBytes, random)
+    const used = usedSectors(data)
+    return mutate(data, used[random(used.length)]! * sectorBytes, sectorBytes, random)
+  }
   // Boot sector, master file table and whatever comes after.
   return random(3) === 0 ? mutate(data, 0, 512, random) : mutate(data, 4096, data.length / 2, random)
 }
@@ -112,12 +138,17 @@ const mutateHeader = (data: Buffer, names: string[], random: Random): string => 
   return mutate(data, 0, random(2) === 0 ? 512 : 4 * 65536, random)
 }
 
-export const hostileImages: Lane = {
-  title: 'hostile QCOW2 headers, partition tables and NTFS volumes',
+const lane = (
+  title: string,
+  kinds: Kind[],
+  prepareSeeds: (folder: string) => Partial<Record<RawKind, string>>,
+): Lane => ({
+  title,
   open: async () => {
     const real = await openRealAgent()
     const { agent } = real
-    const seeds = makeSeeds(real.folder)
+    const harmless = seedFilesystem(mkdtempSync(join(real.folder, 'harmless-')), 'ntfs')
+    const seeds = prepareSeeds(real.folder)
     const canaryPath = join(real.folder, 'canary')
     writeFileSync(canaryPath, canary.padEnd(mib, '.'))
     let connections = 0
@@ -134,7 +165,7 @@ export const hostileImages: Lane = {
       `json:{"driver":"raw","file":{"driver":"file","filename":"${canaryPath}"}}`,
       `json:{"driver":"nbd","host":"127.0.0.1","port":"${port}"}`,
     ]
-    const good = await sealedDisk(real, seeds.ntfs)
+    const good = await sealedDisk(real, harmless)
     const goodMount = randomUUID()
     await agent.ensureMount(goodMount, good)
     const place = { repository_id: 'repo', vm_backup_context_id: 'ctx-hostile', disk_index: 0 }
@@ -162,12 +193,12 @@ export const hostileImages: Lane = {
         const raw = join(real.folder, 'hostile.raw')
         let what: string
         if (kind === 'header') {
-          sh('/usr/bin/qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', seeds.ntfs, file])
+          sh('/usr/bin/qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', harmless, file])
           const data = readFileSync(file)
           what = mutateHeader(data, names, random)
           writeFileSync(file, data)
         } else {
-          const data = readFileSync(seeds[kind])
+          const data = readFileSync(seeds[kind]!)
           what = mutateRaw(kind, data, random)
           writeFileSync(raw, data)
           sh('/usr/bin/qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', raw, file])
@@ -208,4 +239,19 @@ export const hostileImages: Lane = {
       },
     }
   },
-}
+})
+
+export const hostileImages = lane(
+  'hostile QCOW2 headers, partition tables and NTFS volumes',
+  ['header', 'gpt', 'mbr', 'ntfs'],
+  makeSeeds,
+)
+export const hostileFilesystems = lane(
+  'mutated ext4, XFS and btrfs under a stock kernel',
+  ['ext4', 'xfs', 'btrfs'],
+  (folder) => ({
+    ext4: seedFilesystem(folder, 'ext4'),
+    xfs: seedFilesystem(folder, 'xfs'),
+    btrfs: seedFilesystem(folder, 'btrfs'),
+  }),
+)

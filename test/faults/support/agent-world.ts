@@ -107,7 +107,7 @@ export const openAgentWorld = async (options: Parameters<typeof openRealAgent>[0
     verify: async () => {
       const damages = await verify(good)
       // A file that the disk does not give is damaged; whatever else goes wrong says nothing of it.
-      const invented = damages.filter(({ detail }) => !detail.includes('EIO: i/o error, read'))
+      const invented = damages.filter(({ detail }) => !/EIO: i\/o error, (open|read|stat)/.test(detail))
       if (invented.length > 0) throw new Error(`the verification found ${JSON.stringify(invented)}`)
     },
     delete: async (file) => {
