@@ -67,15 +67,24 @@ export class Ledger<Entry> {
   async all(): Promise<[string, Entry][]> {
     const entries: [string, Entry][] = []
     for (const file of await readdir(this.#folder)) {
+      const path = join(this.#folder, file)
       // A temporary file is an entry that was never made.
-      if (!file.endsWith('.json')) await rm(join(this.#folder, file), { force: true })
-      else
-        entries.push([
-          file.slice(0, -'.json'.length),
-          JSON.parse(await readFile(join(this.#folder, file), 'utf8')) as Entry,
-        ])
+      const entry = file.endsWith('.json') ? await this.#read(path) : undefined
+      if (entry === undefined) await rm(path, { force: true })
+      else entries.push([file.slice(0, -'.json'.length), entry])
     }
     return entries
+  }
+
+  /** @returns undefined for what a power cut left half written, and took the thing itself with it @throws for any other damage */
+  async #read(path: string): Promise<Entry | undefined> {
+    const text = await readFile(path, 'utf8')
+    try {
+      return JSON.parse(text) as Entry
+    } catch (cause) {
+      if (this.#outlives === 'agent') return undefined
+      throw new Error(`${path} is damaged`, { cause })
+    }
   }
 
   /** Names are of our own making and safe as file names; see contract/names.ts. */

@@ -1,10 +1,11 @@
 /** The private MariaDB in the data folder: no network, no password, known to nobody but us. */
 import { execFile } from 'node:child_process'
-import { access, chmod, chown, mkdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { access, chmod, chown, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import type { Settings } from '../wrangler-style.config.ts'
 import { databaseName, databaseSocket } from './database-address.ts'
+import { syncFolder, writeFileDurably } from './durable-file.ts'
 import { hubUser } from './privileges.ts'
 import type { ServiceSpec } from './service.ts'
 
@@ -34,7 +35,7 @@ export const prepareDatabase = async (settings: Settings, ids: UserIds): Promise
   await mkdir(folder, { recursive: true })
   // A data folder below one that only root may enter leaves no choice but root.
   const owner = (await canReach(folder, ids)) ? { ...ids, name: hubUser } : { uid: 0, gid: 0, name: 'root' }
-  for (const path of [folder, files, socketFolder]) {
+  for (const path of [folder, socketFolder]) {
     await mkdir(path, { recursive: true })
     await chown(path, owner.uid, owner.gid)
   }
@@ -53,23 +54,24 @@ export const prepareDatabase = async (settings: Settings, ids: UserIds): Promise
     'TERM',
     '--',
   ]
-  const common = [
-    '--no-defaults',
-    `--datadir=${files}`,
-    '--innodb-log-file-size=32M',
-    ...(owner.name === 'root' ? ['--user=root'] : []),
-  ]
+  const common = ['--no-defaults', '--innodb-log-file-size=32M', ...(owner.name === 'root' ? ['--user=root'] : [])]
   const isNew = await access(join(files, 'mysql')).then(
     () => false,
     () => true,
   )
-  if (isNew)
+  if (isNew) {
+    // Made beside its place, and moved there once all of it is on the disk: the tool itself leaves that to chance.
+    const fresh = `${files}.new`
+    await rm(fresh, { recursive: true, force: true })
+    await mkdir(fresh)
+    await chown(fresh, owner.uid, owner.gid)
     await execute(
       '/usr/bin/setpriv',
       [
         ...asOwner,
         '/usr/bin/mariadb-install-db',
         ...common,
+        `--datadir=${fresh}`,
         '--auth-root-authentication-method=socket',
         '--auth-root-socket-user=root',
         '--skip-test-db',
@@ -82,6 +84,11 @@ export const prepareDatabase = async (settings: Settings, ids: UserIds): Promise
       const said = `${stdout ?? ''}${stderr ?? ''}`.trim().split('\n').slice(-8).join('\n')
       throw new Error(`The private database could not be made in ${files}:\n${said || message}`)
     })
+    await execute('/usr/bin/sync', ['--file-system', '--', fresh])
+    // Over an empty folder; one with anything in it is somebody's, and the rename fails.
+    await rename(fresh, files)
+    await syncFolder(folder)
+  }
 
   const initFile = join(folder, 'init.sql')
   await writeFile(
@@ -103,6 +110,7 @@ export const prepareDatabase = async (settings: Settings, ids: UserIds): Promise
       ...asOwner,
       '/usr/sbin/mariadbd',
       ...common,
+      `--datadir=${files}`,
       `--socket=${databaseSocket(settings)}`,
       `--pid-file=${join(folder, 'mariadbd.pid')}`,
       `--init-file=${initFile}`,
@@ -135,5 +143,5 @@ export const upgradeDatabase = async (settings: Settings): Promise<void> => {
       timeout: 600_000,
       maxBuffer: 16 * 1024 * 1024,
     })
-  await writeFile(file, version)
+  await writeFileDurably(file, version)
 }

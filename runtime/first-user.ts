@@ -1,10 +1,10 @@
 /** The first user. Its password is random and lies in one file, or is the one that the settings name. */
 import { randomUUID } from 'node:crypto'
-import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Database } from '../db/database.ts'
 import { findUser, insertUser, setPassword } from '../db/queries/users.ts'
 import type { Settings } from '../wrangler-style.config.ts'
+import { writeFileDurably } from './durable-file.ts'
 import { hashPassword, newPassword, verifyPassword } from './passwords.ts'
 
 export const firstUsername = 'admin'
@@ -23,7 +23,7 @@ export const ensureFirstUser = async (db: Database, settings: Settings): Promise
   }
   const password = adminPassword ?? newPassword()
   // The file first: a password that nobody can read would lock everyone out.
-  if (adminPassword === undefined) await writeFile(passwordFile(settings), `${password}\n`, { mode: 0o600 })
+  if (adminPassword === undefined) await writeFileDurably(passwordFile(settings), `${password}\n`)
   await insertUser(db.orm, {
     id: randomUUID(),
     username: firstUsername,

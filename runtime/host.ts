@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import type { AgentSettings, NodeSettings } from '../contract/settings.ts'
 import type { Settings } from '../wrangler-style.config.ts'
 import { newKeyFile } from './bindings/keys.ts'
+import { writeFileDurably } from './durable-file.ts'
 import type { UserIds } from './embedded-database.ts'
 import { hubUser } from './privileges.ts'
 import { version } from './version.ts'
@@ -51,7 +52,7 @@ export const prepareFolders = async (settings: Settings, { gid }: UserIds) => {
       () => true,
     )
   )
-    await writeFile(keyFile, JSON.stringify(newKeyFile()), { mode: 0o600, flag: 'wx' })
+    await writeFileDurably(keyFile, JSON.stringify(newKeyFile()))
 }
 
 /** @returns the file that the host-agent is started with */

@@ -2,12 +2,12 @@
  * Another master key: every token ends, every stored secret is encrypted anew. A crash between two steps loses nothing: until the last
  * one the key file holds both keys, and the next start goes on.
  */
-import { open, readFile, rename } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { readFile } from 'node:fs/promises'
 import type { z } from 'zod'
 import type { Database } from '../db/database.ts'
 import { listCredentials, updateCredential } from '../db/queries/credentials.ts'
 import { type Keys, keyFileSchema, newKeyFile, openKeys } from './bindings/keys.ts'
+import { writeFileDurably } from './durable-file.ts'
 
 /** `previousKey`: a rotation is under way; secrets are encrypted with it or with the new one. */
 const rotatingSchema = keyFileSchema.extend({ previousKey: keyFileSchema.shape.masterKey.optional() })
@@ -16,18 +16,7 @@ type Rotating = z.infer<typeof rotatingSchema>
 /** Where stored secrets lie; see workflows/secrets.ts. */
 const place = 'credential password'
 
-const writeKeys = async (path: string, keys: Rotating) => {
-  const temporary = await open(`${path}.new`, 'w', 0o600)
-  try {
-    await temporary.writeFile(JSON.stringify(keys))
-    await temporary.sync()
-  } finally {
-    await temporary.close()
-  }
-  await rename(`${path}.new`, path)
-  const folder = await open(dirname(path), 'r')
-  await folder.sync().finally(() => folder.close())
-}
+const writeKeys = (path: string, keys: Rotating) => writeFileDurably(path, JSON.stringify(keys))
 
 const reencrypt = (value: string, from: Keys, to: Keys) => {
   try {

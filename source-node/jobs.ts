@@ -13,6 +13,17 @@ const endedMax = 200
 
 type CutOff = Pick<StartRequest, 'job_id' | 'hub_url' | 'callback_token'>
 
+/** A power cut may leave half a file; the hub then notices by itself that nobody reports. */
+const readCutOff = async (path: string): Promise<CutOff | undefined> => {
+  try {
+    return JSON.parse(await readFile(path, 'utf8')) as CutOff
+  } catch (error) {
+    log.warn({ path, error: String(error) }, 'the record of a job can not be read and is removed')
+    await rm(path, { force: true })
+    return undefined
+  }
+}
+
 export class Jobs {
   readonly #jobs = new Map<string, BackupJob>()
   readonly #context: SourceContext
@@ -26,7 +37,8 @@ export class Jobs {
     await mkdir(this.#folder, { recursive: true, mode: 0o700 })
     for (const name of await readdir(this.#folder)) {
       const path = join(this.#folder, name)
-      const cutOff = JSON.parse(await readFile(path, 'utf8')) as CutOff
+      const cutOff = await readCutOff(path)
+      if (!cutOff) continue
       void new Callbacks(cutOff, AbortSignal.timeout(600_000))
         .call('POST', `/telemetry/backup/${encodeURIComponent(cutOff.job_id)}`, {
           status: 'failed',
