@@ -19,6 +19,7 @@ import { HubError } from '../contract/errors.ts'
 import { diskFolder } from '../contract/names.ts'
 import { checkHeader } from './exports/qcow2.ts'
 import { Ledger, syncFolder, writeDurably } from './ledger.ts'
+import { isTrouble } from './trouble.ts'
 
 type Entry = { path: string }
 export const identityFile = 'sendense-repository.json'
@@ -166,7 +167,10 @@ export class Repositories {
             await checkHeader(path, chain.bases[at + 1] ? `${chain.bases[at + 1]}.qcow2` : null)
             const sealed = await stat(`${this.diskPath({ ...chain, base })}.manifest.json`).then(
               () => true,
-              () => false,
+              (error: unknown) => {
+                if (isTrouble(error)) throw error
+                return false
+              },
             )
             return {
               base,
@@ -176,6 +180,7 @@ export class Repositories {
               problem: sealed ? null : 'has no manifest',
             }
           } catch (error) {
+            if (isTrouble(error)) throw error
             const missing = (error as NodeJS.ErrnoException).code === 'ENOENT'
             const problem = missing
               ? 'is missing'

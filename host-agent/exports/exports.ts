@@ -148,6 +148,8 @@ export class Exports {
       const pid = live.daemon?.pid ?? null
       const daemon = live.daemon
       live.daemon = undefined
+      // Should a later step fail, it must not look as if it could still be written or sealed.
+      if (live.entry.status === 'writing') live.entry = lost(live.entry, 'the export was dropped')
       await daemon?.stop(5_000)
       await live.seal?.done
       if (deleteFile && live.entry.file) await this.#repositories.deleteDiskFile(live.entry.file)
@@ -260,10 +262,19 @@ export class Exports {
     }
   }
 
+  /** Removes what was made. What the disk does not let go stays known as lost, until somebody drops it. */
   async #undo(name: string, live: Live) {
-    this.#live.delete(name)
-    if (live.entry.file) await this.#repositories.deleteDiskFile(live.entry.file)
-    await this.#ledger.remove(name)
+    try {
+      if (live.entry.file) await this.#repositories.deleteDiskFile(live.entry.file)
+      await this.#ledger.remove(name)
+      this.#live.delete(name)
+    } catch (error) {
+      log.error({ export: name, error: String(error) }, 'an export that did not start could not be removed yet')
+      live.daemon = undefined
+      live.entry = lost(live.entry, 'the export could not be started')
+      this.#live.set(name, live)
+      await this.#ledger.put(name, live.entry).catch(() => undefined)
+    }
   }
 
   /** A qemu-nbd that ends by itself takes what it had not flushed with it. */
@@ -271,7 +282,7 @@ export class Exports {
     if (live.daemon === undefined || live.entry.status !== 'writing') return
     live.daemon = undefined
     log.error({ export: name }, message)
-    live.entry = { ...live.entry, status: 'lost', errorMessage: message.slice(0, 500), pid: null, startTicks: null }
+    live.entry = lost(live.entry, message)
     this.#ledger
       .put(name, live.entry)
       .catch((error: unknown) => log.error({ export: name, error: String(error) }, 'the ledger can not be written'))
@@ -370,6 +381,14 @@ const isThere = (path: string): Promise<boolean> =>
     () => true,
     () => false,
   )
+
+const lost = (entry: Entry, errorMessage: string): Entry => ({
+  ...entry,
+  status: 'lost',
+  errorMessage: errorMessage.slice(0, 500),
+  pid: null,
+  startTicks: null,
+})
 
 type Beginning = Pick<
   Entry,

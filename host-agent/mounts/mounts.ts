@@ -12,6 +12,7 @@ import { Ledger } from '../ledger.ts'
 import { log } from '../log.ts'
 import { KeyedMutex } from '../mutex.ts'
 import type { Repositories } from '../repositories.ts'
+import { isTrouble } from '../trouble.ts'
 import { type DiskRecord, OpenDisk } from './open-disk.ts'
 
 type Entry = DiskRecord & { chain: DiskChain; root: string; runDir: string; createdAt: string }
@@ -254,8 +255,11 @@ export class Mounts {
     for (const [at, path] of paths.entries()) {
       const parent = paths[at + 1]
       const header = await checkHeader(path, parent ? basename(parent) : null).catch((cause: unknown) => {
-        if (cause instanceof HubError) throw cause
-        throw new HubError('CHAIN_BROKEN', 'A file of the chain is missing', { details: basename(path), cause })
+        if (cause instanceof HubError || isTrouble(cause)) throw cause
+        throw new HubError('CHAIN_BROKEN', 'A file of the chain is missing or can not be read', {
+          details: basename(path),
+          cause,
+        })
       })
       if (at === 0) size = header.virtualSize
     }
