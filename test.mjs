@@ -16,8 +16,8 @@ const { status } = spawnSync(
   [
     'node_modules/vitest/vitest.mjs',
     'run',
-    // For the lab's machine alone.
-    '--project=!lab',
+    // The lab's project is for its machine alone; projects that are asked for are all that is run.
+    ...(process.argv.some((argument) => argument.startsWith('--project')) ? [] : ['--project=!lab']),
     '--reporter=default',
     '--reporter=json',
     `--outputFile=${report}`,

@@ -3,36 +3,17 @@
  * What is not in the ledger is not ours and is never touched.
  */
 import { renameSync, writeFileSync } from 'node:fs'
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { syncFolder, writeFileDurably } from '../durable/write-file.ts'
 import { KeyedMutex } from './mutex.ts'
 
-/** All disks of a backup write its context at once; the temporary name is one a path, so that a crash leaves at most one. */
+/** All disks of a backup write its context at once. */
 const writers = new KeyedMutex()
 
-/** Writes a file so that after a crash either the old or the new content is there, and the new one once this returns. */
-export const writeDurably = (path: string, content: string | Buffer, mode = 0o600): Promise<void> =>
-  writers.run(path, async () => {
-    const temporary = `${path}.tmp`
-    const file = await open(temporary, 'w', mode)
-    try {
-      await file.writeFile(content)
-      await file.sync()
-    } finally {
-      await file.close()
-    }
-    await rename(temporary, path)
-    await syncFolder(join(path, '..'))
-  })
-
-export const syncFolder = async (path: string): Promise<void> => {
-  const folder = await open(path, 'r')
-  try {
-    await folder.sync()
-  } finally {
-    await folder.close()
-  }
-}
+/** See writeFileDurably; writers of one path take turns. */
+export const writeDurably = (path: string, content: string | Buffer, mode?: number): Promise<void> =>
+  writers.run(path, () => writeFileDurably(path, content, mode))
 
 export class Ledger<Entry> {
   readonly #folder: string

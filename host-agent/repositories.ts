@@ -17,8 +17,9 @@ import { dirname, join, resolve, sep } from 'node:path'
 import type { DiskChain, DiskFile, FileCheck, RepositoryStorage } from '../contract/agent.ts'
 import { HubError } from '../contract/errors.ts'
 import { diskFolder } from '../contract/names.ts'
+import { syncFolder } from '../durable/write-file.ts'
 import { checkHeader } from './exports/qcow2.ts'
-import { Ledger, syncFolder, writeDurably } from './ledger.ts'
+import { Ledger, writeDurably } from './ledger.ts'
 import { isTrouble } from './trouble.ts'
 
 type Entry = { path: string }

@@ -3,9 +3,9 @@ import { execFileSync } from 'node:child_process'
 import { access, chmod, chown, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { AgentSettings, NodeSettings } from '../contract/settings.ts'
+import { writeFileDurably } from '../durable/write-file.ts'
 import type { Settings } from '../wrangler-style.config.ts'
 import { newKeyFile } from './bindings/keys.ts'
-import { writeFileDurably } from './durable-file.ts'
 import type { UserIds } from './embedded-database.ts'
 import { hubUser } from './privileges.ts'
 import { version } from './version.ts'
@@ -46,13 +46,15 @@ export const prepareFolders = async (settings: Settings, { gid }: UserIds) => {
   await chown(runDir, 0, gid)
   await chmod(runDir, 0o750)
   const { keyFile } = settings
-  if (
-    await access(keyFile).then(
-      () => false,
-      () => true,
-    )
+  const isNew = await access(keyFile).then(
+    () => false,
+    (error: NodeJS.ErrnoException) => {
+      // A file that can not be looked at may be there: never write over it.
+      if (error.code !== 'ENOENT') throw error
+      return true
+    },
   )
-    await writeFileDurably(keyFile, JSON.stringify(newKeyFile()))
+  if (isNew) await writeFileDurably(keyFile, JSON.stringify(newKeyFile()))
 }
 
 /** @returns the file that the host-agent is started with */

@@ -6,8 +6,8 @@ import { readFile } from 'node:fs/promises'
 import type { z } from 'zod'
 import type { Database } from '../db/database.ts'
 import { listCredentials, updateCredential } from '../db/queries/credentials.ts'
+import { writeFileDurably } from '../durable/write-file.ts'
 import { type Keys, keyFileSchema, newKeyFile, openKeys } from './bindings/keys.ts'
-import { writeFileDurably } from './durable-file.ts'
 
 /** `previousKey`: a rotation is under way; secrets are encrypted with it or with the new one. */
 const rotatingSchema = keyFileSchema.extend({ previousKey: keyFileSchema.shape.masterKey.optional() })

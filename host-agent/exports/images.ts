@@ -2,8 +2,8 @@
 import { open } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import { HubError } from '../../contract/errors.ts'
+import { syncFolder } from '../../durable/write-file.ts'
 import { program, run } from '../exec.ts'
-import { syncFolder } from '../ledger.ts'
 import { checkHeader, type Header, readHeader } from './qcow2.ts'
 
 /** 64 KiB measured best, and it is what change tracking counts in (docs/architecture.md). */

@@ -9,12 +9,13 @@ const root = fileURLToPath(new URL('../../', import.meta.url))
 const rules: Record<string, { may: string[]; never: RegExp }> = {
   contract: { may: ['contract'], never: /^(?!zod$|node:stream$)/ },
   nbd: { may: ['nbd'], never: /^(?!node:)/ },
+  durable: { may: ['durable'], never: /^(?!node:)/ },
   doctor: { may: ['doctor', 'contract', 'db', 'host-agent'], never: /^(hono|@hono|execa|node:child_process)/ },
   db: { may: ['db', 'contract'], never: /^(hono|@hono|execa|node:child_process|node:fs)/ },
   workflows: { may: ['workflows', 'contract', 'db'], never: /^(hono|@hono|execa|node:child_process|node:fs)/ },
   functions: { may: ['contract', 'db', 'workflows'], never: /^(hono|@hono|execa|node:child_process|node:fs)/ },
-  runtime: { may: ['runtime', 'contract', 'db'], never: /^execa/ },
-  'host-agent': { may: ['host-agent', 'contract', 'nbd'], never: /^(drizzle|mysql2)/ },
+  runtime: { may: ['runtime', 'contract', 'db', 'durable'], never: /^execa/ },
+  'host-agent': { may: ['host-agent', 'contract', 'nbd', 'durable'], never: /^(drizzle|mysql2)/ },
   'source-node': { may: ['source-node', 'contract', 'nbd'], never: /^(drizzle|mysql2)/ },
 }
 /** Single files beside those folders, and why. */

@@ -2,21 +2,12 @@
 import { createHash } from 'node:crypto'
 import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, it } from 'vitest'
-import { type Census, census, leftBehind } from '../support/census.ts'
-import { type Hub, registerVm, runBackup, startHub } from '../support/hub.ts'
+import { expect, it } from 'vitest'
+import { registerVm, runBackup } from '../support/hub.ts'
+import { hubForTests } from '../support/hub-suite.ts'
 import { filesystemImage, sh } from '../support/images.ts'
 
-let before: Census
-let hub: Hub
-beforeAll(async () => {
-  before = await census()
-  hub = await startHub()
-})
-afterAll(async () => {
-  await hub.stop()
-  expect(await leftBehind(before)).toEqual([])
-})
+const hub = hubForTests()
 
 const restoredFile = async (backupId: string) => {
   const { body: mount } = await hub.api('POST', '/restore/mount', { backup_id: backupId, disk_index: 0 })

@@ -1,20 +1,10 @@
 /** A new key ends every token and keeps every secret, also when it was cut in the middle. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, it } from 'vitest'
-import { type Census, census, leftBehind } from '../support/census.ts'
-import { type Hub, startHub } from '../support/hub.ts'
+import { expect, it } from 'vitest'
+import { hubForTests } from '../support/hub-suite.ts'
 
-let before: Census
-let hub: Hub
-beforeAll(async () => {
-  before = await census()
-  hub = await startHub()
-})
-afterAll(async () => {
-  await hub.stop()
-  expect(await leftBehind(before)).toEqual([])
-})
+const hub = hubForTests()
 const keyFile = () => join(hub.folder, 'data/keys.json')
 const keys = () => JSON.parse(readFileSync(keyFile(), 'utf8')) as { hubId: string; masterKey: string }
 const statusWith = async (token: string) =>

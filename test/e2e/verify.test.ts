@@ -1,22 +1,13 @@
 /** A bit flips in a repository: the hub finds it, names it, and neither restores it nor builds on it; the rest goes on. */
 import { closeSync, mkdirSync, openSync, readSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import { waitFor } from '../../runtime/service.ts'
-import { type Census, census, leftBehind } from '../support/census.ts'
-import { type Hub, registerVm, runBackup, startHub } from '../support/hub.ts'
+import { registerVm, runBackup } from '../support/hub.ts'
+import { hubForTests } from '../support/hub-suite.ts'
 import { filesystemImage, sh } from '../support/images.ts'
 
-let before: Census
-let hub: Hub
-beforeAll(async () => {
-  before = await census()
-  hub = await startHub()
-})
-afterAll(async () => {
-  await hub.stop()
-  expect(await leftBehind(before)).toEqual([])
-})
+const hub = hubForTests()
 
 const flipBit = (path: string, offset: number) => {
   const fd = openSync(path, 'r+')

@@ -48,3 +48,13 @@ it('a client that stops reading is cut off, and lets go of what it was reading',
     server.close()
   }
 })
+
+it('more requests at once than the hub works on are told to come again', async () => {
+  const limits = { ...routeMap(60).limits, requestsMax: 2 }
+  const app = createApp(alone.loaded.routes, alone.bindings, { limits, corsOrigins: [] })
+  const ask = () => app.request('/api/v1/vms', { headers: { Authorization: `Bearer ${alone.tokens.admin}` } })
+  const replies = await Promise.all([ask(), ask(), ask()])
+  expect(replies.map(({ status }) => status).sort()).toEqual([200, 200, 503])
+  expect(replies.find(({ status }) => status === 503)?.headers.get('retry-after')).toBe('1')
+  expect((await ask()).status).toBe(200)
+})

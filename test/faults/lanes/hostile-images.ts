@@ -9,7 +9,6 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { HubError } from '../../../contract/errors.ts'
-import { checkHost } from '../../../doctor/check-host.ts'
 import type { Random } from '../../support/damage.ts'
 import {
   blankImage,
@@ -23,6 +22,7 @@ import {
 import { openRealAgent } from '../../support/real-agent.ts'
 import { sealedDisk } from '../../support/sealed-disk.ts'
 import type { Lane } from '../lane.ts'
+import { hostFindings } from '../support/findings.ts'
 
 const mib = 2 ** 20
 const canary = 'a file of the host that no guest may see'
@@ -224,12 +224,7 @@ const lane = (
         if (!real.isRunning())
           return { fired: true, what, violations: [...violations, 'the host-agent has died of it'] }
         await readSome(goodMount).catch((error: Error) => violations.push(`another mount was harmed: ${error.message}`))
-        const findings = await checkHost({
-          stateDir: join(real.folder, 'state'),
-          restoreRoot: real.restoreRoot,
-          nbdPorts: { first: real.firstPort, last: real.firstPort + 39 },
-        })
-        violations.push(...findings.map(({ invariant, subject, problem }) => `${invariant} ${subject}: ${problem}`))
+        violations.push(...(await hostFindings(real)))
         rmSync(file)
         return { fired: true, what: `${kind}: ${what}: ${answer}`, violations }
       },

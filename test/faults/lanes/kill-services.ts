@@ -10,6 +10,7 @@ import type { Random } from '../../support/damage.ts'
 import { registerVm, runBackup, startHub, waitForEnd } from '../../support/hub.ts'
 import { filesystemImage, sh } from '../../support/images.ts'
 import type { Lane } from '../lane.ts'
+import { inWords } from '../support/findings.ts'
 
 const victims = ['hub', 'host-agent', 'source-node', 'database', 'qemu'] as const
 const operations = ['full', 'incremental', 'cancel', 'read', 'verify', 'delete'] as const
@@ -134,7 +135,7 @@ export const killServices: Lane = {
       try {
         await settle()
         const { findings } = await hub.doctor()
-        violations.push(...findings.map((finding) => JSON.stringify(finding)))
+        violations.push(...inWords(findings))
         const { body } = await hub.api('GET', '/backups/chain?vm_name=web')
         const newest = body.backups?.at(-1)
         if (newest) {

@@ -10,6 +10,7 @@ import { waitFor } from '../../../runtime/service.ts'
 import { type Hub, registerVm, runBackup, startHub, waitForEnd } from '../../support/hub.ts'
 import { filesystemImage } from '../../support/images.ts'
 import type { Lane } from '../lane.ts'
+import { inWords } from '../support/findings.ts'
 import { type LoggedDisk, openLoggedDisk } from '../support/logged-disk.ts'
 
 const diskBytes = 768 * 2 ** 20
@@ -55,7 +56,7 @@ const look = async (hub: Hub, answered: Answered[], position: number): Promise<s
     60_000,
   )
   const { findings } = await hub.doctor()
-  violations.push(...findings.map((finding) => JSON.stringify(finding)))
+  violations.push(...inWords(findings))
   for (const { backupId, completed, deleting, deleted } of answered) {
     const shown = (await hub.api('GET', `/backups/${backupId}`)).body
     const isThere = shown.status === 'completed'

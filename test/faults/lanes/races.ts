@@ -13,6 +13,7 @@ import { startDatabaseServer } from '../../support/database-server.ts'
 import { copyInto, filesystemImage } from '../../support/images.ts'
 import { openRealAgent } from '../../support/real-agent.ts'
 import type { Lane } from '../lane.ts'
+import { hostOf, inWords } from '../support/findings.ts'
 
 const operations = [
   ...['start', 'complete', 'cancel', 'delete', 'mount', 'unmount', 'expire', 'verify', 'retention', 'reconcile'],
@@ -27,7 +28,7 @@ export const races: Lane = {
   open: async () => {
     const database = await startDatabaseServer()
     const real = await openRealAgent()
-    const nbdPorts = { first: real.firstPort, last: real.firstPort + 39 }
+    const { nbdPorts } = hostOf(real)
     const alone = await openAlone({
       databaseSocket: database.socketPath,
       realAgent: real.agent,
@@ -167,12 +168,7 @@ export const races: Lane = {
         new Promise((resolve) => setTimeout(resolve, delayMs)).then(() => run(second)),
       ])
       await settle()
-      const findings = await look(
-        db,
-        { stateDir: join(real.folder, 'state'), restoreRoot: real.restoreRoot, nbdPorts },
-        new Date(),
-      )
-      violations.push(...findings.map(({ invariant, subject, problem }) => `${invariant} ${subject}: ${problem}`))
+      violations.push(...inWords(await look(db, hostOf(real), new Date())))
       const damaged = must(await call('GET', `/backups?vm_name=${vm.vmName}`)).backups.filter(
         ({ verify_state }: { verify_state?: string }) => verify_state === 'damaged',
       )

@@ -5,13 +5,13 @@ import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import type { DiskChain, DiskFile } from '../../../contract/agent.ts'
-import { checkHost } from '../../../doctor/check-host.ts'
 import { program } from '../../../host-agent/exec.ts'
 import { chainNode } from '../../../host-agent/exports/qcow2.ts'
 import { NbdClient } from '../../../nbd/client.ts'
 import { filesystemImage, sh } from '../../support/images.ts'
 import { openRealAgent, type RealAgent } from '../../support/real-agent.ts'
 import { sealedDisk, sealRequest } from '../../support/sealed-disk.ts'
+import { hostFindings } from './findings.ts'
 
 const diskBytes = 32 * 2 ** 20
 const fileContent = Buffer.alloc(300_000, 'what the guest wrote')
@@ -147,12 +147,7 @@ export const openAgentWorld = async (options: Parameters<typeof openRealAgent>[0
     if ((await agent.inspectChain(chain))[0]!.exists) violations.push('a deleted file is still there')
     const damages = await verify(good)
     if (damages.length > 0) violations.push(`the parent is damaged: ${JSON.stringify(damages)}`)
-    const findings = await checkHost({
-      stateDir: join(real.folder, 'state'),
-      restoreRoot: real.restoreRoot,
-      nbdPorts: { first: real.firstPort, last: real.firstPort + 39 },
-    })
-    return [...violations, ...findings.map(({ invariant, subject, problem }) => `${invariant} ${subject}: ${problem}`)]
+    return [...violations, ...(await hostFindings(real))]
   }
 
   return {
