@@ -99,28 +99,44 @@ export const openDatabase = (address: DatabaseAddress): Database => {
     }
   }
 
+  /** A holder's work is done before its lock is free: nobody but the next one who wants it waits for that. */
+  const releasing = new Map<string, Promise<void>>()
+  const release = (connection: mysql.PoolConnection, lock: string) => {
+    const released = connection
+      .query('SELECT RELEASE_LOCK(?)', [lockName(lock)])
+      .then(
+        () => connection.release(),
+        // A connection that may still hold the lock is closed, which frees it.
+        () => connection.destroy(),
+      )
+      .finally(() => {
+        if (releasing.get(lock) === released) releasing.delete(lock)
+      })
+    releasing.set(lock, released)
+  }
+
   const withLock: Database['withLock'] = async (lock, waitSeconds, work, onBusy = lockBusy) => {
+    await releasing.get(lock)
     const connection = await locks.getConnection()
-    let clean = false
+    let taken: boolean
     try {
       const [rows] = await connection.query<mysql.RowDataPacket[]>('SELECT GET_LOCK(?, ?) AS taken', [
         lockName(lock),
         waitSeconds,
       ])
-      if (rows[0]?.taken !== 1) {
-        clean = true
-        return await onBusy()
-      }
-      try {
-        return await work()
-      } finally {
-        await connection.query('SELECT RELEASE_LOCK(?)', [lockName(lock)])
-        clean = true
-      }
+      taken = rows[0]?.taken === 1
+    } catch (error) {
+      connection.destroy()
+      throw error
+    }
+    if (!taken) {
+      connection.release()
+      return onBusy()
+    }
+    try {
+      return await work()
     } finally {
-      // A connection that may still hold the lock is closed, which frees it.
-      if (clean) connection.release()
-      else connection.destroy()
+      release(connection, lock)
     }
   }
 
@@ -134,6 +150,7 @@ export const openDatabase = (address: DatabaseAddress): Database => {
       await pool.query('SELECT 1')
     },
     close: async () => {
+      await Promise.all(releasing.values())
       await Promise.all([pool.end(), locks.end()])
     },
   }

@@ -1,8 +1,13 @@
 /** The only place that starts child processes: absolute program, argument list, fixed environment, limits. */
-import { type ChildProcess, execFile } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { readdir, readFile } from 'node:fs/promises'
+import type { Socket } from 'node:net'
+import { createInterface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { execa } from 'execa'
+import type { LaunchRequest, LaunchResult } from './launcher.ts'
 
 /** Where Debian keeps the tools. */
 export const program = {
@@ -50,9 +55,6 @@ export const endOrphans = async (stateDir: string): Promise<number> => {
   }
   return ended
 }
-/** No tool that we wait for says more. */
-const outputBytesMax = 4 * 1024 * 1024
-
 export type Output = { exitCode: number; stdout: string; stderr: string }
 
 export class ToolError extends Error {
@@ -66,25 +68,92 @@ export class ToolError extends Error {
   }
 }
 
+const launcherFile = fileURLToPath(
+  new URL(import.meta.url.endsWith('.ts') ? './launcher.ts' : './launcher.js', import.meta.url),
+)
+type Launcher = { request: (request: Omit<LaunchRequest, 'id'>) => Promise<LaunchResult> }
+let launcher: Launcher | undefined
+
+/** A tool in the middle of a system call ends after it; one that hangs in it is not waited for longer than this. */
+const groupEndMs = 10_000
+
+/** Ends a process group and waits until it is gone. */
+const endGroup = async (group: number) => {
+  for (const until = performance.now() + groupEndMs; performance.now() < until; await sleep(5)) {
+    try {
+      process.kill(-group, 'SIGKILL')
+    } catch {
+      return
+    }
+  }
+}
+
+const startLauncher = (): Launcher => {
+  const waiting = new Map<number, { resolve: (result: LaunchResult) => void; reject: (error: Error) => void }>()
+  let nextId = 1
+  // A process group of its own, so that its tools can be ended with it; little garbage is kept, since each fork copies that, too.
+  const child = spawn(
+    '/usr/bin/setpriv',
+    ['--pdeathsig', 'KILL', '--', process.execPath, '--max-semi-space-size=1', '--v8-pool-size=0', launcherFile],
+    {
+      env: environment,
+      stdio: ['pipe', 'pipe', 'inherit'],
+      detached: true,
+    },
+  )
+  const own: Launcher = {
+    request: (request) =>
+      new Promise((resolve, reject) => {
+        const id = nextId++
+        waiting.set(id, { resolve, reject })
+        keepAlive(true)
+        child.stdin.write(`${JSON.stringify({ ...request, id } satisfies LaunchRequest)}\n`)
+      }),
+  }
+  /** Only a tool that runs is a reason for this process to stay. */
+  const keepAlive = (isNeeded: boolean) => {
+    const change = isNeeded ? 'ref' : 'unref'
+    child[change]()
+    for (const pipe of [child.stdin, child.stdout]) (pipe as Socket)[change]()
+  }
+  const onEnd = async (error: Error) => {
+    if (launcher === own) launcher = undefined
+    if (child.pid !== undefined) await endGroup(child.pid)
+    for (const { reject } of waiting.values()) reject(error)
+    waiting.clear()
+  }
+  child.once('error', onEnd)
+  child.once('close', (code, signal) => onEnd(new Error(`the launcher has ended: ${signal ?? code}`)))
+  // Its end says it.
+  child.stdin.on('error', () => undefined)
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    const result = JSON.parse(line) as LaunchResult
+    waiting.get(result.id)?.resolve(result)
+    waiting.delete(result.id)
+    if (waiting.size === 0) keepAlive(false)
+  })
+  keepAlive(false)
+  return own
+}
+
 /**
  * Runs a tool to its end.
  * @param okCodes exit codes that are answers; any other throws ToolError
  */
-export const run = (
+export const run = async (
   tool: string,
   args: readonly string[],
   { timeoutMs = 30_000, okCodes = [0] }: { timeoutMs?: number; okCodes?: readonly number[] } = {},
-): Promise<Output> =>
-  new Promise((resolve, reject) => {
-    const options = { env: environment, timeout: timeoutMs, killSignal: 'SIGKILL', maxBuffer: outputBytesMax } as const
-    // Not execa: it takes the event loop twice as long to start a process, and a mount waits for several.
-    const child = execFile(tool, args, options, (error, stdout, stderr) => {
-      const exitCode = child.exitCode ?? undefined
-      if (exitCode !== undefined && okCodes.includes(exitCode)) resolve({ exitCode, stdout, stderr })
-      else reject(new ToolError(tool, exitCode, error?.killed ? 'timed out' : stderr || String(error), error))
+): Promise<Output> => {
+  launcher ??= startLauncher()
+  const { exitCode, stdout, stderr, failure } = await launcher
+    .request({ tool, args, timeoutMs })
+    .catch((cause: Error) => {
+      throw new ToolError(tool, undefined, cause.message, cause)
     })
-    child.stdin?.end()
-  })
+  if (exitCode !== null && okCodes.includes(exitCode)) return { exitCode, stdout, stderr }
+  throw new ToolError(tool, exitCode ?? undefined, stderr || failure)
+}
 
 /** A process that runs until it is ended. It dies with the agent, whatever kills the agent. */
 export type Daemon = {
@@ -105,6 +174,14 @@ export type Daemon = {
 }
 
 const stderrMax = 8192
+/**
+ * QEMU takes a buffer for each request, and glibc gives one of 128 KiB or more back to the kernel at once: reading a disk through an export then took two to
+ * four times as long, most of it in page faults. The largest values that glibc takes, in bytes.
+ */
+const keepFreedMemory = {
+  MALLOC_MMAP_THRESHOLD_: String(32 * 1024 ** 2),
+  MALLOC_TRIM_THRESHOLD_: String(256 * 1024 ** 2),
+}
 
 /**
  * @param fileBytesMax largest file that it may write
@@ -119,7 +196,7 @@ export const startDaemon = async (
   const command = ['--pdeathsig', 'KILL', '--', ...limited, tool, ...args]
   // Its own process group, so that Ctrl-C at a terminal reaches the agent alone and the agent ends it in order.
   const subprocess = execa('/usr/bin/setpriv', command, {
-    env: environment,
+    env: { ...environment, ...keepFreedMemory },
     extendEnv: false,
     stdin: isTalkedTo ? 'pipe' : 'ignore',
     stdout: isTalkedTo ? 'pipe' : 'ignore',

@@ -175,8 +175,9 @@ const startHub = async (nodeUrl: string) => {
     new Service({
       name: 'hub',
       command: process.execPath,
-      // It keeps nothing for long: a heap that may grow to gigabytes would only be collected later.
-      args: ['--max-old-space-size=512', inProject('./main.js')],
+      // It keeps nothing for long: a heap that may grow to gigabytes would only be collected later. Collected by threads that wait for one another
+      // its garbage took 3 s of processor time for each GiB of a download; by one thread 0.4 s.
+      args: ['--max-old-space-size=512', '--single-threaded-gc', inProject('./main.js')],
       env: { ...baseEnv, ...own, SENDENSE_NODE_URL: nodeUrl },
       logFile: join(settings.dataDir, 'logs/hub.log'),
       graceMs: 10_000,

@@ -69,14 +69,19 @@ const tooDeep = (text: string, depthMax: number) => {
   return false
 }
 
-const readAll = async (body: ReadableStream<Uint8Array>, bytesMax: number) => {
+const readAll = async (body: AsyncIterable<Uint8Array>, bytesMax: number) => {
   const chunks: Uint8Array[] = []
   let size = 0
-  for await (const chunk of body) {
-    size += chunk.byteLength
-    if (size > bytesMax) throw tooLarge(bytesMax)
-    chunks.push(chunk)
+  try {
+    for await (const chunk of body) {
+      size += chunk.byteLength
+      if (size > bytesMax) break
+      chunks.push(chunk)
+    }
+  } catch (cause) {
+    throw new HubError('INVALID_JSON', 'The request body ended too early', { cause })
   }
+  if (size > bytesMax) throw tooLarge(bytesMax)
   return Buffer.concat(chunks)
 }
 const tooLarge = (bytesMax: number) =>
@@ -84,16 +89,22 @@ const tooLarge = (bytesMax: number) =>
 
 /**
  * The JSON object a request carries; an empty body counts as `{}`.
+ * @param body the request's bytes; undefined when it has none
  * @throws UNSUPPORTED_MEDIA_TYPE, BODY_TOO_LARGE, INVALID_JSON
  */
-export const readJson = async (request: Request, bytesMax: number, depthMax: number): Promise<object> => {
-  const type = request.headers.get('content-type')
-  const length = request.headers.get('content-length')
+export const readJson = async (
+  headers: Headers,
+  body: AsyncIterable<Uint8Array> | null,
+  bytesMax: number,
+  depthMax: number,
+): Promise<object> => {
+  const type = headers.get('content-type')
+  const length = headers.get('content-length')
   if (length !== null && Number(length) > bytesMax) throw tooLarge(bytesMax)
-  const bytes = request.body ? await readAll(request.body, bytesMax) : Buffer.alloc(0)
+  const bytes = body ? await readAll(body, bytesMax) : Buffer.alloc(0)
   if (bytes.length === 0) return {}
 
-  const encoding = request.headers.get('content-encoding')
+  const encoding = headers.get('content-encoding')
   if (!/^application\/json\s*(;|$)/i.test(type ?? '') || (encoding !== null && encoding !== 'identity'))
     throw new HubError('UNSUPPORTED_MEDIA_TYPE', 'The request body must be JSON', {
       details: 'send Content-Type: application/json, not compressed',

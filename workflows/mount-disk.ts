@@ -61,11 +61,14 @@ const mountableChain = async ({ DB }: MountEnv, backupId: string, diskIndex: num
 /** @throws the codes of POST /restore/mount */
 export const mountDisk = async (env: MountEnv, backupId: string, diskIndex: number): Promise<MountedDisk> => {
   const { DB, AGENT, CLOCK, SETTINGS } = env
-  const contextId = await contextOfBackup(DB.orm, backupId)
-  if (contextId === undefined) throw backupNotFound(backupId)
+  const finding = contextOfBackup(DB.orm, backupId)
+  // Awaited under the lock, which it need not wait for.
+  finding.catch(() => undefined)
   const mountId = randomUUID()
 
   return withMountLock(DB, mountId, async () => {
+    const contextId = await finding
+    if (contextId === undefined) throw backupNotFound(backupId)
     // Under the chain's lock, so that no deletion has looked for mounts before this one was there.
     const { chain, row } = await withChainLock(DB, contextId, async () => {
       const { backup, disk, chain } = await mountableChain(env, backupId, diskIndex)

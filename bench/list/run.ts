@@ -59,6 +59,8 @@ try {
   const few = await p50()
   await fill(1000, 100_000)
   const many = await p50()
+  // They have no files: the doctor, which looks at the hub when it stops, would name each of them.
+  await db.pool.query("DELETE FROM backup_jobs WHERE id LIKE 'bench-%'")
   await db.close()
   const shown = (value: number) => `${(value * 1000).toFixed(1)} ms`
   print([

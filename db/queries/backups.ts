@@ -3,6 +3,7 @@ import { and, asc, count, desc, eq, inArray, isNotNull, isNull, type SQL, sql } 
 import { activeStatuses, type BackupStatus, type BackupType } from '../../contract/api/backups.ts'
 import type { Paging } from '../../contract/api/common.ts'
 import type { Executor } from '../database.ts'
+import { prepared } from '../prepared.ts'
 import { backupCopies, backupDisks, backupJobs, backupPolicies, vmReplicationContexts } from '../schema/index.ts'
 
 export type JobRow = typeof backupJobs.$inferSelect
@@ -104,30 +105,41 @@ export const newestBackup = async (db: Executor, filter: BackupFilter): Promise<
       .limit(1)
   )[0]
 
-export const findBackup = async (db: Executor, id: string): Promise<JobWithDisks | undefined> => {
-  const rows = await db
+const backupById = prepared((db) =>
+  db
     .select({ job: backupJobs, disk: backupDisks })
     .from(backupJobs)
     .leftJoin(backupDisks, eq(backupDisks.backupJobId, backupJobs.id))
-    .where(eq(backupJobs.id, id))
+    .where(eq(backupJobs.id, sql.placeholder('id')))
     .orderBy(asc(backupDisks.diskIndex))
+    .prepare(),
+)
+export const findBackup = async (db: Executor, id: string): Promise<JobWithDisks | undefined> => {
+  const rows = await backupById(db).execute({ id })
   return rows[0] && { job: rows[0].job, disks: rows.flatMap(({ disk }) => disk ?? []) }
 }
+const stateById = prepared((db) =>
+  db
+    .select({ status: backupJobs.status, completedAt: backupJobs.completedAt })
+    .from(backupJobs)
+    .where(eq(backupJobs.id, sql.placeholder('id')))
+    .prepare(),
+)
 /** How far a backup is, without all else that is known of it. */
 export const stateOfBackup = async (
   db: Executor,
   id: string,
-): Promise<Pick<JobRow, 'status' | 'completedAt'> | undefined> =>
-  (
-    await db
-      .select({ status: backupJobs.status, completedAt: backupJobs.completedAt })
-      .from(backupJobs)
-      .where(eq(backupJobs.id, id))
-  )[0]
+): Promise<Pick<JobRow, 'status' | 'completedAt'> | undefined> => (await stateById(db).execute({ id }))[0]
+const contextById = prepared((db) =>
+  db
+    .select({ contextId: backupJobs.vmBackupContextId })
+    .from(backupJobs)
+    .where(eq(backupJobs.id, sql.placeholder('id')))
+    .prepare(),
+)
 /** What a backup belongs to, which never changes. */
 export const contextOfBackup = async (db: Executor, id: string): Promise<string | undefined> =>
-  (await db.select({ contextId: backupJobs.vmBackupContextId }).from(backupJobs).where(eq(backupJobs.id, id)))[0]
-    ?.contextId
+  (await contextById(db).execute({ id }))[0]?.contextId
 
 /** The same, with the job's row locked until the transaction ends. */
 export const lockBackup = async (tx: Executor, id: string): Promise<JobWithDisks | undefined> => {

@@ -1,8 +1,9 @@
-import { and, count, desc, eq, inArray, lt } from 'drizzle-orm'
+import { and, count, desc, eq, inArray, lt, sql } from 'drizzle-orm'
 import type { MountEndReason, MountState } from '../../contract/agent.ts'
 import type { Paging } from '../../contract/api/common.ts'
 import type { Mount } from '../../contract/api/restore.ts'
 import type { Executor } from '../database.ts'
+import { prepared } from '../prepared.ts'
 import { backupDisks, backupJobs, restoreMountHistory, restoreMounts } from '../schema/index.ts'
 
 export type MountRow = typeof restoreMounts.$inferSelect
@@ -21,8 +22,13 @@ const joined = (db: Executor) =>
     .innerJoin(backupDisks, eq(backupDisks.id, restoreMounts.backupDiskId))
     .innerJoin(backupJobs, eq(backupJobs.id, backupDisks.backupJobId))
 
+const mountById = prepared((db) =>
+  joined(db)
+    .where(eq(restoreMounts.id, sql.placeholder('id')))
+    .prepare(),
+)
 export const findMount = async (db: Executor, id: string): Promise<MountWithBackup | undefined> =>
-  (await joined(db).where(eq(restoreMounts.id, id)))[0]
+  (await mountById(db).execute({ id }))[0]
 export const findMountOfDisk = async (db: Executor, backupDiskId: number): Promise<MountRow | undefined> =>
   (await db.select().from(restoreMounts).where(eq(restoreMounts.backupDiskId, backupDiskId)))[0]
 export const mountsOfBackups = (db: Executor, backupIds: string[]): Promise<MountWithBackup[]> =>

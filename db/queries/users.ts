@@ -1,6 +1,7 @@
 import { and, asc, eq, sql } from 'drizzle-orm'
 import type { Role } from '../../contract/api/auth.ts'
 import type { Executor } from '../database.ts'
+import { prepared } from '../prepared.ts'
 import { users } from '../schema/index.ts'
 
 export type UserRow = typeof users.$inferSelect
@@ -10,8 +11,15 @@ export const findUser = async (db: Executor, username: string): Promise<UserRow 
   // The collation ignores case and accents; a login name does not.
   return row?.username === username ? row : undefined
 }
+const userById = prepared((db) =>
+  db
+    .select()
+    .from(users)
+    .where(eq(users.id, sql.placeholder('id')))
+    .prepare(),
+)
 export const findUserById = async (db: Executor, id: string): Promise<UserRow | undefined> =>
-  (await db.select().from(users).where(eq(users.id, id)))[0]
+  (await userById(db).execute({ id }))[0]
 
 export const noteLogin = (db: Executor, id: string, at: Date) =>
   db.update(users).set({ lastLoginAt: at }).where(eq(users.id, id))

@@ -5,6 +5,7 @@ import { downloadDirectoryQuery } from '../../contract/api/restore.ts'
 import { HubError } from '../../contract/errors.ts'
 import { defineFunction, streamAnswer } from '../../runtime/function.ts'
 import { archiveFormat, attachment, checkGrant } from '../../workflows/downloads.ts'
+import { liveMount } from '../../workflows/end-mount.ts'
 import { guestPath } from '../../workflows/guest-path.ts'
 import { guestPathErrors, useMount } from '../../workflows/use-mount.ts'
 
@@ -20,7 +21,8 @@ export default defineFunction(
     errors: [...guestPathErrors, 'NOT_A_DIRECTORY', 'UNSUPPORTED_FORMAT'],
   },
   ({ params: { mount_id }, query, env: { AGENT, DB, CLOCK }, caller, request }) =>
-    useMount({ AGENT, DB, CLOCK }, mount_id, async ({ vmName, diskIndex }) => {
+    useMount({ AGENT, DB, CLOCK }, mount_id, async () => {
+      const { vmName, diskIndex } = await liveMount(DB.orm, mount_id)
       const format = archiveFormat(query.format)
       const path = checkGrant(caller, { mountId: mount_id, kind: 'directory', format, path: guestPath(query) })
       const info = await AGENT.fileInfo(mount_id, path)

@@ -18,6 +18,6 @@ export default defineFunction(
   async ({ params, env }) => {
     const row = await liveMount(env.DB.orm, params.mount_id)
     if (row.mount.status === 'mounting') return toMount(row)
-    return useMount(env, params.mount_id, async (known) => toMount(known, await env.AGENT.getMount(params.mount_id)))
+    return useMount(env, params.mount_id, async () => toMount(row, await env.AGENT.getMount(params.mount_id)))
   },
 )

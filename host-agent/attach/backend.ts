@@ -28,8 +28,8 @@ export type AttachRequest = {
 export type Attached = {
   /** A path that reads as the disk does. */
   image: string
-  /** The block device; it may still be in the making when the image can be read already. */
-  device: Promise<string>
+  /** Makes the block device, once; whoever can do with the image starts that first. */
+  device: () => Promise<string>
   /** Frees device and process. Idempotent. */
   detach: () => Promise<void>
 }

@@ -114,7 +114,7 @@ export const kernelNbd = (devices: number): AttachBackend => ({
         quarantined.add(name)
         throw new HubError('SERVICE_UNAVAILABLE', 'The NBD device does not answer')
       }
-      return { image: device, device: Promise.resolve(device), detach }
+      return { image: device, device: async () => device, detach }
     } catch (error) {
       // What this could not free is in the record.
       await detach().catch(() => undefined)

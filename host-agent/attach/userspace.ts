@@ -113,11 +113,22 @@ export const userspace = (): AttachBackend => {
         await detach().catch(() => undefined)
         throw error
       }
-      const device = makeLoop(request).then(async (path) => {
-        await record({ ...known, device: path })
-        return path
-      })
-      return { image, device, detach: () => device.catch(() => undefined).then(detach) }
+      let made: Promise<string> | undefined
+      const device = () => {
+        made ??= makeLoop(request).then(async (path) => {
+          await record({ ...known, device: path })
+          return path
+        })
+        return made
+      }
+      return {
+        image,
+        device,
+        detach: () =>
+          Promise.resolve(made)
+            .catch(() => undefined)
+            .then(detach),
+      }
     },
 
     async undo({ runDir, pid, startTicks }) {

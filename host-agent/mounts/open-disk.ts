@@ -101,8 +101,8 @@ export class OpenDisk {
       this.#remember({ attach }),
     )
     const { image, device } = this.#attached
-    const [volumes, path] = await Promise.all([scanVolumes(image, device, virtualSize), device])
-    this.device = path
+    const volumes = await scanVolumes(image, device, virtualSize)
+    this.device = await device()
     return volumes
   }
 

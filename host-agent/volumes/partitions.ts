@@ -46,10 +46,20 @@ const rolesByType: Record<string, PartitionRole> = {
 const containers = new Set(['5', 'f', '85'])
 
 type Probe = { TYPE?: string; LABEL?: string; PTTYPE?: string }
+/** ZFS has four labels of 256 KiB each: reading them takes longer than looking for everything else. */
+const slowToFind = 'zfs_member'
+
 /** Reads a device's signatures itself; nothing is taken from a cache or from udev. */
-export const probe = async (device: string): Promise<Probe> => {
+const probe = async (device: string): Promise<Probe> => {
+  const found = await probeFor(`no${slowToFind}`, device)
+  return found.TYPE === undefined && found.PTTYPE === undefined ? probeFor(slowToFind, device) : found
+}
+
+/** @param types as blkid takes them: names with commas between them, or all but those when the first begins with `no` */
+const probeFor = async (types: string, device: string): Promise<Probe> => {
+  const args = ['--probe', '--match-types', types, '--output', 'export', '--', device]
   // 2 = nothing found, 8 = several signatures that contradict each other.
-  const { stdout } = await run(program.blkid, ['--probe', '--output', 'export', '--', device], { okCodes: [0, 2, 8] })
+  const { stdout } = await run(program.blkid, args, { okCodes: [0, 2, 8] })
   const found: Record<string, string> = {}
   for (const line of stdout.split('\n')) {
     const at = line.indexOf('=')
@@ -79,13 +89,22 @@ const roleOf = (type: string | undefined, filesystem: string | null): PartitionR
 
 /**
  * @param image reads as the disk does
- * @param device the disk; looked at only when the partitions are known
+ * @param makeDevice gives the disk's block device, which is looked at only when the partitions are known
  * @param sizeBytes of the disk
  */
-export const scanVolumes = async (image: string, device: Promise<string>, sizeBytes: number): Promise<Volume[]> => {
-  const disk = await probe(image)
+export const scanVolumes = async (
+  image: string,
+  makeDevice: () => Promise<string>,
+  sizeBytes: number,
+): Promise<Volume[]> => {
+  // In this order: the one that takes longer starts first, and starting a process holds up the next.
+  const probing = probe(image)
+  const making = makeDevice()
+  // Whichever fails first is told of; the other must not be unheard.
+  making.catch(() => undefined)
+  const disk = await probing
   const table = disk.PTTYPE === undefined ? undefined : await partitionTable(image)
-  const path = await device
+  const path = await making
   const entries = (table?.partitions ?? []).filter(({ type }) => !containers.has(type)).slice(0, partitionsMax)
   if (!table || entries.length === 0) {
     const filesystem = disk.TYPE ?? null

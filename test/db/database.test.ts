@@ -19,9 +19,6 @@ const killOthers = async () => {
 }
 
 it('knows a connection that is lost in the middle of work for the database being down', async () => {
-  const inLock = await db.withLock('a lock', 1, killOthers).catch((error: unknown) => error)
-  expect(inLock).toBeInstanceOf(Error)
-  expect(isDatabaseDown(inLock)).toBe(true)
   const inTransaction = await db
     .transaction(async (tx) => {
       await tx.execute('SELECT 1')
@@ -33,4 +30,19 @@ it('knows a connection that is lost in the middle of work for the database being
   expect(isDatabaseDown(inTransaction)).toBe(true)
   await db.ping()
   expect(isDatabaseDown(new Error('something else'))).toBe(false)
+})
+
+it('frees a lock for the next one, also when its connection was lost', async () => {
+  const busy = () => 'busy'
+  const takeAtOnce = () => db.withLock<string>('a lock', 0, async () => 'taken', busy)
+  expect(await db.withLock('a lock', 1, takeAtOnce)).toBe('busy')
+  expect(await takeAtOnce()).toBe('taken')
+  await db.withLock('a lock', 1, killOthers)
+  expect(await takeAtOnce()).toBe('taken')
+  await expect(
+    db.withLock('a lock', 1, async () => {
+      throw new Error('the work failed')
+    }),
+  ).rejects.toThrow('the work failed')
+  expect(await takeAtOnce()).toBe('taken')
 })

@@ -100,6 +100,28 @@ it('a process that an agent was killed in the middle of starting is ended by the
   decoy.kill()
 })
 
+it('a launcher that is killed in the middle of a mount costs that mount at most, and leaves none of its tools behind', async () => {
+  const launcher = () =>
+    Number(
+      readFileSync(`/proc/${real.pid()}/task/${real.pid()}/children`, 'utf8')
+        .split(' ')
+        .find((pid) => pid !== '' && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('launcher.js')),
+    )
+  const disk = await sealedDisk(real, image)
+  let refused = 0
+  for (let delayMs = 0; delayMs < 40; delayMs += 2) {
+    const [mountId, killed] = [randomUUID(), launcher()]
+    const mounting = real.agent.ensureMount(mountId, disk).catch(() => refused++)
+    await new Promise((resolve) => setTimeout(resolve, delayMs))
+    process.kill(killed, 'SIGKILL')
+    await mounting
+    await real.agent.removeMount(mountId, 'user')
+    expect(await leftBehind(before)).toEqual([])
+    expect(launcher()).not.toBe(killed)
+  }
+  expect(refused).toBeGreaterThan(0)
+}, 60_000)
+
 it('a qemu-nbd that dies takes its export with it, and says so', async () => {
   const { pid } = await newExport('dying', 34)
   process.kill(pid!, 'SIGKILL')

@@ -173,7 +173,8 @@ export const startHub = async (
       await end()
       meanwhile()
       rmSync(folder, { recursive: true })
-      if (findings.length > 0) throw new Error(`the doctor found: ${JSON.stringify(findings)}`)
+      if (findings.length > 0)
+        throw new Error(`the doctor found ${findings.length}: ${JSON.stringify(findings.slice(0, 20))}`)
     },
   }
 }
