@@ -68,8 +68,9 @@ export class ToolError extends Error {
   }
 }
 
+/** Node runs no TypeScript: whoever uses this file as it is (a test) starts what was built of the launcher. */
 const launcherFile = fileURLToPath(
-  new URL(import.meta.url.endsWith('.ts') ? './launcher.ts' : './launcher.js', import.meta.url),
+  new URL(import.meta.url.endsWith('.ts') ? '../dist/host-agent/launcher.js' : './launcher.js', import.meta.url),
 )
 type Launcher = { request: (request: Omit<LaunchRequest, 'id'>) => Promise<LaunchResult> }
 let launcher: Launcher | undefined

@@ -50,10 +50,10 @@ describe('files of a mount', () => {
     async (_, read) => {
       expect(await read(randomUUID(), 'path=/etc')).toBe('MOUNT_NOT_FOUND')
       const id = await mount()
+      await alone.agent.removeMount(id, 'expired')
       await alone.db.pool.query("UPDATE restore_mounts SET status = 'mounting' WHERE id = ?", [id])
       expect(await read(id, 'path=/etc')).toBe('MOUNT_NOT_READY')
       await alone.db.pool.query("UPDATE restore_mounts SET status = 'mounted' WHERE id = ?", [id])
-      await alone.agent.removeMount(id, 'expired')
       expect(await read(id, 'path=/etc')).toBe('MOUNT_EXPIRED')
       expect(await read(id, 'path=/etc')).toBe('MOUNT_EXPIRED')
     },

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
+import { HubError } from '../../contract/errors.ts'
 import { type Alone, completedBackup, openAlone, readyVm } from '../support/alone.ts'
 
 let alone: Alone
@@ -110,9 +111,22 @@ it('ends with its backup, and when the agent ended it', async () => {
 })
 it('is not ready while it is being mounted', async () => {
   const id = await mounted()
+  // As it is before the agent has been asked.
+  alone.agent.mounts.delete(id)
   await alone.db.pool.query("UPDATE restore_mounts SET status = 'mounting' WHERE id = ?", [id])
   expect((await alone.call('GET', `/restore/${id}/files`)).body.code).toBe('MOUNT_NOT_READY')
   expect((await alone.call('DELETE', `/restore/${id}`)).body.code).toBe('MOUNT_NOT_READY')
+})
+
+it('is not given up when it becomes ready while it is asked for', async () => {
+  const id = await mounted()
+  const { listFiles } = alone.agent
+  alone.agent.listFiles = async () => {
+    throw new HubError('MOUNT_NOT_FOUND', 'There is no such mount')
+  }
+  expect((await alone.call('GET', `/restore/${id}/files`)).body.code).toBe('MOUNT_NOT_READY')
+  alone.agent.listFiles = listFiles
+  expect((await alone.call('GET', `/restore/${id}/files`)).status).toBe(200)
 })
 
 it('lists directories', async () => {
