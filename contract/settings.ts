@@ -5,6 +5,8 @@ export const agentSettings = z.object({
   socketPath: z.string(),
   /** The group that may connect; null = root alone. */
   socketGid: z.int().nullable(),
+  /** First of 65 536 users that nobody else is: each NBD port is served by one of its own, who can open the files of its export and nothing else. */
+  exportUsers: z.object({ uid: z.int().min(1), gid: z.int().min(1) }),
   stateDir: z.string(),
   restoreRoot: z.string(),
   nbdPorts: z.object({ first: z.int(), last: z.int() }),

@@ -34,7 +34,7 @@ export const openAgent = async (settings: AgentSettings): Promise<Agent> => {
   const qemuVersion = (await run(program.qemuImg, ['--version'])).stdout.split('\n')[0] ?? ''
   const repositories = new Repositories(settings.stateDir)
   await repositories.open()
-  const exports = new Exports(settings.stateDir, repositories, settings.nbdPorts)
+  const exports = new Exports(settings, repositories)
   await exports.open()
   const mounts = new Mounts({
     stateDir: settings.stateDir,

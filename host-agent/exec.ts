@@ -1,12 +1,11 @@
 /** The only place that starts child processes: absolute program, argument list, fixed environment, limits. */
-import { type ChildProcess, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { readdir, readFile } from 'node:fs/promises'
 import type { Socket } from 'node:net'
 import { createInterface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { execa } from 'execa'
 import type { LaunchRequest, LaunchResult } from './launcher.ts'
 
 /** Where Debian keeps the tools. */
@@ -156,13 +155,14 @@ export const run = async (
   throw new ToolError(tool, exitCode ?? undefined, stderr || failure)
 }
 
+type Ended = { exitCode: number | null; signal: string | null; stderr: string }
 /** A process that runs until it is ended. It dies with the agent, whatever kills the agent. */
 export type Daemon = {
   pid: number
   /** Start time in clock ticks since boot: with the pid it names one process for ever. */
   startTicks: string
   /** Resolves when it has ended. */
-  ended: Promise<{ exitCode: number | null; signal: string | null; stderr: string }>
+  ended: Promise<Ended>
   hasEnded: () => boolean
   /** Its standard input and output, when it was started to be talked to. */
   input: Writable | null
@@ -171,7 +171,7 @@ export type Daemon = {
   stderr: () => string
   kill: (signal: 'SIGTERM' | 'SIGKILL') => void
   /** Ends it: TERM, and KILL when it has not gone by then. */
-  stop: (graceMs: number) => Promise<{ exitCode: number | null; signal: string | null; stderr: string }>
+  stop: (graceMs: number) => Promise<Ended>
 }
 
 const stderrMax = 8192
@@ -184,51 +184,64 @@ const keepFreedMemory = {
   MALLOC_TRIM_THRESHOLD_: String(256 * 1024 ** 2),
 }
 
-/**
- * @param fileBytesMax largest file that it may write
- * @param isTalkedTo gives it a standard input and output
- */
+export type UserIds = { uid: number; gid: number }
+type DaemonOptions = {
+  /** Largest file that it may write. */
+  fileBytesMax?: number
+  /** Gives it a standard input and output. */
+  isTalkedTo?: boolean
+  /** Who it runs as, without a way to become more; without it as the agent does. */
+  user?: UserIds | undefined
+  /** Open files that it gets, as its descriptors from firstHandedFd on. */
+  fds?: readonly number[]
+}
+export const firstHandedFd = 3
+
+const becoming = ({ uid, gid }: UserIds) => [`--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', '--no-new-privs']
+
 export const startDaemon = async (
   tool: string,
   args: readonly string[],
-  { fileBytesMax, isTalkedTo = false }: { fileBytesMax?: number; isTalkedTo?: boolean } = {},
+  { fileBytesMax, isTalkedTo = false, user, fds = [] }: DaemonOptions = {},
 ): Promise<Daemon> => {
   const limited = fileBytesMax === undefined ? [] : ['/usr/bin/prlimit', `--fsize=${fileBytesMax}`, '--']
-  const command = ['--pdeathsig', 'KILL', '--', ...limited, tool, ...args]
+  const command = [...(user ? becoming(user) : []), '--pdeathsig', 'KILL', '--', ...limited, tool, ...args]
+  const talk = isTalkedTo ? 'pipe' : 'ignore'
   // Its own process group, so that Ctrl-C at a terminal reaches the agent alone and the agent ends it in order.
-  const subprocess = execa('/usr/bin/setpriv', command, {
+  const child = spawn('/usr/bin/setpriv', command, {
     env: { ...environment, ...keepFreedMemory },
-    extendEnv: false,
-    stdin: isTalkedTo ? 'pipe' : 'ignore',
-    stdout: isTalkedTo ? 'pipe' : 'ignore',
-    stderr: 'pipe',
-    buffer: false,
-    reject: false,
+    stdio: [talk, talk, 'pipe', ...fds],
     detached: true,
-    cleanup: false,
   })
   let stderr = ''
-  subprocess.stderr.on('data', (chunk: Buffer) => {
+  child.stderr!.on('data', (chunk: Buffer) => {
     stderr = (stderr + chunk.toString('utf8')).slice(-stderrMax)
   })
   let over = false
-  const ended = subprocess.then((result) => {
-    over = true
-    return { exitCode: result.exitCode ?? null, signal: result.signal ?? null, stderr }
+  const ended = new Promise<Ended>((resolve) => {
+    const end = (exitCode: number | null, signal: string | null) => {
+      over = true
+      resolve({ exitCode, signal, stderr })
+    }
+    child.once('close', end)
+    child.once('error', (error) => {
+      stderr += String(error)
+      end(null, null)
+    })
   })
-  const pid = subprocess.pid
+  const { pid } = child
   if (pid === undefined) throw new ToolError(tool, undefined, (await ended).stderr)
   const kill = (signal: 'SIGTERM' | 'SIGKILL') => {
     // The child handle knows whether it is still our process; a bare pid would not.
-    if (!over) (subprocess as unknown as ChildProcess).kill(signal)
+    if (!over) child.kill(signal)
   }
   return {
     pid,
     startTicks: (await processStartTicks(pid)) ?? '',
     ended,
     hasEnded: () => over,
-    input: subprocess.stdin,
-    output: subprocess.stdout,
+    input: child.stdin,
+    output: child.stdout,
     stderr: () => stderr,
     kill,
     stop: async (graceMs) => {

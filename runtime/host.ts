@@ -1,40 +1,54 @@
 /** What the parts of the product need on their host before they run: the user, folders, keys, and the settings of each in a file. */
 import { execFileSync } from 'node:child_process'
-import { access, chmod, chown, mkdir, writeFile } from 'node:fs/promises'
+import { access, appendFile, chmod, chown, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { AgentSettings, NodeSettings } from '../contract/settings.ts'
 import { writeFileDurably } from '../durable/write-file.ts'
 import type { Settings } from '../wrangler-style.config.ts'
 import { newKeyFile } from './bindings/keys.ts'
 import type { UserIds } from './embedded-database.ts'
-import { hubUser } from './privileges.ts'
+import { exportUsersOwner, hubUser } from './privileges.ts'
 import { version } from './version.ts'
 
-/** The unprivileged system user; made once. */
-export const ensureUser = (): UserIds => {
+const idsOf = (user: string): UserIds => {
   const id = (flag: string) =>
-    Number(
-      execFileSync('/usr/bin/id', [flag, hubUser], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim(),
-    )
+    Number(execFileSync('/usr/bin/id', [flag, '--', user], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }))
+  return { uid: id('-u'), gid: id('-g') }
+}
+const noLogin = ['--no-create-home', '--home-dir', '/nonexistent', '--shell', '/usr/sbin/nologin']
+
+/** An unprivileged system user with a group of its own; made once. */
+const ensureSystemUser = (user: string, options: string[] = []): UserIds => {
   try {
-    return { uid: id('-u'), gid: id('-g') }
+    return idsOf(user)
   } catch {
-    execFileSync(
-      '/usr/sbin/useradd',
-      [
-        '--system',
-        '--user-group',
-        '--no-create-home',
-        '--home-dir',
-        '/nonexistent',
-        '--shell',
-        '/usr/sbin/nologin',
-        hubUser,
-      ],
-      { stdio: 'ignore' },
-    )
-    return { uid: id('-u'), gid: id('-g') }
+    execFileSync('/usr/sbin/useradd', ['--system', '--user-group', ...noLogin, ...options, '--', user], {
+      stdio: 'ignore',
+    })
+    return idsOf(user)
   }
+}
+export const ensureUser = () => ensureSystemUser(hubUser)
+
+/** The first id that a file of ranges (subuid(5)) keeps for the owner of the export users. */
+const firstOfRange = async (file: string): Promise<number> => {
+  for (const line of (await readFile(file, 'utf8')).split('\n')) {
+    const [owner, first, count] = line.split(':')
+    if (owner === exportUsersOwner && Number(count) >= exportUserCount) return Number(first)
+  }
+  throw new Error(
+    `${file} keeps no ${exportUserCount} ids for ${exportUsersOwner}. Give it some: usermod --add-subuids FIRST-LAST --add-subgids FIRST-LAST ${exportUsersOwner}`,
+  )
+}
+/** One for each TCP port. */
+const exportUserCount = 65_536
+
+/** Users that nobody else of this machine is, in the range that it keeps for us. @returns the first of them */
+export const ensureExportUsers = async (): Promise<UserIds> => {
+  // useradd keeps ranges only where these files are.
+  for (const file of ['/etc/subuid', '/etc/subgid']) await appendFile(file, '')
+  ensureSystemUser(exportUsersOwner, ['--add-subids-for-system'])
+  return { uid: await firstOfRange('/etc/subuid'), gid: await firstOfRange('/etc/subgid') }
 }
 
 export const prepareFolders = async (settings: Settings, { gid }: UserIds) => {
@@ -63,6 +77,7 @@ export const writeAgentSettings = async (settings: Settings, { gid }: UserIds): 
   const agent: AgentSettings = {
     socketPath: settings.agentSocket,
     socketGid: gid,
+    exportUsers: await ensureExportUsers(),
     stateDir: join(settings.dataDir, 'agent'),
     restoreRoot: settings.restoreRoot,
     nbdPorts: settings.nbdPorts,

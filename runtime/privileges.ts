@@ -2,6 +2,8 @@
 
 /** The system user that the hub and the private database run as; made by the launcher. */
 export const hubUser = 'sendense'
+/** Owns the range of user ids that qemu-nbd runs as while backup clients talk to it. */
+export const exportUsersOwner = 'sendense-nbd'
 
 /** Does nothing when the process is not root. After it there is no way back. */
 export const dropPrivileges = async (): Promise<void> => {

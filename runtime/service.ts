@@ -26,7 +26,8 @@ export class Service {
   #child: ChildProcess | undefined
   #stopping = false
   #quickDeaths = 0
-  /** Set when it died too often: the launcher gives up. */
+  #mayGiveUp = true
+  /** Set when it died too often while all was being started: the launcher gives up. */
   readonly gaveUp: Promise<Error>
   #giveUp: (error: Error) => void = () => undefined
 
@@ -58,7 +59,7 @@ export class Service {
     child.once('exit', (code, signal) => {
       if (this.#stopping) return
       this.#quickDeaths = performance.now() - began > healthyMs ? 0 : this.#quickDeaths + 1
-      if (this.#quickDeaths > quickDeathsMax) {
+      if (this.#mayGiveUp && this.#quickDeaths > quickDeathsMax) {
         this.#giveUp(new Error(`${name} keeps ending (${code ?? signal}). The end of its log:\n${this.logTail()}`))
         return
       }
@@ -68,6 +69,11 @@ export class Service {
         if (!this.#stopping) this.start()
       }, pauseMs)
     })
+  }
+
+  /** From now on it is started again however often it dies: ending the other parts would help nobody. */
+  neverGiveUp() {
+    this.#mayGiveUp = false
   }
 
   /** TERM, and KILL when it has not gone in time. */

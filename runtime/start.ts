@@ -199,6 +199,7 @@ try {
   await startAgent()
   const nodeUrl = await startNode()
   await startHub(nodeUrl)
+  for (const service of services) service.neverGiveUp()
   say('')
   say(`Sendense Hub ${version} is ready.`)
   say(

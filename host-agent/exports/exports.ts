@@ -2,7 +2,8 @@
 import { stat } from 'node:fs/promises'
 import type { DiskFile, ExportBody, ExportState, ExportStatus, SealBody } from '../../contract/agent.ts'
 import { HubError } from '../../contract/errors.ts'
-import { type Daemon, killProven, ToolError } from '../exec.ts'
+import type { AgentSettings } from '../../contract/settings.ts'
+import { type Daemon, killProven, ToolError, type UserIds } from '../exec.ts'
 import { Ledger } from '../ledger.ts'
 import { log } from '../log.ts'
 import { KeyedMutex } from '../mutex.ts'
@@ -49,11 +50,13 @@ export class Exports {
   readonly #writeOut = new WriteOut()
   readonly #repositories: Repositories
   readonly #ports: { first: number; last: number }
+  readonly #users: UserIds
 
-  constructor(stateDir: string, repositories: Repositories, ports: { first: number; last: number }) {
+  constructor({ stateDir, nbdPorts, exportUsers }: AgentSettings, repositories: Repositories) {
     this.#ledger = new Ledger(stateDir, 'exports')
     this.#repositories = repositories
-    this.#ports = ports
+    this.#ports = nbdPorts
+    this.#users = exportUsers
   }
 
   /** Takes over what an earlier agent left: its processes are gone with it, so what was being written is lost. */
@@ -245,6 +248,7 @@ export class Exports {
         paths: entry.kind === 'new' ? this.#chain(entry) : await chainOnDisk(entry.qcow2Path),
         readOnly: entry.readOnly,
         sharedConnections: entry.sharedConnections,
+        user: { uid: this.#users.uid + entry.port, gid: this.#users.gid + entry.port },
       })
       live.daemon = daemon
       live.entry = { ...entry, pid: daemon.pid, startTicks: daemon.startTicks }

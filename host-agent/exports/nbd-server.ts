@@ -1,9 +1,9 @@
 /** One qemu-nbd on loopback: starting it, waiting until it greets, counting its clients. */
-import { readFile } from 'node:fs/promises'
+import { type FileHandle, open, readFile } from 'node:fs/promises'
 import { createConnection, createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { HubError } from '../../contract/errors.ts'
-import { type Daemon, program, startDaemon } from '../exec.ts'
+import { type Daemon, firstHandedFd, program, startDaemon, type UserIds } from '../exec.ts'
 import { chainNode } from './qcow2.ts'
 
 const greetingTimeoutMs = 15_000
@@ -29,33 +29,46 @@ const greets = (port: number): Promise<boolean> =>
     socket.once('data', (data) => end(data.toString('latin1', 0, 8) === 'NBDMAGIC'))
   })
 
-type Options = { exportName: string; port: number; paths: string[]; readOnly: boolean; sharedConnections: number }
+type Options = {
+  exportName: string
+  port: number
+  paths: readonly string[]
+  readOnly: boolean
+  sharedConnections: number
+  /** Who serves the clients. */
+  user: UserIds
+}
+
+const readableByAll = 0o004
+/**
+ * Opens a chain for somebody who can enter none of its folders: what qemu-nbd is handed it can open again, and nothing beside it. What is to be
+ * written becomes that user's; what is sealed everybody may read who gets at it.
+ */
+const openFor = async ({ paths, readOnly, user }: Options): Promise<FileHandle[]> => {
+  const handles: FileHandle[] = []
+  try {
+    for (const [at, path] of paths.entries()) {
+      const handle = await open(path, 'r')
+      handles.push(handle)
+      const isWritten = at === 0 && !readOnly
+      if (isWritten || ((await handle.stat()).mode & readableByAll) === 0) await handle.chown(user.uid, user.gid)
+    }
+    return handles
+  } catch (error) {
+    for (const handle of handles) await handle.close()
+    throw error
+  }
+}
 
 /**
  * Exports a chain. The port answers when this returns.
  * @throws PORT_IN_USE, SERVICE_UNAVAILABLE
  */
-export const startNbdServer = async ({
-  exportName,
-  port,
-  paths,
-  readOnly,
-  sharedConnections,
-}: Options): Promise<Daemon> => {
+export const startNbdServer = async (options: Options): Promise<Daemon> => {
+  const { port } = options
   if (!(await portIsFree(port))) throw new HubError('PORT_IN_USE', `Port ${port} is in use`)
-  const daemon = await startDaemon(program.qemuNbd, [
-    '--persistent',
-    `--shared=${sharedConnections}`,
-    '--bind=127.0.0.1',
-    `--port=${port}`,
-    `--export-name=${exportName}`,
-    // Writes go to the page cache: the checksums are read from there, and the seal flushes before anything is promised.
-    '--cache=writeback',
-    '--discard=unmap',
-    ...(readOnly ? ['--read-only'] : []),
-    '--',
-    `json:${JSON.stringify(chainNode(paths, readOnly))}`,
-  ])
+  const handles = await openFor(options)
+  const daemon = await startServer(options, handles).finally(() => Promise.all(handles.map((handle) => handle.close())))
   const until = performance.now() + greetingTimeoutMs
   for (let pauseMs = 2; performance.now() < until; pauseMs = Math.min(50, pauseMs * 2)) {
     if (daemon.hasEnded()) {
@@ -70,6 +83,27 @@ export const startNbdServer = async ({
   }
   await daemon.stop(0)
   throw new HubError('SERVICE_UNAVAILABLE', 'qemu-nbd does not answer on its port')
+}
+
+const startServer = (
+  { exportName, port, readOnly, sharedConnections, user }: Options,
+  handles: readonly FileHandle[],
+): Promise<Daemon> => {
+  const handed = handles.map((_, at) => `/proc/self/fd/${firstHandedFd + at}`)
+  const args = [
+    '--persistent',
+    `--shared=${sharedConnections}`,
+    '--bind=127.0.0.1',
+    `--port=${port}`,
+    `--export-name=${exportName}`,
+    // Writes go to the page cache: the checksums are read from there, and the seal flushes before anything is promised.
+    '--cache=writeback',
+    '--discard=unmap',
+    ...(readOnly ? ['--read-only'] : []),
+    '--',
+    `json:${JSON.stringify(chainNode(handed, readOnly))}`,
+  ]
+  return startDaemon(program.qemuNbd, args, { user, fds: handles.map(({ fd }) => fd) })
 }
 
 const established = '01'

@@ -2,7 +2,7 @@
  * Makes what was written a restore point: flush, end qemu-nbd, fsync, check, checksums, manifest, in that order.
  * qemu-nbd ending with 0 proves nothing (it does so after a lost write), so the data is read back from the file.
  */
-import { stat } from 'node:fs/promises'
+import { chown, stat } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import type { DiskFile, SealBody } from '../../contract/agent.ts'
 import { syncFolder } from '../../durable/write-file.ts'
@@ -85,6 +85,8 @@ export const seal = async (task: SealTask): Promise<Sealed> => {
     await syncFolder(dirname(qcow2))
     await task.onFlushed()
   }
+  // The user that served it has no more to do with it.
+  await chown(qcow2, process.getuid!(), process.getgid!())
   const header = await checkHeader(qcow2, parent ? basename(parent) : null)
   await checkStructure(qcow2)
 

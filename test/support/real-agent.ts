@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { AgentApi } from '../../contract/agent.ts'
 import { openAgentClient } from '../../runtime/bindings/agent.ts'
+import { ensureExportUsers } from '../../runtime/host.ts'
 import { waitFor } from '../../runtime/service.ts'
 import { projectRoot } from '../../runtime/version.ts'
 
@@ -69,6 +70,7 @@ export const openRealAgent = async ({
     JSON.stringify({
       socketPath,
       socketGid: null,
+      exportUsers: await ensureExportUsers(),
       stateDir: join(folder, 'state'),
       restoreRoot,
       nbdPorts: { first: firstPort, last: firstPort + 39 },

@@ -1,6 +1,6 @@
 /** Lane C: QEMU's own block layer gives errors below an image (blkdebug), while it is written, sealed, mounted and read. */
-import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { chmodSync, copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { program } from '../../../host-agent/exec.ts'
 import { projectRoot } from '../../../runtime/version.ts'
@@ -47,7 +47,10 @@ const draw = (random: Random): BlockRule => {
 /** A command that puts itself before QEMU's programs, in a view of the files that only it and its children have, and then starts them. */
 const standBefore = (folder: string, ruleFile: string): string[] => {
   mkdirSync(folder)
-  const script = fileURLToPath(new URL('dist/test/faults/support/faulty-qemu.js', projectRoot))
+  // Where the user that qemu-nbd runs as can get at it, wherever this project lies.
+  chmodSync(dirname(folder), 0o711)
+  const script = join(folder, 'faulty-qemu.mjs')
+  copyFileSync(fileURLToPath(new URL('dist/test/faults/support/faulty-qemu.js', projectRoot)), script)
   const lines = [program.qemuNbd, program.qemuStorageDaemon].flatMap((path, at) => {
     const [real, stand] = [join(folder, `real-${at}`), join(folder, `stand-${at}`)]
     writeFileSync(real, '')

@@ -28,10 +28,13 @@ if (program !== undefined && ruleFile !== undefined) {
       ? `json:${JSON.stringify(withRule(JSON.parse(text.slice(5)) as Node, rule))}`
       : text,
   )
+  // The files that it is handed are descriptors of ours.
+  const handed = [...rewritten.join().matchAll(/\/proc\/self\/fd\/(\d+)/g)].map(([, fd]) => Number(fd))
   const child = spawn('/usr/bin/setpriv', ['--pdeathsig', 'KILL', '--', program, ...rewritten], {
-    stdio: ['pipe', 'inherit', 'inherit'],
+    stdio: ['pipe', 'inherit', 'inherit', ...handed],
   })
-  child.stdin.on('error', () => undefined)
+  const input = child.stdin!
+  input.on('error', () => undefined)
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => child.kill(signal))
   child.once('exit', (code, signal) => process.exit(code ?? (signal ? 1 : 0)))
   createInterface({ input: process.stdin })
@@ -41,7 +44,7 @@ if (program !== undefined && ruleFile !== undefined) {
       const now = existsSync(ruleFile) ? (JSON.parse(readFileSync(ruleFile, 'utf8')) as BlockRule) : undefined
       if (now && command.execute === 'blockdev-add')
         command.arguments = { ...withRule(command.arguments, now), 'node-name': command.arguments['node-name'] }
-      child.stdin.write(`${JSON.stringify(command)}\n`)
+      input.write(`${JSON.stringify(command)}\n`)
     })
-    .on('close', () => child.stdin.end())
+    .on('close', () => input.end())
 }
