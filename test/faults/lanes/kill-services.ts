@@ -7,7 +7,7 @@ import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync, writeSync 
 import { join } from 'node:path'
 import { waitFor } from '../../../runtime/service.ts'
 import type { Random } from '../../support/damage.ts'
-import { registerVm, runBackup, startHub, waitForEnd } from '../../support/hub.ts'
+import { registerVm, runBackup, startHub } from '../../support/hub.ts'
 import { filesystemImage, sh } from '../../support/images.ts'
 import type { Lane } from '../lane.ts'
 import { inWords } from '../support/findings.ts'
@@ -99,7 +99,13 @@ export const killServices: Lane = {
     const settle = async () => {
       await hub.waitHealthy()
       const { body } = await hub.api('GET', '/backups?vm_name=web&limit=5')
-      for (const { backup_id } of body.backups) await waitForEnd(hub, backup_id, 60_000)
+      // A deletion that was cut off is finished meanwhile: what is gone has ended.
+      const hasEnded = async (backupId: string) => {
+        const { status, body: backup } = await hub.api('GET', `/backups/${backupId}`)
+        return status === 404 || ['completed', 'failed', 'cancelled'].includes(backup.status)
+      }
+      for (const { backup_id } of body.backups)
+        await waitFor(`the end of ${backup_id}`, () => hasEnded(backup_id), 60_000)
       for (const { mount_id } of (await hub.api('GET', '/restore/mounts')).body.mounts)
         await hub.api('DELETE', `/restore/${mount_id}`)
       await waitFor(
