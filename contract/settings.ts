@@ -1,12 +1,15 @@
 /** Settings that the launcher hands to the host-agent and the source node in a file that only they can read. */
 import { z } from 'zod'
 
+const userIds = z.object({ uid: z.int().min(1), gid: z.int().min(1) })
+export type UserIds = z.infer<typeof userIds>
+
 export const agentSettings = z.object({
   socketPath: z.string(),
   /** The group that may connect; null = root alone. */
   socketGid: z.int().nullable(),
   /** First of 65 536 users that nobody else is: each NBD port is served by one of its own, who can open the files of its export and nothing else. */
-  exportUsers: z.object({ uid: z.int().min(1), gid: z.int().min(1) }),
+  exportUsers: userIds,
   stateDir: z.string(),
   restoreRoot: z.string(),
   nbdPorts: z.object({ first: z.int(), last: z.int() }),

@@ -2,7 +2,8 @@
 import { open, rename } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
-export const syncFolder = async (path: string): Promise<void> => {
+/** Data and metadata of one file or folder to the disk. @throws when the disk refuses, once and for all */
+export const syncPath = async (path: string): Promise<void> => {
   const folder = await open(path, 'r')
   try {
     await folder.sync()
@@ -22,5 +23,5 @@ export const writeFileDurably = async (path: string, content: string | Buffer, m
     await file.close()
   }
   await rename(temporary, path)
-  await syncFolder(dirname(path))
+  await syncPath(dirname(path))
 }

@@ -6,7 +6,8 @@ import { createInterface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import type { LaunchRequest, LaunchResult } from './launcher.ts'
+import type { UserIds } from '../contract/settings.ts'
+import type { ToolRequest, ToolResult } from './tool-runner.ts'
 
 /** Where Debian keeps the tools. */
 export const program = {
@@ -68,11 +69,11 @@ export class ToolError extends Error {
 }
 
 /** Node runs no TypeScript: whoever uses this file as it is (a test) starts what was built of the launcher. */
-const launcherFile = fileURLToPath(
-  new URL(import.meta.url.endsWith('.ts') ? '../dist/host-agent/launcher.js' : './launcher.js', import.meta.url),
+const runnerFile = fileURLToPath(
+  new URL(import.meta.url.endsWith('.ts') ? '../dist/host-agent/tool-runner.js' : './tool-runner.js', import.meta.url),
 )
-type Launcher = { request: (request: Omit<LaunchRequest, 'id'>) => Promise<LaunchResult> }
-let launcher: Launcher | undefined
+type ToolRunner = { request: (request: Omit<ToolRequest, 'id'>) => Promise<ToolResult> }
+let runner: ToolRunner | undefined
 
 /** A tool in the middle of a system call ends after it; one that hangs in it is not waited for longer than this. */
 const groupEndMs = 10_000
@@ -88,26 +89,26 @@ const endGroup = async (group: number) => {
   }
 }
 
-const startLauncher = (): Launcher => {
-  const waiting = new Map<number, { resolve: (result: LaunchResult) => void; reject: (error: Error) => void }>()
+const startRunner = (): ToolRunner => {
+  const waiting = new Map<number, { resolve: (result: ToolResult) => void; reject: (error: Error) => void }>()
   let nextId = 1
   // A process group of its own, so that its tools can be ended with it; little garbage is kept, since each fork copies that, too.
   const child = spawn(
     '/usr/bin/setpriv',
-    ['--pdeathsig', 'KILL', '--', process.execPath, '--max-semi-space-size=1', '--v8-pool-size=0', launcherFile],
+    ['--pdeathsig', 'KILL', '--', process.execPath, '--max-semi-space-size=1', '--v8-pool-size=0', runnerFile],
     {
       env: environment,
       stdio: ['pipe', 'pipe', 'inherit'],
       detached: true,
     },
   )
-  const own: Launcher = {
+  const own: ToolRunner = {
     request: (request) =>
       new Promise((resolve, reject) => {
         const id = nextId++
         waiting.set(id, { resolve, reject })
         keepAlive(true)
-        child.stdin.write(`${JSON.stringify({ ...request, id } satisfies LaunchRequest)}\n`)
+        child.stdin.write(`${JSON.stringify({ ...request, id } satisfies ToolRequest)}\n`)
       }),
   }
   /** Only a tool that runs is a reason for this process to stay. */
@@ -117,17 +118,17 @@ const startLauncher = (): Launcher => {
     for (const pipe of [child.stdin, child.stdout]) (pipe as Socket)[change]()
   }
   const onEnd = async (error: Error) => {
-    if (launcher === own) launcher = undefined
+    if (runner === own) runner = undefined
     if (child.pid !== undefined) await endGroup(child.pid)
     for (const { reject } of waiting.values()) reject(error)
     waiting.clear()
   }
   child.once('error', onEnd)
-  child.once('close', (code, signal) => onEnd(new Error(`the launcher has ended: ${signal ?? code}`)))
+  child.once('close', (code, signal) => onEnd(new Error(`the tool runner has ended: ${signal ?? code}`)))
   // Its end says it.
   child.stdin.on('error', () => undefined)
   createInterface({ input: child.stdout }).on('line', (line) => {
-    const result = JSON.parse(line) as LaunchResult
+    const result = JSON.parse(line) as ToolResult
     waiting.get(result.id)?.resolve(result)
     waiting.delete(result.id)
     if (waiting.size === 0) keepAlive(false)
@@ -145,8 +146,8 @@ export const run = async (
   args: readonly string[],
   { timeoutMs = 30_000, okCodes = [0] }: { timeoutMs?: number; okCodes?: readonly number[] } = {},
 ): Promise<Output> => {
-  launcher ??= startLauncher()
-  const { exitCode, stdout, stderr, failure } = await launcher
+  runner ??= startRunner()
+  const { exitCode, stdout, stderr, failure } = await runner
     .request({ tool, args, timeoutMs })
     .catch((cause: Error) => {
       throw new ToolError(tool, undefined, cause.message, cause)
@@ -184,7 +185,6 @@ const keepFreedMemory = {
   MALLOC_TRIM_THRESHOLD_: String(256 * 1024 ** 2),
 }
 
-export type UserIds = { uid: number; gid: number }
 type DaemonOptions = {
   /** Largest file that it may write. */
   fileBytesMax?: number

@@ -5,7 +5,7 @@
 import { renameSync, writeFileSync } from 'node:fs'
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { syncFolder, writeFileDurably } from '../durable/write-file.ts'
+import { syncPath, writeFileDurably } from '../durable/write-file.ts'
 import { KeyedMutex } from './mutex.ts'
 
 /** All disks of a backup write its context at once. */
@@ -42,7 +42,7 @@ export class Ledger<Entry> {
 
   async remove(name: string): Promise<void> {
     await rm(this.#path(name), { force: true })
-    if (this.#outlives === 'power-loss') await syncFolder(this.#folder)
+    if (this.#outlives === 'power-loss') await syncPath(this.#folder)
   }
 
   async all(): Promise<[string, Entry][]> {

@@ -17,7 +17,7 @@ import { dirname, join, resolve, sep } from 'node:path'
 import type { DiskChain, DiskFile, FileCheck, RepositoryStorage } from '../contract/agent.ts'
 import { HubError } from '../contract/errors.ts'
 import { diskFolder } from '../contract/names.ts'
-import { syncFolder } from '../durable/write-file.ts'
+import { syncPath } from '../durable/write-file.ts'
 import { checkHeader } from './exports/qcow2.ts'
 import { Ledger, writeDurably } from './ledger.ts'
 import { isTrouble } from './trouble.ts'
@@ -152,7 +152,7 @@ export class Repositories {
   async ensureDiskFolder(file: DiskFile): Promise<void> {
     const folder = dirname(this.diskPath(file))
     await mkdir(folder, { recursive: true, mode: 0o700 })
-    for (const path of [folder, dirname(folder), this.root(file.repository_id)]) await syncFolder(path)
+    for (const path of [folder, dirname(folder), this.root(file.repository_id)]) await syncPath(path)
   }
 
   /** What is there of a chain, and whether each file is what its place in the chain says. */
@@ -206,7 +206,7 @@ export class Repositories {
       await rm(`${path}${suffix}.tmp`, { force: true })
     }
     const folder = dirname(path)
-    await syncFolder(folder).catch(ignoreMissing)
+    await syncPath(folder).catch(ignoreMissing)
     if (await removeIfEmpty(folder)) await removeContext(dirname(folder))
     return freed
   }
@@ -259,5 +259,5 @@ const removeContext = async (context: string) => {
   const left = await readdir(context).catch(() => [])
   if (left.every((name) => name.startsWith('context.json')))
     for (const name of left) await rm(join(context, name), { force: true })
-  if (await removeIfEmpty(context)) await syncFolder(dirname(context))
+  if (await removeIfEmpty(context)) await syncPath(dirname(context))
 }

@@ -3,7 +3,8 @@ import { execFile } from 'node:child_process'
 import { access, chmod, chown, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
-import { syncFolder, writeFileDurably } from '../durable/write-file.ts'
+import type { UserIds } from '../contract/settings.ts'
+import { syncPath, writeFileDurably } from '../durable/write-file.ts'
 import type { Settings } from '../wrangler-style.config.ts'
 import { databaseName, databaseSocket } from './database-address.ts'
 import { hubUser } from './privileges.ts'
@@ -11,8 +12,6 @@ import type { ServiceSpec } from './service.ts'
 
 const execute = promisify(execFile)
 const initTimeoutMs = 120_000
-
-export type UserIds = { uid: number; gid: number }
 
 /** Whether a user may enter all folders above a path. */
 const canReach = async (path: string, { uid, gid }: UserIds): Promise<boolean> => {
@@ -87,7 +86,7 @@ export const prepareDatabase = async (settings: Settings, ids: UserIds): Promise
     await execute('/usr/bin/sync', ['--file-system', '--', fresh])
     // Over an empty folder; one with anything in it is somebody's, and the rename fails.
     await rename(fresh, files)
-    await syncFolder(folder)
+    await syncPath(folder)
   }
 
   const initFile = join(folder, 'init.sql')

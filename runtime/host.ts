@@ -2,11 +2,10 @@
 import { execFileSync } from 'node:child_process'
 import { access, appendFile, chmod, chown, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { AgentSettings, NodeSettings } from '../contract/settings.ts'
+import type { AgentSettings, NodeSettings, UserIds } from '../contract/settings.ts'
 import { writeFileDurably } from '../durable/write-file.ts'
 import type { Settings } from '../wrangler-style.config.ts'
 import { newKeyFile } from './bindings/keys.ts'
-import type { UserIds } from './embedded-database.ts'
 import { exportUsersOwner, hubUser } from './privileges.ts'
 import { version } from './version.ts'
 
@@ -30,6 +29,9 @@ const ensureSystemUser = (user: string, options: string[] = []): UserIds => {
 }
 export const ensureUser = () => ensureSystemUser(hubUser)
 
+/** One for each TCP port. */
+const exportUserCount = 65_536
+
 /** The first id that a file of ranges (subuid(5)) keeps for the owner of the export users. */
 const firstOfRange = async (file: string): Promise<number> => {
   for (const line of (await readFile(file, 'utf8')).split('\n')) {
@@ -40,9 +42,6 @@ const firstOfRange = async (file: string): Promise<number> => {
     `${file} keeps no ${exportUserCount} ids for ${exportUsersOwner}. Give it some: usermod --add-subuids FIRST-LAST --add-subgids FIRST-LAST ${exportUsersOwner}`,
   )
 }
-/** One for each TCP port. */
-const exportUserCount = 65_536
-
 /** Users that nobody else of this machine is, in the range that it keeps for us. @returns the first of them */
 export const ensureExportUsers = async (): Promise<UserIds> => {
   // useradd keeps ranges only where these files are.

@@ -2,7 +2,7 @@
 import { open } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import { HubError } from '../../contract/errors.ts'
-import { syncFolder } from '../../durable/write-file.ts'
+import { syncPath } from '../../durable/write-file.ts'
 import { program, run } from '../exec.ts'
 import { checkHeader, type Header, readHeader } from './qcow2.ts'
 
@@ -27,7 +27,7 @@ export const createImage = async (path: string, virtualSize: number, parentBase:
     String(virtualSize),
   ])
   await checkHeader(path, parentBase === null ? null : `${parentBase}.qcow2`)
-  await syncFolder(dirname(path))
+  await syncPath(dirname(path))
 }
 
 const chainFilesMax = 1000

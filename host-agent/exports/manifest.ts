@@ -1,7 +1,8 @@
 /** What lies beside a disk's file and makes it a restore point: its manifest and the checksums of its blocks. */
-import { chmod, open, readFile } from 'node:fs/promises'
+import { chmod, readFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import type { DiskFile, SealBody } from '../../contract/agent.ts'
+import { syncPath } from '../../durable/write-file.ts'
 import { writeDurably } from '../ledger.ts'
 import { blockBytes, sha256 } from './blocks.ts'
 import { contentDigest, readSelfChecked, selfChecked } from './self-checked.ts'
@@ -111,7 +112,7 @@ export const writeManifest = async ({
   }
   await writeDurably(join(dirname(dirname(path)), 'context.json'), selfChecked(context))
   await chmod(`${path}.qcow2`, 0o444)
-  await syncFile(`${path}.qcow2`)
+  await syncPath(`${path}.qcow2`)
   await writeDurably(`${path}.manifest.json`, selfChecked(manifest), 0o444)
   return contentDigest(manifest)
 }
@@ -121,14 +122,4 @@ export const readManifest = async (path: string): Promise<Manifest & { digest: s
   const manifest = readSelfChecked<Manifest>(await readFile(`${path}.manifest.json`, 'utf8'))
   if (manifest.format_version !== 1) throw new Error(`has the format ${manifest.format_version}`)
   return manifest
-}
-
-/** Data and metadata of one file to the disk. @throws when the disk refuses, once and for all */
-export const syncFile = async (path: string): Promise<void> => {
-  const file = await open(path, 'r')
-  try {
-    await file.sync()
-  } finally {
-    await file.close()
-  }
 }

@@ -3,7 +3,8 @@ import { type FileHandle, open, readFile } from 'node:fs/promises'
 import { createConnection, createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { HubError } from '../../contract/errors.ts'
-import { type Daemon, firstHandedFd, program, startDaemon, type UserIds } from '../exec.ts'
+import type { UserIds } from '../../contract/settings.ts'
+import { type Daemon, firstHandedFd, program, startDaemon } from '../exec.ts'
 import { chainNode } from './qcow2.ts'
 
 const greetingTimeoutMs = 15_000

@@ -5,12 +5,12 @@
 import { chown, stat } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import type { DiskFile, SealBody } from '../../contract/agent.ts'
-import { syncFolder } from '../../durable/write-file.ts'
+import { syncPath } from '../../durable/write-file.ts'
 import { NbdClient } from '../../nbd/client.ts'
 import { type Daemon, program, run } from '../exec.ts'
 import { blockBytes } from './blocks.ts'
 import { diskChecksums, structureChecksum } from './checksums.ts'
-import { readManifest, syncFile, writeManifest } from './manifest.ts'
+import { readManifest, writeManifest } from './manifest.ts'
 import { chainNode, checkHeader } from './qcow2.ts'
 
 /** Writing back what the page cache holds can take long on a slow disk. */
@@ -81,8 +81,8 @@ export const seal = async (task: SealTask): Promise<Sealed> => {
   const parent = task.chain[1]
   if (task.daemon) {
     await endExport(task, task.daemon)
-    await syncFile(qcow2)
-    await syncFolder(dirname(qcow2))
+    await syncPath(qcow2)
+    await syncPath(dirname(qcow2))
     await task.onFlushed()
   }
   // The user that served it has no more to do with it.

@@ -100,24 +100,24 @@ it('a process that an agent was killed in the middle of starting is ended by the
   decoy.kill()
 })
 
-it('a launcher that is killed in the middle of a mount costs that mount at most, and leaves none of its tools behind', async () => {
-  const launcher = () =>
+it('a tool runner that is killed in the middle of a mount costs that mount at most, and leaves none of its tools behind', async () => {
+  const runner = () =>
     Number(
       readFileSync(`/proc/${real.pid()}/task/${real.pid()}/children`, 'utf8')
         .split(' ')
-        .find((pid) => pid !== '' && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('launcher.js')),
+        .find((pid) => pid !== '' && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('tool-runner.js')),
     )
   const disk = await sealedDisk(real, image)
   let refused = 0
   for (let delayMs = 0; delayMs < 40; delayMs += 2) {
-    const [mountId, killed] = [randomUUID(), launcher()]
+    const [mountId, killed] = [randomUUID(), runner()]
     const mounting = real.agent.ensureMount(mountId, disk).catch(() => refused++)
     await new Promise((resolve) => setTimeout(resolve, delayMs))
     process.kill(killed, 'SIGKILL')
     await mounting
     await real.agent.removeMount(mountId, 'user')
     expect(await leftBehind(before)).toEqual([])
-    expect(launcher()).not.toBe(killed)
+    expect(runner()).not.toBe(killed)
   }
   expect(refused).toBeGreaterThan(0)
 }, 60_000)
