@@ -10,8 +10,9 @@ export type Orm = MySql2Database<typeof schema>
 export type Executor = Orm | Parameters<Parameters<Orm['transaction']>[0]>[0]
 
 export type Database = {
+  /** A statement that MariaDB ended by a deadlock or a lock wait is repeated. */
   orm: Orm
-  /** Runs `work` in one transaction and repeats it when MariaDB ended it by a deadlock or a lock wait. */
+  /** Runs `work` in one transaction, which is repeated in the same way. */
   transaction: <T>(work: (tx: Executor) => Promise<T>) => Promise<T>
   /**
    * Runs `work` while holding a named lock that ends with this process, whatever happens to it. Locks of several hubs on one
@@ -54,6 +55,26 @@ const isLostConnection = (error: unknown): boolean =>
 export const isDatabaseDown = (error: unknown) =>
   unreachable.test(databaseErrorCode(error) ?? '') || isLostConnection(error)
 
+/** MariaDB ends a transaction to let another one go on; nothing of it has happened then. */
+const repeated = async <T>(work: () => Promise<T>): Promise<T> => {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work()
+    } catch (error) {
+      if (attempt === 5 || !retryable.has(databaseErrorCode(error) ?? '')) throw error
+    }
+  }
+}
+
+/** A statement by itself is a transaction, too: two inserts into a table with several unique keys are enough for a deadlock. */
+const repeatingStatements = (pool: mysql.Pool): mysql.Pool => {
+  const run =
+    (statement: (...args: never[]) => Promise<unknown>) =>
+    (...args: never[]) =>
+      repeated(() => statement.apply(pool, args))
+  return Object.assign(Object.create(pool), { query: run(pool.query), execute: run(pool.execute) })
+}
+
 const lockBusy = () => {
   throw new HubError('SERVICE_UNAVAILABLE', 'Another operation on the same object is still running', {
     details: 'try again in a few seconds',
@@ -83,21 +104,13 @@ export const openDatabase = (address: DatabaseAddress): Database => {
   }
   const pool = open(connectionsMax)
   const locks = open(lockConnectionsMax)
-  const orm = drizzle(pool, { schema, mode: 'planetscale', casing: 'snake_case' })
+  const orm = drizzle(repeatingStatements(pool), { schema, mode: 'planetscale', casing: 'snake_case' })
   // GET_LOCK is one namespace for the whole server; our database's name keeps hubs of other databases out.
   const name = 'url' in address ? decodeURIComponent(new URL(address.url).pathname.slice(1)) : address.database
   const lockName = (lock: string) =>
     `sendense-${createHash('sha256').update(`${name}\0${lock}`).digest('hex').slice(0, 40)}`
 
-  const transaction: Database['transaction'] = async (work) => {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await orm.transaction(work)
-      } catch (error) {
-        if (attempt === 5 || !retryable.has(databaseErrorCode(error) ?? '')) throw error
-      }
-    }
-  }
+  const transaction: Database['transaction'] = (work) => repeated(() => orm.transaction(work))
 
   /** A holder's work is done before its lock is free: nobody but the next one who wants it waits for that. */
   const releasing = new Map<string, Promise<void>>()

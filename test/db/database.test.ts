@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, expect, inject, it } from 'vitest'
+import { sql } from 'drizzle-orm'
+import { afterAll, beforeAll, expect, inject, it, vi } from 'vitest'
 import { type Database, isDatabaseDown } from '../../db/database.ts'
 import { freshDatabase } from '../support/database.ts'
 
@@ -45,4 +46,24 @@ it('frees a lock for the next one, also when its connection was lost', async () 
     }),
   ).rejects.toThrow('the work failed')
   expect(await takeAtOnce()).toBe('taken')
+})
+
+it('repeats a statement that was ended by a deadlock', async () => {
+  await db.pool.query('CREATE TABLE pairs (id INT PRIMARY KEY, value INT NOT NULL)')
+  await db.pool.query('INSERT INTO pairs SELECT seq, 0 FROM seq_1_to_1000')
+  const other = await db.pool.getConnection()
+  await other.beginTransaction()
+  // The one that has changed more is let go on.
+  await other.query('UPDATE pairs SET value = 1 WHERE id > 1')
+  // Holds row 1, and waits for row 2.
+  const statement = db.orm.execute(sql`UPDATE pairs SET value = value + 10 WHERE id <= 2 ORDER BY id`)
+  await vi.waitFor(async () => {
+    const [rows] = await db.pool.query('SELECT 1 FROM information_schema.innodb_lock_waits')
+    expect(rows).toHaveLength(1)
+  })
+  await other.query('UPDATE pairs SET value = 1 WHERE id = 1')
+  await other.commit()
+  other.release()
+  await statement
+  expect((await db.pool.query('SELECT value FROM pairs WHERE id <= 2'))[0]).toEqual([{ value: 11 }, { value: 11 }])
 })
