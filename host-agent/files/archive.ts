@@ -163,14 +163,19 @@ export const archive = async (root: PartitionRoot, top: Located, format: Archive
   const cut = new AbortController()
   output.once('close', () => cut.abort())
 
-  const clientGone = new Promise<never>((_, reject) => {
-    cut.signal.addEventListener('abort', () => reject(new Error('the client went away')), { once: true })
-  })
-  clientGone.catch(() => undefined)
+  // One place for all of them: racing each write against one promise would keep every write in memory until the end.
+  let cutWrite: (() => void) | undefined
+  cut.signal.addEventListener('abort', () => cutWrite?.(), { once: true })
+  const unlessCut = (work: Promise<void>): Promise<void> =>
+    new Promise((resolve, reject) => {
+      cutWrite = () => reject(new Error('the client went away'))
+      if (cut.signal.aborted) cutWrite()
+      work.then(resolve, reject)
+    })
 
   const fill = async () => {
     const unreadable: string[] = []
-    for await (const walked of walkTree(root, top)) await Promise.race([write(writer, walked, unreadable), clientGone])
+    for await (const walked of walkTree(root, top)) await unlessCut(write(writer, walked, unreadable))
     if (unreadable.length > 0) {
       const text = Buffer.from(`These files could not be read and are not in this archive:\n${unreadable.join('\n')}\n`)
       await writer.add(
