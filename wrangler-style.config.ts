@@ -4,6 +4,7 @@
 import { createHash } from 'node:crypto'
 import { resolve } from 'node:path'
 import { z } from 'zod'
+import { hostFilesystems } from './contract/settings.ts'
 import type { BindingName } from './runtime/bindings/index.ts'
 import type { Cron, Route, RouteMap } from './runtime/config.ts'
 
@@ -58,6 +59,11 @@ const environment = z.object({
   SENDENSE_TOKENLESS_CALLBACKS: z.enum(['off', 'loopback']).default('off'),
   /** Set by a service manager that hands over what only root may read. */
   CREDENTIALS_DIRECTORY: z.string().startsWith('/').optional(),
+  SENDENSE_HOST_MOUNTS: z
+    .string()
+    .default('xfs,btrfs')
+    .transform((text) => (text === 'none' ? [] : text.split(',').map((name) => name.trim())))
+    .pipe(z.array(z.enum(hostFilesystems, `must be none, or some of ${hostFilesystems.join(', ')}`))),
   SENDENSE_ATTACH_BACKEND: z.enum(['auto', 'kernel-nbd', 'userspace']).default('auto'),
 })
 
@@ -109,6 +115,7 @@ export const readSettings = (variables: Record<string, string | undefined>) => {
     sourcesFile: env.SENDENSE_SOURCES ?? `${dataDir}/sources.json`,
     corsOrigins: env.SENDENSE_CORS_ORIGINS,
     tokenlessCallbacks: env.SENDENSE_TOKENLESS_CALLBACKS === 'loopback',
+    hostMounts: env.SENDENSE_HOST_MOUNTS,
     attachBackend: env.SENDENSE_ATTACH_BACKEND,
   })
 }

@@ -4,6 +4,10 @@ import { z } from 'zod'
 const userIds = z.object({ uid: z.int().min(1), gid: z.int().min(1) })
 export type UserIds = z.infer<typeof userIds>
 
+/** What the host itself can mount: by its kernel, NTFS by ntfs-3g as root. */
+export const hostFilesystems = ['ext2', 'ext3', 'ext4', 'xfs', 'btrfs', 'ntfs'] as const
+export type HostFilesystem = (typeof hostFilesystems)[number]
+
 export const agentSettings = z.object({
   socketPath: z.string(),
   /** The group that may connect; null = root alone. */
@@ -16,6 +20,12 @@ export const agentSettings = z.object({
   restoreSlots: z.int().min(1).max(256),
   mountIdleSeconds: z.int().min(1),
   attachBackend: z.enum(['auto', 'kernel-nbd', 'userspace']),
+  /** First of 65 536 users that nobody else is: the guests' users, as the processes see them that read a mount. */
+  readerUsers: userIds,
+  /** Filesystems of guests that the host itself mounts. All others are read in a sandbox, or not at all. */
+  hostMounts: z.array(z.enum(hostFilesystems)),
+  /** A reader of a mount that has not answered for so long is ended, and the mount with it. */
+  readerSeconds: z.int().min(1),
   version: z.string(),
 })
 export type AgentSettings = z.infer<typeof agentSettings>

@@ -35,6 +35,7 @@ export const checkHost = async ({ stateDir, restoreRoot, nbdPorts }: Host): Prom
     checkMounts(restoreRoot, mounts),
     checkLoops(stateDir, mounts),
     checkRunFolders(stateDir, mounts),
+    checkSandboxes(stateDir, mounts),
     checkPorts(nbdPorts, exports),
   ])
   return found.flat()
@@ -88,6 +89,17 @@ const checkRunFolders = async (stateDir: string, mounts: Map<string, MountEntry>
       subject: join(stateDir, 'mounts', name),
       problem: 'is left of a mount that has ended',
     }))
+
+/** One always waits for the next mount. */
+const spareSandboxes = 1
+const checkSandboxes = async (stateDir: string, mounts: Map<string, MountEntry>): Promise<Finding[]> => {
+  const folder = join(stateDir, 'sandboxes')
+  const sandboxes = await readdir(folder, { withFileTypes: true }).catch(() => [])
+  const count = sandboxes.filter((entry) => entry.isDirectory()).length
+  return count <= mounts.size + spareSandboxes
+    ? []
+    : [{ invariant: 'I11', subject: folder, problem: `${count} sandboxes for ${mounts.size} mounts` }]
+}
 
 const listening = '0A'
 const loopback = '0100007F'

@@ -10,6 +10,7 @@ import { log } from './log.ts'
 import { MountFiles } from './mounts/mount-files.ts'
 import { Mounts } from './mounts/mounts.ts'
 import { Repositories } from './repositories.ts'
+import { Sandboxes } from './sandbox/sandboxes.ts'
 import { Sweep } from './sweep.ts'
 import { Verifications } from './verify/verifications.ts'
 
@@ -24,6 +25,16 @@ export type Agent = {
   close: () => Promise<void>
 }
 
+/** @returns why there can be none, where this host can make none */
+const openSandboxes = async ({ stateDir, readerUsers, readerSeconds }: AgentSettings): Promise<Sandboxes | string> => {
+  try {
+    return await Sandboxes.open({ stateDir, users: readerUsers, readerSeconds })
+  } catch (error) {
+    log.warn({ error: String(error) }, 'this host can make no sandbox; what is read in one only can not be mounted')
+    return (error as Error).message
+  }
+}
+
 /** Opens the ledger, frees what an earlier agent left, and is ready to serve. */
 export const openAgent = async (settings: AgentSettings): Promise<Agent> => {
   await mkdir(settings.stateDir, { recursive: true, mode: 0o700 })
@@ -36,12 +47,14 @@ export const openAgent = async (settings: AgentSettings): Promise<Agent> => {
   await repositories.open()
   const exports = new Exports(settings, repositories)
   await exports.open()
+  const sandboxes = await openSandboxes(settings)
   const mounts = new Mounts({
     stateDir: settings.stateDir,
     restoreRoot: settings.restoreRoot,
     slots: settings.restoreSlots,
     idleSeconds: settings.mountIdleSeconds,
     backend,
+    openers: { sandboxes, readerUsers: settings.readerUsers, hostMounts: settings.hostMounts },
     repositories,
   })
   await mounts.open()
@@ -72,6 +85,7 @@ export const openAgent = async (settings: AgentSettings): Promise<Agent> => {
       await verifications.close()
       await mounts.close()
       await exports.close()
+      if (typeof sandboxes !== 'string') await sandboxes.close()
       await backend.close()
     },
   }

@@ -7,21 +7,23 @@ import type { Readable, Writable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { UserIds } from '../contract/settings.ts'
-import type { ToolRequest, ToolResult } from './tool-runner.ts'
+import { outputOf, type Run, ToolError, type ToolResult } from './run-tool.ts'
+import type { ToolAnswer, ToolRequest } from './tool-runner.ts'
 
 /** Where Debian keeps the tools. */
 export const program = {
-  blkid: '/usr/sbin/blkid',
+  bwrap: '/usr/bin/bwrap',
   btrfstune: '/usr/bin/btrfstune',
   losetup: '/usr/sbin/losetup',
+  mknod: '/usr/bin/mknod',
   modprobe: '/usr/sbin/modprobe',
   mount: '/usr/bin/mount',
-  ntfsinfo: '/usr/bin/ntfsinfo',
+  nsenter: '/usr/bin/nsenter',
   partx: '/usr/bin/partx',
   qemuImg: '/usr/bin/qemu-img',
   qemuNbd: '/usr/bin/qemu-nbd',
   qemuStorageDaemon: '/usr/bin/qemu-storage-daemon',
-  sfdisk: '/usr/sbin/sfdisk',
+  setpriv: '/usr/bin/setpriv',
   umount: '/usr/bin/umount',
 } as const
 
@@ -55,19 +57,6 @@ export const endOrphans = async (stateDir: string): Promise<number> => {
   }
   return ended
 }
-export type Output = { exitCode: number; stdout: string; stderr: string }
-
-export class ToolError extends Error {
-  override readonly name = 'ToolError'
-  readonly exitCode: number | undefined
-  readonly stderr: string
-  constructor(tool: string, exitCode: number | undefined, stderr: string, cause?: unknown) {
-    super(`${tool} ended with ${exitCode ?? 'no exit code'}: ${stderr.trim().slice(-500)}`, { cause })
-    this.exitCode = exitCode
-    this.stderr = stderr
-  }
-}
-
 /** Node runs no TypeScript: whoever uses this file as it is (a test) starts what was built of the launcher. */
 const runnerFile = fileURLToPath(
   new URL(import.meta.url.endsWith('.ts') ? '../dist/host-agent/tool-runner.js' : './tool-runner.js', import.meta.url),
@@ -94,7 +83,7 @@ const startRunner = (): ToolRunner => {
   let nextId = 1
   // A process group of its own, so that its tools can be ended with it; little garbage is kept, since each fork copies that, too.
   const child = spawn(
-    '/usr/bin/setpriv',
+    program.setpriv,
     ['--pdeathsig', 'KILL', '--', process.execPath, '--max-semi-space-size=1', '--v8-pool-size=0', runnerFile],
     {
       env: environment,
@@ -128,7 +117,7 @@ const startRunner = (): ToolRunner => {
   // Its end says it.
   child.stdin.on('error', () => undefined)
   createInterface({ input: child.stdout }).on('line', (line) => {
-    const result = JSON.parse(line) as ToolResult
+    const result = JSON.parse(line) as ToolAnswer
     waiting.get(result.id)?.resolve(result)
     waiting.delete(result.id)
     if (waiting.size === 0) keepAlive(false)
@@ -137,23 +126,13 @@ const startRunner = (): ToolRunner => {
   return own
 }
 
-/**
- * Runs a tool to its end.
- * @param okCodes exit codes that are answers; any other throws ToolError
- */
-export const run = async (
-  tool: string,
-  args: readonly string[],
-  { timeoutMs = 30_000, okCodes = [0] }: { timeoutMs?: number; okCodes?: readonly number[] } = {},
-): Promise<Output> => {
+/** Runs a tool to its end. */
+export const run: Run = async (tool, args, { timeoutMs = 30_000, okCodes = [0], input = '' } = {}) => {
   runner ??= startRunner()
-  const { exitCode, stdout, stderr, failure } = await runner
-    .request({ tool, args, timeoutMs })
-    .catch((cause: Error) => {
-      throw new ToolError(tool, undefined, cause.message, cause)
-    })
-  if (exitCode !== null && okCodes.includes(exitCode)) return { exitCode, stdout, stderr }
-  throw new ToolError(tool, exitCode ?? undefined, stderr || failure)
+  const result = await runner.request({ tool, args, timeoutMs, input }).catch((cause: Error) => {
+    throw new ToolError(tool, undefined, cause.message, cause)
+  })
+  return outputOf(tool, result, okCodes)
 }
 
 type Ended = { exitCode: number | null; signal: string | null; stderr: string }
@@ -185,7 +164,7 @@ const keepFreedMemory = {
   MALLOC_TRIM_THRESHOLD_: String(256 * 1024 ** 2),
 }
 
-type DaemonOptions = {
+export type DaemonOptions = {
   /** Largest file that it may write. */
   fileBytesMax?: number
   /** Gives it a standard input and output. */
@@ -194,21 +173,42 @@ type DaemonOptions = {
   user?: UserIds | undefined
   /** Open files that it gets, as its descriptors from firstHandedFd on. */
   fds?: readonly number[]
+  /** A process whose namespaces it lives in, as root of what is there. */
+  within?: number | undefined
 }
 export const firstHandedFd = 3
 
+const entering = (pid: number) => [
+  program.nsenter,
+  ...[
+    '--target',
+    String(pid),
+    '--user',
+    '--mount',
+    '--pid',
+    '--net',
+    '--ipc',
+    '--uts',
+    '--setuid',
+    '0',
+    '--setgid',
+    '0',
+    '--',
+  ],
+]
 const becoming = ({ uid, gid }: UserIds) => [`--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', '--no-new-privs']
 
 export const startDaemon = async (
   tool: string,
   args: readonly string[],
-  { fileBytesMax, isTalkedTo = false, user, fds = [] }: DaemonOptions = {},
+  { fileBytesMax, isTalkedTo = false, user, fds = [], within }: DaemonOptions = {},
 ): Promise<Daemon> => {
   const limited = fileBytesMax === undefined ? [] : ['/usr/bin/prlimit', `--fsize=${fileBytesMax}`, '--']
-  const command = [...(user ? becoming(user) : []), '--pdeathsig', 'KILL', '--', ...limited, tool, ...args]
+  const inside = within === undefined ? [] : entering(within)
+  const command = [...(user ? becoming(user) : []), '--pdeathsig', 'KILL', '--', ...inside, ...limited, tool, ...args]
   const talk = isTalkedTo ? 'pipe' : 'ignore'
   // Its own process group, so that Ctrl-C at a terminal reaches the agent alone and the agent ends it in order.
-  const child = spawn('/usr/bin/setpriv', command, {
+  const child = spawn(program.setpriv, command, {
     env: { ...environment, ...keepFreedMemory },
     stdio: [talk, talk, 'pipe', ...fds],
     detached: true,
@@ -254,14 +254,21 @@ export const startDaemon = async (
   }
 }
 
-/** Field 22 of /proc/pid/stat, counted after the name in brackets; undefined when there is no such process. */
-export const processStartTicks = async (pid: number): Promise<string | undefined> => {
+/** Fields of /proc/pid/stat, counted after the name in brackets; undefined when there is no such process. */
+const processFields = async (pid: number): Promise<string[] | undefined> => {
   try {
     const stat = await readFile(`/proc/${pid}/stat`, 'utf8')
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   } catch {
     return undefined
   }
+}
+export const processStartTicks = async (pid: number): Promise<string | undefined> => (await processFields(pid))?.[19]
+
+/** Whether a process still holds anything: one that has ended and waits for its parent to hear of it (Z) holds nothing. */
+export const isRunning = async (pid: number, startTicks: string): Promise<boolean> => {
+  const fields = await processFields(pid)
+  return fields !== undefined && fields[19] === startTicks && fields[0] !== 'Z'
 }
 
 /** Ends a process of an earlier agent, if it is provably the same one. */

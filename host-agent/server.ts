@@ -75,7 +75,7 @@ const send = (c: Context<Env>, content: Content) => {
   content(outgoing).then(
     () => outgoing.end(),
     (error: unknown) => {
-      log.warn({ error: String(error) }, 'a download ended early')
+      log.warn({ error: String(error), details: (error as HubError).details }, 'a download ended early')
       // Never ended in order: what was cut must not look whole.
       outgoing.destroy()
     },

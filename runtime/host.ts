@@ -6,7 +6,7 @@ import type { AgentSettings, NodeSettings, UserIds } from '../contract/settings.
 import { writeFileDurably } from '../durable/write-file.ts'
 import type { Settings } from '../wrangler-style.config.ts'
 import { newKeyFile } from './bindings/keys.ts'
-import { exportUsersOwner, hubUser } from './privileges.ts'
+import { exportUsersOwner, hubUser, readerUsersOwner } from './privileges.ts'
 import { version } from './version.ts'
 
 const idsOf = (user: string): UserIds => {
@@ -29,26 +29,28 @@ const ensureSystemUser = (user: string, options: string[] = []): UserIds => {
 }
 export const ensureUser = () => ensureSystemUser(hubUser)
 
-/** One for each TCP port. */
-const exportUserCount = 65_536
+/** One for each TCP port; or as many users as a guest has, but those of a directory service. */
+const rangeSize = 65_536
 
-/** The first id that a file of ranges (subuid(5)) keeps for the owner of the export users. */
-const firstOfRange = async (file: string): Promise<number> => {
+/** The first id that a file of ranges (subuid(5)) keeps for an owner. */
+const firstOfRange = async (file: string, owner: string): Promise<number> => {
   for (const line of (await readFile(file, 'utf8')).split('\n')) {
-    const [owner, first, count] = line.split(':')
-    if (owner === exportUsersOwner && Number(count) >= exportUserCount) return Number(first)
+    const [name, first, count] = line.split(':')
+    if (name === owner && Number(count) >= rangeSize) return Number(first)
   }
   throw new Error(
-    `${file} keeps no ${exportUserCount} ids for ${exportUsersOwner}. Give it some: usermod --add-subuids FIRST-LAST --add-subgids FIRST-LAST ${exportUsersOwner}`,
+    `${file} keeps no ${rangeSize} ids for ${owner}. Give it some: usermod --add-subuids FIRST-LAST --add-subgids FIRST-LAST ${owner}`,
   )
 }
-/** Users that nobody else of this machine is, in the range that it keeps for us. @returns the first of them */
-export const ensureExportUsers = async (): Promise<UserIds> => {
+/** Users that nobody else of this machine is, in the range that it keeps for a system user of ours. @returns the first of them */
+const ensureUserRange = async (owner: string): Promise<UserIds> => {
   // useradd keeps ranges only where these files are.
   for (const file of ['/etc/subuid', '/etc/subgid']) await appendFile(file, '')
-  ensureSystemUser(exportUsersOwner, ['--add-subids-for-system'])
-  return { uid: await firstOfRange('/etc/subuid'), gid: await firstOfRange('/etc/subgid') }
+  ensureSystemUser(owner, ['--add-subids-for-system'])
+  return { uid: await firstOfRange('/etc/subuid', owner), gid: await firstOfRange('/etc/subgid', owner) }
 }
+export const ensureExportUsers = () => ensureUserRange(exportUsersOwner)
+export const ensureReaderUsers = () => ensureUserRange(readerUsersOwner)
 
 export const prepareFolders = async (settings: Settings, { gid }: UserIds) => {
   const { dataDir, runDir } = settings
@@ -83,6 +85,9 @@ export const writeAgentSettings = async (settings: Settings, { gid }: UserIds): 
     restoreSlots: settings.restoreSlots,
     mountIdleSeconds: settings.mountIdleSeconds,
     attachBackend: settings.attachBackend,
+    readerUsers: await ensureReaderUsers(),
+    hostMounts: settings.hostMounts,
+    readerSeconds: 60,
     version,
   }
   await writeFile(file, JSON.stringify(agent), { mode: 0o600 })

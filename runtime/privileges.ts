@@ -4,6 +4,8 @@
 export const hubUser = 'sendense'
 /** Owns the range of user ids that qemu-nbd runs as while backup clients talk to it. */
 export const exportUsersOwner = 'sendense-nbd'
+/** Owns the range of user ids that the processes have which read a guest's disk. */
+export const readerUsersOwner = 'sendense-reader'
 
 /** Does nothing when the process is not root. After it there is no way back. */
 export const dropPrivileges = async (): Promise<void> => {

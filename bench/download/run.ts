@@ -1,14 +1,17 @@
 /** How fast are downloads through the hub, beside nginx on the same fresh mount and tar on the same folder? */
-import { execFileSync, spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { waitFor } from '../../runtime/service.ts'
 import { registerVm, runBackup, startHub } from '../../test/support/hub.ts'
 import { filesystemImage, sh } from '../../test/support/images.ts'
 import { freePorts } from '../../test/support/real-agent.ts'
+import { entering, readerOfMount } from '../../test/support/sandbox.ts'
 import { print, row, seconds, sideBySide } from '../support/measure.ts'
 
+const execute = promisify(execFile)
 const hub = await startHub()
 const port = await freePorts(1)
 /** More than the file that is downloaded and its way through the page cache. */
@@ -25,7 +28,6 @@ try {
   })
   const vm = await registerVm(hub, 'vm')
   const backup = await runBackup(hub, vm, 'full')
-  const config = join(hub.folder, 'nginx.conf')
   /** Both sides read from the disk: a backup that somebody restores from was not read a moment ago. */
   const forgetCached = () =>
     sh('/usr/bin/dd', [`if=${backup.disks[0].qcow2_path}`, 'iflag=nocache', 'count=0', 'status=none'])
@@ -41,24 +43,34 @@ try {
     return (await hub.api('POST', '/restore/mount', { backup_id: backup.backup_id, disk_index: 0 })).body
   }
   const curl = (url: string) =>
-    seconds(async () =>
-      execFileSync('/usr/bin/curl', ['-sf', '-o', '/dev/null', '-H', `Authorization: Bearer ${hub.token}`, url]),
-    )
+    seconds(() => execute('/usr/bin/curl', ['-sf', '-o', '/dev/null', '-H', `Authorization: Bearer ${hub.token}`, url]))
 
-  const onFreshMount = async (measure: (mount: { mount_id: string; mount_path: string }) => Promise<number>) => {
-    const mount = await fresh()
+  const onFreshMount = async (measure: (mountId: string) => Promise<number>) => {
+    const { mount_id } = await fresh()
     try {
-      return await measure(mount)
+      return await measure(mount_id)
     } finally {
-      await hub.api('DELETE', `/restore/${mount.mount_id}`)
+      await hub.api('DELETE', `/restore/${mount_id}`)
     }
   }
-  const throughNginx = async (root: string) => {
-    writeFileSync(
-      config,
-      `daemon off; user root; pid ${join(hub.folder, 'nginx.pid')}; error_log stderr; events {} http { access_log off; sendfile on; server { listen 127.0.0.1:${port}; root ${root}; } }`,
-    )
-    const nginx = spawn('/usr/sbin/nginx', ['-c', config, '-e', 'stderr'], { stdio: 'ignore' })
+  /** Where the mount is: in the sandbox that reads it. */
+  const root = '/work/volume-0'
+  const there = (...command: string[]): [string, string[]] => {
+    const [program, ...args] = entering(readerOfMount(hub.pidOf('host-agent')))
+    return [program, [...args, ...command]]
+  }
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${name};`)
+  const config = `daemon off; user root; pid /work/nginx.pid; error_log /work/nginx.log; events {} http { ${temporary.join(' ')} access_log off; sendfile on; server { listen 127.0.0.1:${port}; root ${root}; } }`
+  /** It wants to know root by name, whom nobody has named there. */
+  const nginxInside = `mount -t tmpfs etc /etc
+echo root:x:0:0::/:/bin/sh > /etc/passwd
+echo root:x:0: > /etc/group
+exec /usr/sbin/nginx -p /work -c /work/nginx.conf -e /work/nginx.log`
+  const throughNginx = async () => {
+    sh(...there('/usr/bin/tee', '/work/nginx.conf'), config)
+    const nginx = spawn(...there('/usr/bin/unshare', '--mount', '/bin/bash', '-ec', nginxInside), {
+      stdio: 'ignore',
+    })
     const ended = new Promise((resolve) => nginx.once('exit', resolve))
     try {
       await waitFor('nginx', async () => (await fetch(`http://127.0.0.1:${port}/none`)).status === 404, 10_000)
@@ -70,17 +82,14 @@ try {
   }
 
   const file = await sideBySide({
-    hub: () => onFreshMount(({ mount_id }) => curl(`${hub.url}/api/v1/restore/${mount_id}/download?path=/large`)),
-    nginx: () => onFreshMount(({ mount_path }) => throughNginx(`${mount_path}/partition-0`)),
+    hub: () => onFreshMount((id) => curl(`${hub.url}/api/v1/restore/${id}/download?path=/large`)),
+    nginx: () => onFreshMount(throughNginx),
   })
   const tar = ['-c', 'tar czf - -C "$1" small | cat > /dev/null', 'bash']
   const many = await sideBySide({
     hub: () =>
-      onFreshMount(({ mount_id }) =>
-        curl(`${hub.url}/api/v1/restore/${mount_id}/download-directory?path=/small&format=tar.gz`),
-      ),
-    tar: () =>
-      onFreshMount(({ mount_path }) => seconds(async () => sh('/bin/bash', [...tar, `${mount_path}/partition-0`]))),
+      onFreshMount((id) => curl(`${hub.url}/api/v1/restore/${id}/download-directory?path=/small&format=tar.gz`)),
+    tar: () => onFreshMount(() => seconds(() => execute(...there('/bin/bash', ...tar, root)))),
   })
   const shown = (value: number) => `${value.toFixed(2)} s`
   const [fileRatio, folderRatio] = [file.nginx / file.hub, many.tar / many.hub]

@@ -21,6 +21,8 @@ export const partition = z.object({
   reason: z.string().nullable(),
   /** Of a mounted one: whether its journal was clean, replayed in a throw-away overlay, or had to be left out. */
   journal: z.enum(['clean', 'replayed', 'not_replayed']).nullable(),
+  /** Who parses a mounted one: processes without any right on the host, or the host itself (its kernel, or a driver as root). */
+  reader: z.enum(['sandbox', 'host']).nullable(),
 })
 export type Partition = z.infer<typeof partition>
 

@@ -7,24 +7,21 @@ import type { AttachRequest } from './backend.ts'
 /** A replayed journal took 0.2 to 2.8 MB where it was measured; the largest journals of mkfs defaults are 1 GiB. */
 export const overlayBytesMax = 2 * 1024 ** 3
 
-const overlayPath = (runDir: string) => join(runDir, 'overlay.qcow2')
+export const overlayName = 'overlay.qcow2'
+const overlayPath = (runDir: string) => join(runDir, overlayName)
 
-const createOverlay = ({ runDir, chain, virtualSize }: AttachRequest) =>
+/** @returns its path */
+export const createOverlay = async ({
+  runDir,
+  chain,
+  virtualSize,
+}: Omit<AttachRequest, 'overlay'>): Promise<string> => {
+  const path = overlayPath(runDir)
   // -u: the backing file is not opened here, and its name in this header is never followed.
-  run(program.qemuImg, [
-    'create',
-    '-q',
-    '-f',
-    'qcow2',
-    '-u',
-    '-b',
-    chain[0]!,
-    '-F',
-    'qcow2',
-    '--',
-    overlayPath(runDir),
-    String(virtualSize),
-  ])
+  const backing = ['-u', '-b', chain[0]!, '-F', 'qcow2']
+  await run(program.qemuImg, ['create', '-q', '-f', 'qcow2', ...backing, '--', path, String(virtualSize)])
+  return path
+}
 
 /** The block node to attach: the chain itself, or an overlay on it. */
 export const attachNode = async (request: AttachRequest): Promise<Record<string, unknown>> => {

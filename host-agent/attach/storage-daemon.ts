@@ -1,13 +1,27 @@
 /** A qemu-storage-daemon that is told what to export over QMP, on its standard input and output. */
 import { createInterface } from 'node:readline'
-import { type Daemon, program, startDaemon } from '../exec.ts'
+import { HubError } from '../../contract/errors.ts'
+import { type Daemon, type DaemonOptions, program, startDaemon } from '../exec.ts'
 
 /** A command takes milliseconds; opening a chain of 1000 files on a slow disk takes longer. */
 const answerTimeoutMs = 15_000
 
 /** QEMU refused a command. */
-export class QmpError extends Error {
+class QmpError extends Error {
   override readonly name = 'QmpError'
+}
+
+/** QEMU's own words, without the paths of this host. */
+const withoutPaths = (text: string) => text.trim().replace(/\/\S+\//g, '')
+
+/** What QEMU refuses of a disk is the disk's fault. */
+const ofTheDisk = async (say: () => Promise<unknown>[]): Promise<void> => {
+  const said = say()
+  await Promise.allSettled(said)
+  await Promise.all(said).catch((error: unknown) => {
+    if (!(error instanceof QmpError)) throw error
+    throw new HubError('CHAIN_BROKEN', 'The disk can not be opened', { details: withoutPaths(error.message) })
+  })
 }
 
 type Answer = { return?: unknown; error?: { desc: string }; id?: number }
@@ -17,8 +31,7 @@ export class StorageDaemon {
   readonly #waiting = new Map<number, (answer: Answer) => void>()
   #nextId = 1
 
-  /** @param fileBytesMax largest file that it may write */
-  static async start(options: { fileBytesMax?: number } = {}): Promise<StorageDaemon> {
+  static async start(options: Omit<DaemonOptions, 'isTalkedTo'> = {}): Promise<StorageDaemon> {
     const daemon = await startDaemon(
       program.qemuStorageDaemon,
       ['--chardev', 'stdio,id=qmp', '--monitor', 'chardev=qmp'],
@@ -57,6 +70,24 @@ export class StorageDaemon {
       if (this.process.hasEnded()) this.#waiting.get(id)?.({ error: { desc: 'qemu-storage-daemon has ended' } })
       else this.process.input!.write(`${JSON.stringify({ execute: command, arguments: args, id })}\n`)
     })
+  }
+
+  /**
+   * Adds a block node and shows it as a file.
+   * @param node with its `node-name`
+   * @param file there already
+   * @throws CHAIN_BROKEN in QEMU's own words
+   */
+  show(node: Record<string, unknown>, file: string, writable: boolean): Promise<void> {
+    const name = node['node-name'] as string
+    const fuse = { type: 'fuse', id: `export-${name}`, 'node-name': name, mountpoint: file, writable }
+    // Both at once: QEMU takes them in order, and the second fails when the first did.
+    return ofTheDisk(() => [this.execute('blockdev-add', node), this.execute('block-export-add', fuse)])
+  }
+
+  /** Adds a block node. @throws CHAIN_BROKEN in QEMU's own words */
+  add(node: Record<string, unknown>): Promise<void> {
+    return ofTheDisk(() => [this.execute('blockdev-add', node)])
   }
 
   #onLine(line: string) {

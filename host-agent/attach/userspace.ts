@@ -7,7 +7,7 @@ import { killProven, program, run } from '../exec.ts'
 import type { AttachBackend, Attached, AttachRecord, AttachRequest } from './backend.ts'
 import { unmount } from './mount-table.ts'
 import { attachNode, overlayBytesMax } from './overlay.ts'
-import { QmpError, StorageDaemon } from './storage-daemon.ts'
+import { StorageDaemon } from './storage-daemon.ts'
 
 const exportFile = (runDir: string) => join(runDir, 'disk.raw')
 const isWritable = ({ overlay }: AttachRequest) => overlay === 'replay'
@@ -17,20 +17,8 @@ const startExport = async (request: AttachRequest, daemon: StorageDaemon): Promi
   const image = exportFile(request.runDir)
   const node = { ...(await attachNode(request)), 'node-name': 'disk' }
   await (await open(image, 'w', 0o600)).close()
-  const fuse = { type: 'fuse', id: 'export', 'node-name': 'disk', mountpoint: image, writable: isWritable(request) }
-  try {
-    // Both at once: QEMU takes them in order, and the second fails when the first did.
-    const both = [daemon.execute('blockdev-add', node), daemon.execute('block-export-add', fuse)]
-    await Promise.allSettled(both)
-    await Promise.all(both)
-  } catch (error) {
-    if (!(error instanceof QmpError)) throw error
-    throw new HubError('CHAIN_BROKEN', 'The disk can not be opened', { details: withoutPaths(error.message) })
-  }
+  await daemon.show(node, image, isWritable(request))
 }
-
-/** QEMU's own words, without the paths of this host. */
-const withoutPaths = (text: string) => text.trim().replace(/\/\S+\//g, '')
 
 /** Loop devices whose file lies in this folder: ours, also when an agent died before it wrote the device down. */
 const loopsOver = async (runDir: string): Promise<string[]> => {

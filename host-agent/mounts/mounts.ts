@@ -7,13 +7,14 @@ import { HubError } from '../../contract/errors.ts'
 import type { AttachBackend } from '../attach/backend.ts'
 import { unmount } from '../attach/mount-table.ts'
 import { checkHeader } from '../exports/qcow2.ts'
-import type { PartitionRoot } from '../files/resolve.ts'
+import type { VolumeReader } from '../files/volume-reader.ts'
 import { Ledger } from '../ledger.ts'
 import { log } from '../log.ts'
 import { KeyedMutex } from '../mutex.ts'
 import type { Repositories } from '../repositories.ts'
 import { isTrouble } from '../trouble.ts'
-import { type DiskRecord, OpenDisk } from './open-disk.ts'
+import type { DiskRecord } from './host-disk.ts'
+import { MountedDisk, type Openers } from './mounted-disk.ts'
 
 type Entry = DiskRecord & { chain: DiskChain; root: string; runDir: string; createdAt: string }
 
@@ -22,7 +23,7 @@ type Mount = {
   entry: Entry
   status: MountState['status']
   /** Undefined until its chain has been checked. */
-  disk: OpenDisk | undefined
+  disk: MountedDisk | undefined
   /** Downloads that run: they keep the mount, and are cut when it ends. */
   readers: Map<AbortController, Promise<void>>
   /** Wall clock for the answers; the monotonic one decides. */
@@ -33,8 +34,7 @@ type Mount = {
 
 /** What a reader gets of a mount. */
 export type MountInUse = {
-  number: number
-  root: PartitionRoot
+  reader: VolumeReader
   /**
    * Runs a download of the mount's: while it runs the mount stays, and its end counts as access.
    * @param work ends when the signal says that the mount has ended, or that the target is closed
@@ -52,6 +52,7 @@ export type MountsOptions = {
   slots: number
   idleSeconds: number
   backend: AttachBackend
+  openers: Openers
   repositories: Repositories
 }
 
@@ -163,6 +164,7 @@ export class Mounts {
         throw error
       }
       mount.status = 'mounted'
+      void mount.disk?.ended?.then((why) => this.#onReaderEnd(mount, why))
       this.#touch(mount)
       return this.#state(mount)
     })
@@ -212,9 +214,9 @@ export class Mounts {
     if (mount.status !== 'mounted' || !mount.disk) throw new HubError('MOUNT_NOT_READY', 'The mount is not ready yet')
     this.#touch(mount)
     const number = partition ?? mount.disk.defaultPartition!
-    const root = mount.disk.roots.get(number)
-    if (!root) throw new HubError('PARTITION_NOT_FOUND', `Partition ${number} is not there or not mounted`)
-    return { number, root, lend: (target, work) => this.#lend(mount, target, work) }
+    const reader = mount.disk.readerOf(number)
+    if (!reader) throw new HubError('PARTITION_NOT_FOUND', `Partition ${number} is not there or not mounted`)
+    return { reader, lend: (target, work) => this.#lend(mount, target, work) }
   }
 
   /** Sets the time of the last use; the mount ends `idleSeconds` after it. */
@@ -235,17 +237,11 @@ export class Mounts {
     await mkdir(entry.root, { recursive: true, mode: 0o700 })
     await mkdir(entry.runDir, { recursive: true, mode: 0o700 })
     const { root, runDir } = entry
-    mount.disk = new OpenDisk({
-      backend,
-      runDir,
-      root,
-      chain,
-      virtualSize,
-      record: (record) => {
-        mount.entry = { ...mount.entry, ...record }
-        return this.#ledger.put(id, mount.entry)
-      },
-    })
+    const record = (disk: DiskRecord) => {
+      mount.entry = { ...mount.entry, ...disk }
+      return this.#ledger.put(id, mount.entry)
+    }
+    mount.disk = new MountedDisk({ backend, runDir, root, chain, virtualSize, record }, this.#options.openers)
     await mount.disk.open()
   }
 
@@ -293,6 +289,14 @@ export class Mounts {
     if (this.#mounts.get(mount.id) !== mount) return
     // What could not be freed is logged and tried again there.
     await this.remove(mount.id, 'expired').catch(() => undefined)
+  }
+
+  /** What reads the mount is gone: it can only be made anew. */
+  #onReaderEnd(mount: Mount, why: string) {
+    if (mount.status !== 'mounted') return
+    log.error({ mount: mount.id, why }, 'what reads a mount has ended')
+    // What could not be freed is logged and tried again there.
+    void this.remove(mount.id, 'failed').catch(() => undefined)
   }
 
   #isExpired(mount: Mount) {

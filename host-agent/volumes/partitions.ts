@@ -1,14 +1,14 @@
 /** What is on a disk: its partitions, or one filesystem over all of it. Only tools that answer in data are asked. */
 import type { PartitionRole } from '../../contract/api/restore.ts'
 import { mapSome } from '../concurrency.ts'
-import { program, run } from '../exec.ts'
+import type { Run } from '../run-tool.ts'
 
 export type Volume = {
   /** From 1; 0 = the whole disk. */
   number: number
-  device: string
-  name: string
   kind: 'partition' | 'whole_disk'
+  /** Where it begins on the disk. */
+  offsetBytes: number
   sizeBytes: number
   /** As blkid names it, e.g. `ext4`, `LVM2_member`, `crypto_LUKS`. */
   filesystem: string | null
@@ -16,6 +16,8 @@ export type Volume = {
   role: PartitionRole
 }
 
+const blkid = '/usr/sbin/blkid'
+const sfdisk = '/usr/sbin/sfdisk'
 /** More entries than any installer makes; a hostile table could name thousands. */
 const partitionsMax = 128
 const probesAtOnce = 4
@@ -49,17 +51,21 @@ type Probe = { TYPE?: string; LABEL?: string; PTTYPE?: string }
 /** ZFS has four labels of 256 KiB each: reading them takes longer than looking for everything else. */
 const slowToFind = 'zfs_member'
 
-/** Reads a device's signatures itself; nothing is taken from a cache or from udev. */
-const probe = async (device: string): Promise<Probe> => {
-  const found = await probeFor(`no${slowToFind}`, device)
-  return found.TYPE === undefined && found.PTTYPE === undefined ? probeFor(slowToFind, device) : found
+/** A piece of an image, in bytes; all of it without one. */
+type Piece = { offsetBytes: number; sizeBytes: number }
+
+/** Reads signatures itself; nothing is taken from a cache or from udev. */
+const probe = async (run: Run, image: string, piece?: Piece): Promise<Probe> => {
+  const found = await probeFor(run, `no${slowToFind}`, image, piece)
+  return found.TYPE === undefined && found.PTTYPE === undefined ? probeFor(run, slowToFind, image, piece) : found
 }
 
 /** @param types as blkid takes them: names with commas between them, or all but those when the first begins with `no` */
-const probeFor = async (types: string, device: string): Promise<Probe> => {
-  const args = ['--probe', '--match-types', types, '--output', 'export', '--', device]
+const probeFor = async (run: Run, types: string, image: string, piece?: Piece): Promise<Probe> => {
+  const where = piece ? ['--offset', String(piece.offsetBytes), '--size', String(piece.sizeBytes)] : []
+  const args = ['--probe', '--match-types', types, '--output', 'export', ...where, '--', image]
   // 2 = nothing found, 8 = several signatures that contradict each other.
-  const { stdout } = await run(program.blkid, args, { okCodes: [0, 2, 8] })
+  const { stdout } = await run(blkid, args, { okCodes: [0, 2, 8] })
   const found: Record<string, string> = {}
   for (const line of stdout.split('\n')) {
     const at = line.indexOf('=')
@@ -76,11 +82,12 @@ type SfdiskTable = {
   }
 }
 
-const partitionTable = async (device: string): Promise<SfdiskTable['partitiontable']> => {
-  const { exitCode, stdout } = await run(program.sfdisk, ['--json', '--', device], { okCodes: [0, 1] })
+const partitionTable = async (run: Run, image: string): Promise<SfdiskTable['partitiontable']> => {
+  const { exitCode, stdout } = await run(sfdisk, ['--json', '--', image], { okCodes: [0, 1] })
   return exitCode === 0 ? (JSON.parse(stdout) as SfdiskTable).partitiontable : undefined
 }
 
+const rolesOfWholeDisks: Record<string, PartitionRole> = { swap: 'swap', LVM2_member: 'lvm' }
 const roleOf = (type: string | undefined, filesystem: string | null): PartitionRole => {
   if (filesystem === 'swap') return 'swap'
   if (filesystem === 'LVM2_member') return 'lvm'
@@ -89,57 +96,26 @@ const roleOf = (type: string | undefined, filesystem: string | null): PartitionR
 
 /**
  * @param image reads as the disk does
- * @param makeDevice gives the disk's block device, which is looked at only when the partitions are known
  * @param sizeBytes of the disk
  */
-export const scanVolumes = async (
-  image: string,
-  makeDevice: () => Promise<string>,
-  sizeBytes: number,
-): Promise<Volume[]> => {
-  // In this order: the one that takes longer starts first, and starting a process holds up the next.
-  const probing = probe(image)
-  const making = makeDevice()
-  // Whichever fails first is told of; the other must not be unheard.
-  making.catch(() => undefined)
-  const disk = await probing
-  const table = disk.PTTYPE === undefined ? undefined : await partitionTable(image)
-  const path = await making
+export const scanVolumes = async (run: Run, image: string, sizeBytes: number): Promise<Volume[]> => {
+  const disk = await probe(run, image)
+  const table = disk.PTTYPE === undefined ? undefined : await partitionTable(run, image)
   const entries = (table?.partitions ?? []).filter(({ type }) => !containers.has(type)).slice(0, partitionsMax)
   if (!table || entries.length === 0) {
     const filesystem = disk.TYPE ?? null
-    const role =
-      filesystem === null
-        ? 'unknown'
-        : ({ swap: 'swap', LVM2_member: 'lvm' } as Record<string, PartitionRole>)[filesystem]
-    return [
-      {
-        number: 0,
-        device: path,
-        name: nameOf(path),
-        kind: 'whole_disk',
-        sizeBytes,
-        filesystem,
-        label: disk.LABEL ?? null,
-        role: role ?? 'data',
-      },
-    ]
+    const role = filesystem === null ? 'unknown' : (rolesOfWholeDisks[filesystem] ?? 'data')
+    return [{ number: 0, kind: 'whole_disk', offsetBytes: 0, sizeBytes, filesystem, label: disk.LABEL ?? null, role }]
   }
-  // The kernel may not have read the table (no parser built in, or nobody to wait for); -u is the same on all of them.
-  await run(program.partx, ['-u', '--', path], { okCodes: [0, 1] })
   const sectorBytes = table.sectorsize ?? 512
-  const volumes = await mapSome(entries, probesAtOnce, async ({ node, size, type, name }): Promise<Volume> => {
-    const number = Number(/\d+$/.exec(node)?.[0] ?? 0)
-    // loop0p1, nbd0p1: both ways of attaching give devices whose name ends with a digit.
-    const partition = `${path}p${number}`
-    const found = await probe(partition).catch(() => ({}) as Probe)
+  const volumes = await mapSome(entries, probesAtOnce, async ({ node, start, size, type, name }): Promise<Volume> => {
+    const piece = { offsetBytes: start * sectorBytes, sizeBytes: size * sectorBytes }
+    const found = await probe(run, image, piece).catch(() => ({}) as Probe)
     const filesystem = found.TYPE ?? null
     return {
-      number,
-      device: partition,
-      name: nameOf(partition),
+      number: Number(/\d+$/.exec(node)?.[0] ?? 0),
       kind: 'partition',
-      sizeBytes: size * sectorBytes,
+      ...piece,
       filesystem,
       label: found.LABEL ?? (name ? name : null),
       role: roleOf(type, filesystem),
@@ -148,4 +124,19 @@ export const scanVolumes = async (
   return volumes.sort((a, b) => a.number - b.number)
 }
 
-const nameOf = (device: string) => device.slice('/dev/'.length)
+/** Why a volume can not be what its table says; undefined when it can. */
+export const outsideOfDisk = (
+  { number, offsetBytes, sizeBytes }: Volume,
+  all: readonly Volume[],
+  diskBytes: number,
+): string | undefined => {
+  const overlaps = all.some(
+    (other) =>
+      other.number !== number &&
+      offsetBytes < other.offsetBytes + other.sizeBytes &&
+      other.offsetBytes < offsetBytes + sizeBytes,
+  )
+  return overlaps || offsetBytes + sizeBytes > diskBytes
+    ? 'the partition lies outside the disk or overlaps another'
+    : undefined
+}

@@ -29,7 +29,7 @@ const also: Record<string, RegExp> = {
 }
 /** Starting processes is for these files alone. */
 const mayStartProcesses =
-  /^(host-agent\/(exec|tool-runner)|source-node\/exec|source-node\/mover\/hash-in-background|runtime\/(host|service|embedded-database))\.ts$/
+  /^(host-agent\/(exec|run-tool)|source-node\/exec|source-node\/mover\/hash-in-background|runtime\/(host|service|embedded-database))\.ts$/
 
 const imports = (text: string) => [...text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map((match) => match[1]!)
 const files = Object.keys(rules).flatMap((folder) =>

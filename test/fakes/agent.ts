@@ -246,6 +246,7 @@ export class FakeAgent implements AgentApi {
       is_default: mounted,
       reason: mounted ? null : 'no known filesystem',
       journal: mounted ? 'clean' : null,
+      reader: mounted ? 'sandbox' : null,
     }
     if (!mounted)
       throw new HubError('NO_MOUNTABLE_FILESYSTEM', 'No partition of this disk can be mounted', {

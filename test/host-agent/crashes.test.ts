@@ -24,11 +24,15 @@ import { sealedDisk, sealRequest } from '../support/sealed-disk.ts'
 
 let real: RealAgent
 let image: string
+/** That the host itself mounts. */
+let hostImage: string
 let before: Census
 beforeAll(async () => {
   real = await openRealAgent({ idleSeconds: 2 })
   image = join(real.folder, 'image.raw')
   filesystemImage(image, 'ext4', 64 << 20, (folder) => writeFileSync(join(folder, 'file'), 'x'.repeat(1_000_000)))
+  hostImage = join(real.folder, 'host.raw')
+  filesystemImage(hostImage, 'xfs', 0, (folder) => writeFileSync(join(folder, 'file'), 'x'))
   before = await census()
 })
 afterAll(() => real.close())
@@ -107,9 +111,9 @@ it('a tool runner that is killed in the middle of a mount costs that mount at mo
         .split(' ')
         .find((pid) => pid !== '' && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('tool-runner.js')),
     )
-  const disk = await sealedDisk(real, image)
+  const disk = await sealedDisk(real, hostImage)
   let refused = 0
-  for (let delayMs = 0; delayMs < 40; delayMs += 2) {
+  for (let delayMs = 0; delayMs < 200; delayMs += 8) {
     const [mountId, killed] = [randomUUID(), runner()]
     const mounting = real.agent.ensureMount(mountId, disk).catch(() => refused++)
     await new Promise((resolve) => setTimeout(resolve, delayMs))
@@ -132,7 +136,7 @@ it('a qemu-nbd that dies takes its export with it, and says so', async () => {
 
 it('an exporter that dies under a mount gives errors, never wrong bytes, and is cleaned up', async () => {
   const mountId = randomUUID()
-  await real.agent.ensureMount(mountId, await sealedDisk(real, image))
+  await real.agent.ensureMount(mountId, await sealedDisk(real, hostImage))
   const entry = readFileSync(join(real.folder, 'state/ledger/mounts', `${mountId}.json`), 'utf8')
   process.kill((JSON.parse(entry) as { attach: { pid: number } }).attach.pid, 'SIGKILL')
   await real.agent.removeMount(mountId, 'user')

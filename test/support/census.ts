@@ -12,7 +12,9 @@ const processes = () =>
     .filter(
       (line) =>
         !line.includes('<defunct>') &&
-        /qemu|nbdcopy|mariadbd|host-agent\/main|source-node\/main|runtime\/(main|start)|start\.mjs|ntfs-3g/.test(line),
+        /qemu|nbdcopy|mariadbd|host-agent\/main|source-node\/main|runtime\/(main|start)|start\.mjs|ntfs-3g|fuse2fs|bwrap|sandbox\/reader/.test(
+          line,
+        ),
     )
     .map((line) => line.slice(0, 200))
 const temporary = () =>

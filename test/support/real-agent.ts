@@ -6,8 +6,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { AgentApi } from '../../contract/agent.ts'
+import type { HostFilesystem } from '../../contract/settings.ts'
 import { openAgentClient } from '../../runtime/bindings/agent.ts'
-import { ensureExportUsers } from '../../runtime/host.ts'
+import { ensureExportUsers, ensureReaderUsers } from '../../runtime/host.ts'
 import { waitFor } from '../../runtime/service.ts'
 import { projectRoot } from '../../runtime/version.ts'
 
@@ -48,6 +49,10 @@ type Options = {
   idleSeconds?: number
   /** Threads that its calls of the filesystem are spread over. */
   fileThreads?: number
+  /** Filesystems that the host itself mounts. */
+  hostMounts?: HostFilesystem[]
+  /** How long a reader may take to answer. */
+  readerSeconds?: number
   /** What starts it instead of being started itself, given the agent's folder. It must become what it starts. */
   command?: (folder: string) => string[]
 }
@@ -56,6 +61,8 @@ export const openRealAgent = async ({
   slots = 8,
   idleSeconds = 3600,
   fileThreads = 24,
+  hostMounts = ['xfs', 'btrfs'],
+  readerSeconds = 60,
   command = () => [],
 }: Options = {}): Promise<RealAgent> => {
   const folder = mkdtempSync(join(tmpdir(), 'sendense-agent-'))
@@ -76,6 +83,9 @@ export const openRealAgent = async ({
       nbdPorts: { first: firstPort, last: firstPort + 39 },
       restoreSlots: slots,
       mountIdleSeconds: idleSeconds,
+      readerUsers: await ensureReaderUsers(),
+      hostMounts,
+      readerSeconds,
       attachBackend: process.env.SENDENSE_TEST_ATTACH_BACKEND ?? 'auto',
       version: 'test',
     }),

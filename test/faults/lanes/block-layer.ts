@@ -51,7 +51,7 @@ const standBefore = (folder: string, ruleFile: string): string[] => {
   chmodSync(dirname(folder), 0o711)
   const script = join(folder, 'faulty-qemu.mjs')
   copyFileSync(fileURLToPath(new URL('dist/test/faults/support/faulty-qemu.js', projectRoot)), script)
-  const lines = [program.qemuNbd, program.qemuStorageDaemon].flatMap((path, at) => {
+  const lines = [program.qemuNbd, program.qemuStorageDaemon, program.nsenter].flatMap((path, at) => {
     const [real, stand] = [join(folder, `real-${at}`), join(folder, `stand-${at}`)]
     writeFileSync(real, '')
     writeFileSync(stand, `#!/bin/sh\nexec '${process.execPath}' '${script}' '${real}' '${ruleFile}' "$@"\n`)

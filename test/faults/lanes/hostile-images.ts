@@ -44,7 +44,7 @@ const seedFilesystem = (folder: string, kind: FilesystemKind): string => {
 }
 
 /** Raw disks to start from. */
-const makeSeeds = (folder: string): Record<'gpt' | 'mbr' | 'ntfs', string> => {
+const makeSeeds = (folder: string): Record<'gpt' | 'mbr' | 'ntfs' | 'ext4', string> => {
   const partitioned = (kind: 'gpt' | 'mbr', script: string, partition: string) => {
     const image = join(folder, `${kind}.raw`)
     blankImage(image, 48 * mib)
@@ -63,6 +63,7 @@ const makeSeeds = (folder: string): Record<'gpt' | 'mbr' | 'ntfs', string> => {
       'p1',
     ),
     ntfs: seedFilesystem(folder, 'ntfs'),
+    ext4: seedFilesystem(folder, 'ext4'),
   }
 }
 
@@ -237,16 +238,11 @@ const lane = (
 })
 
 export const hostileImages = lane(
-  'hostile QCOW2 headers, partition tables and NTFS volumes',
-  ['header', 'gpt', 'mbr', 'ntfs'],
+  'hostile QCOW2 headers, partition tables, NTFS and ext4 volumes',
+  ['header', 'gpt', 'mbr', 'ntfs', 'ext4'],
   makeSeeds,
 )
-export const hostileFilesystems = lane(
-  'mutated ext4, XFS and btrfs under a stock kernel',
-  ['ext4', 'xfs', 'btrfs'],
-  (folder) => ({
-    ext4: seedFilesystem(folder, 'ext4'),
-    xfs: seedFilesystem(folder, 'xfs'),
-    btrfs: seedFilesystem(folder, 'btrfs'),
-  }),
-)
+export const hostileFilesystems = lane('mutated XFS and btrfs under a stock kernel', ['xfs', 'btrfs'], (folder) => ({
+  xfs: seedFilesystem(folder, 'xfs'),
+  btrfs: seedFilesystem(folder, 'btrfs'),
+}))

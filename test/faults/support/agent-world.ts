@@ -39,8 +39,13 @@ export const openAgentWorld = async (options: Parameters<typeof openRealAgent>[0
   const real = await openRealAgent(options)
   const { agent } = real
   const image = join(real.folder, 'image.raw')
-  filesystemImage(image, 'ext4', diskBytes, (root) => writeFileSync(join(root, 'file'), fileContent))
+  const fillImage = (root: string) => writeFileSync(join(root, 'file'), fileContent)
+  filesystemImage(image, 'ext4', diskBytes, fillImage)
   const good: DiskChain = await sealedDisk(real, image)
+  const hostImage = join(real.folder, 'host.raw')
+  filesystemImage(hostImage, 'btrfs', 0, fillImage)
+  /** Mounted in turns: by a driver in a sandbox, and by the host itself. */
+  const mountable: DiskChain[] = [good, await sealedDisk(real, hostImage)]
   const original = readFileSync(image)
   /** What the disk of the trial must hold when it is a restore point. */
   let written: Buffer = original
@@ -81,7 +86,7 @@ export const openAgentWorld = async (options: Parameters<typeof openRealAgent>[0
   const read = async (work: Promise<Readable>) => buffer(await work)
   const mount = async (look: (id: string) => Promise<void>) => {
     const id = randomUUID()
-    await agent.ensureMount(id, { ...good, vm_name: 'vm' })
+    await agent.ensureMount(id, { ...mountable[number % mountable.length]!, vm_name: 'vm' })
     await look(id)
     await agent.removeMount(id, 'user')
   }

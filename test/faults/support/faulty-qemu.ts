@@ -1,10 +1,10 @@
 /**
- * Stands before qemu-nbd (`qemu-nbd <real> <rule file> …`) and qemu-storage-daemon, and puts QEMU's blkdebug below one image of the
- * chain that they are given. Without a rule file it changes nothing.
+ * Stands before qemu-nbd (`qemu-nbd <real> <rule file> …`), qemu-storage-daemon, and nsenter, which starts the latter in a sandbox; and puts QEMU's
+ * blkdebug below one image of the chain that they are given. Without a rule file it changes nothing.
  * Usage: node faulty-qemu.js <real program> <rule file> <arguments of the program>
  */
 import { spawn } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 
 export type BlockRule = {
@@ -20,6 +20,14 @@ const withRule = (node: Node, { depth, rule }: BlockRule): Node =>
     ? { ...node, backing: withRule(node.backing, { depth: depth - 1, rule }) }
     : { ...node, file: { driver: 'blkdebug', 'inject-error': [rule], image: node.file } }
 
+const isImage = (fd: number) => {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`).endsWith('.qcow2')
+  } catch {
+    return false
+  }
+}
+
 const [program, ruleFile, ...args] = process.argv.slice(2)
 if (program !== undefined && ruleFile !== undefined) {
   const rule = existsSync(ruleFile) ? (JSON.parse(readFileSync(ruleFile, 'utf8')) as BlockRule) : undefined
@@ -29,7 +37,10 @@ if (program !== undefined && ruleFile !== undefined) {
       : text,
   )
   // The files that it is handed are descriptors of ours.
-  const handed = [...rewritten.join().matchAll(/\/proc\/self\/fd\/(\d+)/g)].map(([, fd]) => Number(fd))
+  const handed = readdirSync('/proc/self/fd')
+    .map(Number)
+    .filter((fd) => fd > 2 && isImage(fd))
+    .sort((a, b) => a - b)
   const child = spawn('/usr/bin/setpriv', ['--pdeathsig', 'KILL', '--', program, ...rewritten], {
     stdio: ['pipe', 'inherit', 'inherit', ...handed],
   })

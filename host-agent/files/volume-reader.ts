@@ -1,0 +1,86 @@
+/** Reading the files of a mount's volumes: here by the process that has them mounted; by way of a sandbox in sandbox/reader-client.ts. */
+import type { Writable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import type { FileInfo, Listing } from '../../contract/agent.ts'
+import type { ArchiveFormat } from '../../contract/api/restore.ts'
+import { archive } from './archive.ts'
+import { nameText, toFileInfo } from './entries.ts'
+import { listFolder, listTree, type Page } from './list.ts'
+import { joinPath, locate, openRoot, type PartitionRoot, splitPath } from './resolve.ts'
+import { openRegular, pumpFile } from './send.ts'
+
+/** What is left to do once the answer's head is sent: writes all of the content, or throws. To be called once, and at once. */
+export type Content = (target: Writable, signal: AbortSignal) => Promise<void>
+export type ListOptions = Page & { recursive: boolean }
+
+/** Paths are absolute in their volume, as bytes. All throw PATH_INVALID, PATH_FORBIDDEN, FILE_NOT_FOUND, SERVICE_UNAVAILABLE. */
+export interface VolumeReader {
+  /** @throws NOT_A_DIRECTORY */
+  list(path: Buffer, options: ListOptions): Promise<Listing>
+  info(path: Buffer): Promise<FileInfo>
+  /** Bytes `start` to `start + length` of a file. @throws IS_DIRECTORY, NOT_A_REGULAR_FILE */
+  read(path: Buffer, start: number, length: number): Promise<Content>
+  /** @throws NOT_A_DIRECTORY */
+  archive(path: Buffer, format: ArchiveFormat): Promise<Content>
+  /** Lets go of the volume, so that it can be unmounted. */
+  close(): Promise<void>
+}
+
+/** @param path where the volume is mounted @param number of the volume, for the answers */
+export const openMounted = async (path: string, number: number): Promise<VolumeReader> =>
+  new MountedVolume(await openRoot(path), number)
+
+class MountedVolume implements VolumeReader {
+  readonly #root: PartitionRoot
+  readonly #number: number
+  constructor(root: PartitionRoot, number: number) {
+    this.#root = root
+    this.#number = number
+  }
+
+  async list(path: Buffer, options: ListOptions): Promise<Listing> {
+    const located = await locate(this.#root, splitPath(path), true)
+    try {
+      const list = options.recursive ? listTree : listFolder
+      const { entries, totalCount, truncated } = await list(this.#root, located, options)
+      return {
+        partition: this.#number,
+        path: nameText(joinPath(located.path)).text,
+        entries,
+        total_count: totalCount,
+        truncated,
+      }
+    } finally {
+      await located.handle.close()
+    }
+  }
+
+  async info(path: Buffer): Promise<FileInfo> {
+    const own = await locate(this.#root, splitPath(path), false)
+    try {
+      const parent = await locate(this.#root, own.path.slice(0, -1), true)
+      try {
+        return await toFileInfo(this.#root, own, parent.handle.fd, this.#number)
+      } finally {
+        await parent.handle.close()
+      }
+    } finally {
+      await own.handle.close()
+    }
+  }
+
+  async read(path: Buffer, start: number, length: number): Promise<Content> {
+    const file = await openRegular(await locate(this.#root, splitPath(path), true))
+    // Closed before the volume is let go: an open file would keep it busy.
+    return (target, signal) => pumpFile(file, start, length, target, signal).finally(() => file.close())
+  }
+
+  async archive(path: Buffer, format: ArchiveFormat): Promise<Content> {
+    const stream = await archive(this.#root, await locate(this.#root, splitPath(path), true), format)
+    return (target, signal) => pipeline(stream, target, { signal, end: false })
+  }
+
+  close(): Promise<void> {
+    return this.#root.handle.close()
+  }
+}

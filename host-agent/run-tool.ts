@@ -1,0 +1,67 @@
+/** Children of this very process, which is a small one: the agent's tool runner, or the reader of a sandbox. The agent itself has exec.ts. */
+import { execFile, spawn } from 'node:child_process'
+
+/** @property input what it reads on its standard input */
+export type ToolCall = { tool: string; args: readonly string[]; timeoutMs: number; input: string }
+/** @property failure why there is no exit code */
+export type ToolResult = { exitCode: number | null; stdout: string; stderr: string; failure: string }
+
+/** No tool that we wait for says more. */
+const outputBytesMax = 4 * 1024 * 1024
+
+export const runTool = ({ tool, args, timeoutMs, input }: ToolCall): Promise<ToolResult> =>
+  new Promise((resolve) => {
+    const options = { timeout: timeoutMs, killSignal: 'SIGKILL', maxBuffer: outputBytesMax } as const
+    // Not execa: it takes twice as long to start a process, and a mount waits for several.
+    const child = execFile(tool, args, options, (error, stdout, stderr) =>
+      resolve({ exitCode: child.exitCode, stdout, stderr, failure: error?.killed ? 'timed out' : String(error ?? '') }),
+    )
+    // One that ends without reading it says why itself.
+    child.stdin?.on('error', () => undefined).end(input)
+  })
+
+export type Output = { exitCode: number; stdout: string; stderr: string }
+
+export class ToolError extends Error {
+  override readonly name = 'ToolError'
+  readonly exitCode: number | undefined
+  readonly stderr: string
+  constructor(tool: string, exitCode: number | undefined, stderr: string, cause?: unknown) {
+    super(`${tool} ended with ${exitCode ?? 'no exit code'}: ${stderr.trim().slice(-500)}`, { cause })
+    this.exitCode = exitCode
+    this.stderr = stderr
+  }
+}
+
+/** @param okCodes exit codes that are answers; any other throws ToolError */
+export const outputOf = (tool: string, result: ToolResult, okCodes: readonly number[]): Output => {
+  const { exitCode, stdout, stderr, failure } = result
+  if (exitCode !== null && okCodes.includes(exitCode)) return { exitCode, stdout, stderr }
+  throw new ToolError(tool, exitCode ?? undefined, stderr || failure)
+}
+
+/** Runs a tool to its end. @throws ToolError */
+export type Run = (
+  tool: string,
+  args: readonly string[],
+  options?: { timeoutMs?: number; okCodes?: readonly number[]; input?: string },
+) => Promise<Output>
+
+export const runHere: Run = async (tool, args, { timeoutMs = 30_000, okCodes = [0], input = '' } = {}) =>
+  outputOf(tool, await runTool({ tool, args, timeoutMs, input }), okCodes)
+
+/** A process that serves until it ends. */
+export type Server = { kill: () => void /** What it has said so far, the last of it. */; stderr: () => string }
+const stderrMax = 2_000
+
+/** @param onEnd called once, with the reason */
+export const serveHere = (tool: string, args: readonly string[], onEnd: (why: string) => void): Server => {
+  const child = spawn(tool, args, { stdio: ['ignore', 'ignore', 'pipe'] })
+  let stderr = ''
+  child.stderr.on('data', (data: Buffer) => {
+    stderr = (stderr + data.toString('utf8')).slice(-stderrMax)
+  })
+  child.once('exit', (code, signal) => onEnd(`ended by ${signal ?? `exit code ${code}`}`))
+  child.once('error', (error) => onEnd(`not started: ${error}`))
+  return { kill: () => child.kill('SIGKILL'), stderr: () => stderr.trim() }
+}

@@ -1,0 +1,76 @@
+/**
+ * What the agent asks the reader of a sandbox: HTTP over a unix socket in a folder that both see. The reader takes the agent at its word; the agent believes
+ * nothing that the reader says without looking at it, for a reader may have been taken over by what it reads.
+ */
+import { z } from 'zod'
+import { fileInfo } from '../../contract/agent.ts'
+import { entry, partitionRoles } from '../../contract/api/restore.ts'
+
+/** Where a sandbox has what. */
+export const inside = {
+  /** Folder that the agent sees, too. */
+  shared: '/run/agent',
+  socket: 'reader.sock',
+  /** Its own memory: the images as QEMU shows them, and what is mounted of them. */
+  work: '/work',
+  disk: '/work/disk.raw',
+  image: (volume: number) => `/work/volume-${volume}.raw`,
+  writableImage: (volume: number) => `/work/volume-${volume}.rw.raw`,
+  root: (volume: number) => `/work/volume-${volume}`,
+} as const
+
+/** What a reader says on its standard output, a line each, in this order. */
+export const readerLines = { started: 'started', listening: 'listening' } as const
+/** What it waits for in between: its users are there. */
+export const usersAreThere = 'users\n'
+
+const size = z.int().min(0).max(Number.MAX_SAFE_INTEGER)
+const text = z.string().max(16_384)
+
+export type ScanRequest = { sizeBytes: number }
+export const scanned = z
+  .array(
+    z.object({
+      number: z.int().min(0).max(65_535),
+      kind: z.enum(['partition', 'whole_disk']),
+      offsetBytes: size,
+      sizeBytes: size,
+      filesystem: z.string().max(64).nullable(),
+      label: text.nullable(),
+      role: z.enum(partitionRoles),
+    }),
+  )
+  .max(128)
+
+export type PrepareRequest = { files: string[] }
+export type OpenRequest = {
+  volume: number
+  filesystem: string
+  image: string
+  step: 'plain' | 'replay' | 'without-journal'
+}
+export const opened = z.discriminatedUnion('mounted', [
+  z.object({ mounted: z.literal(true), journal: z.enum(['clean', 'replayed', 'not_replayed']) }),
+  z.object({ mounted: z.literal(false), reason: z.string().max(1000), remedy: z.enum(['replay']).nullable() }),
+])
+
+/** Of one file or folder of a volume. */
+export type PathRequest = { volume: number; path_b64: string }
+export type ListRequest = PathRequest & { recursive: boolean; limit: number; offset: number }
+export type ReadRequest = PathRequest & { start: number; length: number }
+export type ArchiveRequest = PathRequest & { format: 'zip' | 'tar.gz' }
+
+export const listed = z.object({
+  partition: z.int(),
+  path: text,
+  entries: z.array(entry).max(10_000),
+  total_count: size,
+  truncated: z.boolean(),
+})
+export const told = fileInfo
+/** What it answers when it can not: a code and a sentence, as everybody here does. */
+export const refused = z.object({
+  code: z.string().max(64),
+  message: z.string().max(1000),
+  details: z.string().max(1000),
+})

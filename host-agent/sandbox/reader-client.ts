@@ -1,0 +1,196 @@
+/** Asks the reader of a sandbox. Whatever it answers is looked at; when it does not answer, it is ended. */
+import type { FileHandle } from 'node:fs/promises'
+import { Agent, type IncomingMessage, request } from 'node:http'
+import type { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import type { z } from 'zod'
+import type { ArchiveFormat } from '../../contract/api/restore.ts'
+import { HubError } from '../../contract/errors.ts'
+import type { Daemon } from '../exec.ts'
+import type { Content, ListOptions, VolumeReader } from '../files/volume-reader.ts'
+import * as protocol from './protocol.ts'
+
+/** Of an answer that is no file: 10 000 entries with long names and links are less. */
+const answerBytesMax = 128 * 1024 ** 2
+const connectionsMax = 32
+/** What a reader may say of a path. */
+const readersCodes = new Set([
+  'FILE_NOT_FOUND',
+  'PATH_FORBIDDEN',
+  'PATH_INVALID',
+  'IS_DIRECTORY',
+  'NOT_A_DIRECTORY',
+  'NOT_A_REGULAR_FILE',
+] as const)
+type ReadersCode = typeof readersCodes extends Set<infer Code> ? Code : never
+
+const endedMessage = 'The process that reads this mount has ended'
+
+type ReaderProcess = Pick<Daemon, 'kill' | 'stderr'>
+
+export class ReaderClient {
+  readonly #folder: FileHandle
+  readonly #timeoutMs: number
+  readonly #process: ReaderProcess
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: connectionsMax })
+  readonly ended: Promise<string>
+  #end!: (why: string) => void
+
+  /**
+   * @param folder that the socket lies in; by its descriptor, for a socket's path may only have 107 bytes
+   * @param timeoutMs longest time without a byte of an answer
+   */
+  constructor(folder: FileHandle, timeoutMs: number, process: ReaderProcess) {
+    this.#folder = folder
+    this.#timeoutMs = timeoutMs
+    this.#process = process
+    this.ended = new Promise((resolve) => {
+      this.#end = resolve
+    })
+  }
+
+  /** The first reason that is told stays. */
+  hasEnded(why: string) {
+    this.#end(why)
+  }
+
+  async close(): Promise<void> {
+    this.#agent.destroy()
+    await this.#folder.close().catch(() => undefined)
+  }
+
+  prepare(files: string[]): Promise<void> {
+    return this.#ask('/prepare', { files } satisfies protocol.PrepareRequest).then(() => undefined)
+  }
+  async scan(sizeBytes: number): Promise<z.output<typeof protocol.scanned>> {
+    return looked(protocol.scanned, await this.#ask('/scan', { sizeBytes } satisfies protocol.ScanRequest))
+  }
+  async open(asked: protocol.OpenRequest): Promise<z.output<typeof protocol.opened>> {
+    return looked(protocol.opened, await this.#ask('/open', asked))
+  }
+
+  volume(volume: number): VolumeReader {
+    const at = (path: Buffer): protocol.PathRequest => ({ volume, path_b64: path.toString('base64') })
+    return {
+      list: async (path: Buffer, options: ListOptions) => {
+        const asked: protocol.ListRequest = { ...at(path), ...options }
+        return { ...looked(protocol.listed, await this.#ask('/list', asked)), partition: volume }
+      },
+      info: async (path: Buffer) => ({
+        ...looked(protocol.told, await this.#ask('/info', at(path))),
+        partition: volume,
+      }),
+      read: (path: Buffer, start: number, length: number) => {
+        const asked: protocol.ReadRequest = { ...at(path), start, length }
+        return this.#content('/read', asked, length)
+      },
+      archive: (path: Buffer, format: ArchiveFormat) => {
+        const asked: protocol.ArchiveRequest = { ...at(path), format }
+        return this.#content('/archive', asked, undefined)
+      },
+      close: async () => undefined,
+    }
+  }
+
+  async #ask(path: string, body: unknown): Promise<unknown> {
+    return this.#json(await this.#request(path, body))
+  }
+
+  /** @throws what the reader refused with */
+  async #json(response: IncomingMessage): Promise<unknown> {
+    const chunks: Buffer[] = []
+    let size = 0
+    for await (const chunk of this.#timed(response)) {
+      size += chunk.length
+      if (size > answerBytesMax) throw this.#giveUp('its answer was too large')
+      chunks.push(chunk)
+    }
+    let answer: unknown
+    try {
+      answer = JSON.parse(Buffer.concat(chunks).toString('utf8'))
+    } catch {
+      throw this.#giveUp('its answer was no JSON')
+    }
+    if (response.statusCode === 200) return answer
+    const { code, message, details } = looked(protocol.refused, answer)
+    throw readersCodes.has(code as ReadersCode)
+      ? new HubError(code as ReadersCode, message, details === '' ? {} : { details })
+      : new HubError('SERVICE_UNAVAILABLE', message, { details })
+  }
+
+  /** @param length in bytes; fewer or more are an error */
+  async #content(path: string, body: unknown, length: number | undefined): Promise<Content> {
+    const response = await this.#request(path, body)
+    if (response.statusCode !== 200) {
+      await this.#json(response)
+      throw this.#giveUp('it refused without a reason')
+    }
+    return (target, signal) => pipeline(exactly(this.#timed(response), length), target, { signal, end: false })
+  }
+
+  #request(path: string, body: unknown): Promise<IncomingMessage> {
+    return new Promise((resolve, reject) => {
+      const socketPath = `/proc/self/fd/${this.#folder.fd}/${protocol.inside.socket}`
+      const timer = setTimeout(() => outgoing.destroy(this.#giveUp('it did not answer in time')), this.#timeoutMs)
+      const outgoing = request({ socketPath, path, method: 'POST', agent: this.#agent }, (response) => {
+        clearTimeout(timer)
+        resolve(response)
+      })
+      outgoing.once('error', (error) => {
+        clearTimeout(timer)
+        void this.#whyFailed(error).then(reject)
+      })
+      outgoing.end(JSON.stringify(body))
+    })
+  }
+
+  /** The body, as long as it comes; who reads it may take his time. */
+  async *#timed(response: Readable): AsyncGenerator<Buffer> {
+    const chunks = response[Symbol.asyncIterator]() as AsyncIterator<Buffer>
+    try {
+      for (;;) {
+        const timer = setTimeout(() => response.destroy(this.#giveUp('it stopped in the middle')), this.#timeoutMs)
+        const next = await chunks.next().finally(() => clearTimeout(timer))
+        if (next.done) return
+        yield next.value
+      }
+    } catch (error) {
+      throw await this.#whyFailed(error)
+    } finally {
+      response.destroy()
+    }
+  }
+
+  #giveUp(why: string): HubError {
+    this.hasEnded(`the reader was ended: ${why}`)
+    this.#process.kill('SIGKILL')
+    return new HubError('SERVICE_UNAVAILABLE', endedMessage, { details: why })
+  }
+
+  /** A connection that broke is the reader's end, which is told of a moment later. */
+  async #whyFailed(error: unknown): Promise<unknown> {
+    if (error instanceof HubError) return error
+    const lastWords = this.#process.stderr().trim().split('\n').at(-1) || String(error)
+    const unknown = new Promise<string>((resolve) => setTimeout(resolve, 1000, lastWords.slice(0, 500)).unref())
+    const why = await Promise.race([this.ended, unknown])
+    return new HubError('SERVICE_UNAVAILABLE', endedMessage, { details: why, cause: error })
+  }
+}
+
+const looked = <S extends z.ZodType>(schema: S, answer: unknown): z.output<S> => {
+  const result = schema.safeParse(answer)
+  if (result.success) return result.data
+  throw new HubError('SERVICE_UNAVAILABLE', 'The process that reads this mount says what can not be', {
+    cause: result.error,
+  })
+}
+
+async function* exactly(chunks: AsyncIterable<Buffer>, length: number | undefined): AsyncGenerator<Buffer> {
+  let size = 0
+  for await (const chunk of chunks) {
+    size += chunk.length
+    if (length !== undefined && size > length) throw new Error('more came than was asked for')
+    yield chunk
+  }
+  if (length !== undefined && size !== length) throw new Error('the file ended early')
+}

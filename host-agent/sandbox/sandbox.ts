@@ -1,0 +1,177 @@
+/**
+ * A place for processes that look at a guest's disk: users that nobody else is, no network, no file of the host but programs, and rights over nothing but what
+ * they make themselves. In it a reader (reader.ts) waits to be asked, and QEMU shows it the disk.
+ */
+import { chmod, chown, mkdir, open, readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import type { UserIds } from '../../contract/settings.ts'
+import { StorageDaemon } from '../attach/storage-daemon.ts'
+import { type Daemon, isRunning, killProven, processStartTicks, program, run, startDaemon } from '../exec.ts'
+import { inside, readerLines, usersAreThere } from './protocol.ts'
+import { ReaderClient } from './reader-client.ts'
+
+/** The product's own files: Node runs no TypeScript, so a test that uses this file as it is has what was built of the reader run. */
+const root = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? '../..' : '../../..', import.meta.url))
+/** How many users a guest has there; files of others belong to nobody. */
+const userCount = 65_536
+const startTimeoutMs = 15_000
+/** Memory is taken from these processes before all others when there is none left. */
+const oomScore = '900'
+/** In MiB: a zip keeps half a KiB for each of its entries until the end. */
+const heapMax = '1024'
+
+export type SandboxOptions = {
+  /** Made here, and removed by `close`. */
+  folder: string
+  users: UserIds
+  /** A FUSE device that everybody may open. */
+  fuseDevice: string
+  readerSeconds: number
+}
+
+const command = (shared: string, { users, fuseDevice }: SandboxOptions): string[] => [
+  '--as-pid-1',
+  '--unshare-pid',
+  '--unshare-ipc',
+  '--unshare-uts',
+  '--die-with-parent',
+  '--new-session',
+  // Root builds the place, and may then do nothing but become somebody else.
+  ...['--cap-drop', 'ALL', '--cap-add', 'CAP_SETUID', '--cap-add', 'CAP_SETGID', '--cap-add', 'CAP_SETPCAP'],
+  // Made here, for folders that bubblewrap makes by itself are root's alone.
+  ...['/app', '/etc', '/run', inside.work].flatMap((path) => ['--dir', path]),
+  ...['--ro-bind', '/usr', '/usr'],
+  ...['bin', 'sbin', 'lib', 'lib64'].flatMap((name) => ['--symlink', `usr/${name}`, `/${name}`]),
+  ...['--ro-bind-try', '/etc/ld.so.cache', '/etc/ld.so.cache'],
+  ...['--ro-bind', process.execPath, '/app/node'],
+  ...['dist', 'node_modules', 'package.json'].flatMap((name) => ['--ro-bind', join(root, name), `/app/${name}`]),
+  ...['--proc', '/proc', '--dev', '/dev', '--dev-bind', fuseDevice, '/dev/fuse'],
+  ...['--bind', shared, inside.shared],
+  ...['--setenv', 'UV_THREADPOOL_SIZE', '16', '--chdir', '/', '--'],
+  ...['/usr/bin/choom', '-n', oomScore, '--'],
+  ...['/usr/bin/setpriv', `--reuid=${users.uid}`, `--regid=${users.gid}`, '--clear-groups', '--no-new-privs'],
+  ...['--inh-caps=-all', '--bounding-set=-all', '--'],
+  // Its own users: from here on it has rights, over these namespaces alone.
+  ...['/usr/bin/unshare', '--user', '--net', '--mount', '--propagation', 'slave', '--keep-caps', '--'],
+  // Asked for last: whoever becomes somebody else forgets it.
+  ...['/usr/bin/setpriv', '--pdeathsig', 'KILL', '--'],
+  ...['/app/node', `--max-old-space-size=${heapMax}`, '/app/dist/host-agent/sandbox/reader.js'],
+]
+
+/**
+ * Gives a sandbox its users or groups. The file belongs to its owner, and only who may become anybody may say it: so it is written by one who is the owner
+ * and may still do that.
+ */
+const giveUsers = (pid: number, file: 'uid_map' | 'gid_map', { uid, gid }: UserIds) => {
+  const rights = ['--inh-caps=+setuid,+setgid', '--ambient-caps=+setuid,+setgid']
+  const asOwner = [`--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', ...rights, '--']
+  const write = ['/usr/bin/dd', `of=/proc/${pid}/${file}`, 'conv=notrunc,nocreat', 'status=none']
+  return run(program.setpriv, [...asOwner, ...write], { input: `0 ${file === 'uid_map' ? uid : gid} ${userCount}\n` })
+}
+
+/** Lines that the reader says; what it says after those that are waited for is nobody's business. */
+const waitForLine = (daemon: Daemon) => {
+  const said = new Set<string>()
+  const waiting = new Map<string, () => void>()
+  createInterface({ input: daemon.output! }).on('line', (line) => {
+    if (waiting.has(line)) waiting.get(line)!()
+    else if (said.size < 2) said.add(line)
+  })
+  return (line: string): Promise<void> => {
+    if (said.has(line)) return Promise.resolve()
+    return new Promise((resolve, reject) => {
+      const fail = (why: string) => reject(new Error(`a sandbox could not be made: ${why}`))
+      const timer = setTimeout(() => fail('its reader does not answer'), startTimeoutMs)
+      waiting.set(line, () => {
+        clearTimeout(timer)
+        resolve()
+      })
+      void daemon.ended.then(({ stderr, exitCode, signal }) => {
+        clearTimeout(timer)
+        fail(stderr.trim().split('\n').at(-1) || `it was ended by ${signal ?? `exit code ${exitCode}`}`)
+      })
+    })
+  }
+}
+
+export class Sandbox {
+  readonly reader: ReaderClient
+  /** Folder of the host that is `inside.shared` there. */
+  readonly shared: string
+  readonly #options: SandboxOptions
+  readonly #daemon: Daemon
+  /** Its first process, as the host numbers it. */
+  readonly #init: { pid: number; startTicks: string }
+
+  /** @throws Error that says what is missing */
+  static async start(options: SandboxOptions): Promise<Sandbox> {
+    const { folder, users, readerSeconds } = options
+    const shared = join(folder, 'shared')
+    await mkdir(shared, { recursive: true })
+    await chmod(shared, 0o770)
+    // Root's group, too: an agent that may not override permissions comes in by it.
+    await chown(shared, users.uid, 0)
+    const daemon = await startDaemon(program.bwrap, command(shared, options), { isTalkedTo: true })
+    // Its end says it.
+    daemon.input!.on('error', () => undefined)
+    try {
+      const line = waitForLine(daemon)
+      await line(readerLines.started)
+      const pid = Number(await readFile(`/proc/${daemon.pid}/task/${daemon.pid}/children`, 'utf8'))
+      const init = { pid, startTicks: (await processStartTicks(pid)) ?? '' }
+      await Promise.all([giveUsers(pid, 'uid_map', users), giveUsers(pid, 'gid_map', users)])
+      daemon.input!.write(usersAreThere)
+      await line(readerLines.listening)
+      const reader = new ReaderClient(await open(shared, 'r'), readerSeconds * 1000, daemon)
+      return new Sandbox(options, shared, daemon, init, reader)
+    } catch (error) {
+      await daemon.stop(0)
+      await rm(folder, { recursive: true, force: true })
+      throw error
+    }
+  }
+
+  private constructor(
+    options: SandboxOptions,
+    shared: string,
+    daemon: Daemon,
+    init: { pid: number; startTicks: string },
+    reader: ReaderClient,
+  ) {
+    this.#options = options
+    this.shared = shared
+    this.#daemon = daemon
+    this.#init = init
+    this.reader = reader
+    void daemon.ended.then(({ exitCode, signal }) =>
+      reader.hasEnded(`the reader was ended by ${signal ?? `exit code ${exitCode}`}`),
+    )
+  }
+
+  get isAlive(): boolean {
+    return !this.#daemon.hasEnded()
+  }
+  /** Resolves with the reason when it has ended, whoever ended it. */
+  get ended(): Promise<string> {
+    return this.reader.ended
+  }
+
+  /** QEMU in the sandbox, with open files as its descriptors from firstHandedFd on. */
+  startStorageDaemon(fds: readonly number[], fileBytesMax: number): Promise<StorageDaemon> {
+    return StorageDaemon.start({ fds, fileBytesMax, within: this.#init.pid })
+  }
+
+  /** Ends all that runs in it and removes its folder. Idempotent. */
+  async close(): Promise<void> {
+    const { pid, startTicks } = this.#init
+    // With its first process the kernel ends all others there.
+    await killProven(pid, startTicks)
+    while (await isRunning(pid, startTicks)) await sleep(2)
+    await this.#daemon.stop(1000)
+    await this.reader.close()
+    await rm(this.#options.folder, { recursive: true, force: true })
+  }
+}

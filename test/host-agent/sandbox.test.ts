@@ -1,0 +1,187 @@
+/** What reads a guest's disk: what it may do, and what its end costs. */
+
+import { execFileSync } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { buffer } from 'node:stream/consumers'
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
+import { ensureReaderUsers } from '../../runtime/host.ts'
+import { waitFor } from '../../runtime/service.ts'
+import { projectRoot } from '../../runtime/version.ts'
+import { type Census, census, leftBehind } from '../support/census.ts'
+import { blankImage, filesystemImage, makeFilesystem, sh, withLoop } from '../support/images.ts'
+import { openRealAgent, type RealAgent } from '../support/real-agent.ts'
+import { processesOf, readerProgram } from '../support/sandbox.ts'
+import { sealedDisk } from '../support/sealed-disk.ts'
+
+const readerSeconds = 2
+const bytes = 3_000_000
+let real: RealAgent
+let disk: Awaited<ReturnType<typeof sealedDisk>>
+let before: Census
+beforeAll(async () => {
+  real = await openRealAgent({ readerSeconds })
+  const image = join(real.folder, 'image.raw')
+  filesystemImage(image, 'ext4', 64 << 20, (folder) => writeFileSync(join(folder, 'file'), Buffer.alloc(bytes, 'x')))
+  disk = await sealedDisk(real, image)
+  before = await census()
+})
+afterEach(async () => {
+  for (const { mount_id } of (await real.agent.listMounts()).mounts) await real.agent.removeMount(mount_id, 'user')
+  expect(await leftBehind(before)).toEqual([])
+})
+afterAll(() => real.close())
+
+const encode = (path: string) => Buffer.from(path).toString('base64')
+const mount = async () => (await real.agent.ensureMount(randomUUID(), disk)).mount_id
+const list = (id: string) =>
+  real.agent.listFiles(id, { path_b64: encode('/'), recursive: false, limit: 100, offset: 0 })
+const read = async (id: string) =>
+  buffer(await real.agent.readFile(id, { path_b64: encode('/file'), start: 0, length: bytes, etag: '' }))
+
+const textOf = (path: string) => readFileSync(path, 'utf8')
+const processes = (program: string) => processesOf(real.pid(), program)
+const driver = '/usr/bin/fuse2fs'
+/** The agent keeps one outside, too, for what the host mounts. */
+const qemus = () =>
+  processes('/usr/bin/qemu-storage-daemon').filter(
+    (pid) => readlinkSync(`/proc/${pid}/ns/user`) !== readlinkSync('/proc/self/ns/user'),
+  )
+
+it('is many processes that have no right on the host, no network, and see nothing of it but programs', async () => {
+  await mount()
+  const first = await ensureReaderUsers()
+  const all = [...processes(driver), ...qemus(), ...processes(readerProgram)]
+  expect(all.length).toBeGreaterThanOrEqual(3)
+  for (const pid of all) {
+    const status = textOf(`/proc/${pid}/status`).split('\n')
+    const { uid, gid } = first
+    expect(status).toContain(`Uid:\t${uid}\t${uid}\t${uid}\t${uid}`)
+    expect(status).toContain(`Gid:\t${gid}\t${gid}\t${gid}\t${gid}`)
+    // What they may do, they may in namespaces of their own.
+    for (const kind of ['user', 'mnt', 'pid', 'net', 'ipc', 'uts'])
+      expect(readlinkSync(`/proc/${pid}/ns/${kind}`)).not.toBe(readlinkSync(`/proc/self/ns/${kind}`))
+    expect(readdirSync(`/proc/${pid}/root/`).sort()).toEqual(
+      ['app', 'bin', 'dev', 'etc', 'lib', 'lib64', 'proc', 'run', 'sbin', 'usr', 'work'].sort(),
+    )
+    expect(
+      textOf(`/proc/${pid}/net/dev`)
+        .split('\n')
+        .slice(2)
+        .filter((line) => line !== ''),
+    ).toHaveLength(1)
+  }
+  // When there is no memory left, these go first.
+  for (const pid of [...processes(driver), ...processes(readerProgram)])
+    expect(Number(textOf(`/proc/${pid}/oom_score_adj`))).toBeGreaterThan(500)
+  const [inside] = processes(readerProgram)
+  const asIt = [
+    '--target',
+    String(inside),
+    '--user',
+    '--mount',
+    '--pid',
+    '--net',
+    '--setuid',
+    '0',
+    '--setgid',
+    '0',
+    '--',
+  ]
+  const tryThere =
+    (...command: string[]) =>
+    () =>
+      sh('/usr/bin/nsenter', [...asIt, ...command])
+  expect(tryThere('/usr/bin/touch', '/usr/bin/mine')).toThrow(/Read-only/)
+  expect(tryThere('/usr/bin/cat', real.folder)).toThrow(/No such file/)
+  expect(tryThere('/usr/bin/kill', '-0', String(real.pid()))).toThrow(/No such process/)
+})
+
+it('a driver that crashes costs its volume, and the answer says what happened', async () => {
+  const [id, other] = [await mount(), await mount()]
+  process.kill(processes(driver)[0]!, 'SIGSEGV')
+  await expect(list(id)).rejects.toMatchObject({
+    code: 'SERVICE_UNAVAILABLE',
+    details: 'the ext4 driver was ended by SIGSEGV',
+  })
+  expect((await read(other)).length).toBe(bytes)
+})
+
+it.each([
+  ['a driver that loops', driver, 'SIGSTOP'],
+  ['a reader that loops', readerProgram, 'SIGSTOP'],
+  ['a reader that crashes', readerProgram, 'SIGKILL'],
+] as const)('%s costs its mount, the answer says it, and the others go on', async (_, who, signal) => {
+  const [id, other] = [await mount(), await mount()]
+  // The oldest of them is the first mount's: spares wait at the end.
+  process.kill(processes(who)[0]!, signal)
+  await expect(list(id)).rejects.toMatchObject({ code: expect.stringMatching('SERVICE_UNAVAILABLE|MOUNT_NOT_FOUND') })
+  await waitFor('the end of the mount', async () => (await real.agent.listMounts()).mounts.length === 1, 10_000)
+  expect((await real.agent.listMounts()).ended).toContainEqual(
+    expect.objectContaining({ mount_id: id, reason: 'failed' }),
+  )
+  expect((await read(other)).length).toBe(bytes)
+})
+
+it('a QEMU that dies under it gives errors, never wrong bytes', async () => {
+  const id = await mount()
+  for (const pid of qemus()) process.kill(pid, 'SIGKILL')
+  await expect(read(id)).rejects.toThrow()
+})
+
+it('files keep the owners that a guest gave them', async () => {
+  const image = join(real.folder, 'owners.raw')
+  filesystemImage(image, 'ext4', 64 << 20, (folder) => {
+    for (const owner of [0, 1000, 65_533]) {
+      writeFileSync(join(folder, String(owner)), 'x', { mode: 0o600 })
+      execFileSync('/usr/bin/chown', [`${owner}:${owner}`, join(folder, String(owner))])
+    }
+  })
+  const { mount_id: id } = await real.agent.ensureMount(randomUUID(), await sealedDisk(real, image))
+  for (const owner of [0, 1000, 65_533])
+    expect(await real.agent.fileInfo(id, { path_b64: encode(`/${owner}`) })).toMatchObject({ uid: owner, gid: owner })
+})
+
+it('an agent makes them with no more rights than its systemd unit gives it', async () => {
+  const unit = readFileSync(new URL('deploy/systemd/sendense-agent.service', projectRoot), 'utf8')
+  const capabilities = /^CapabilityBoundingSet=(.*)$/m.exec(unit)![1]!.split(' ')
+  // Where udev does not open it to all, as on a machine without udev, the agent must make a device of its own.
+  if ((statSync('/dev/fuse').mode & 0o002) === 0) capabilities.push('CAP_MKNOD')
+  const bounding = ['-all', ...capabilities.map((name) => `+${name.replace('CAP_', '').toLowerCase()}`)].join(',')
+  const limited = await openRealAgent({
+    command: () => ['/usr/bin/setpriv', `--bounding-set=${bounding}`, '--inh-caps=-all', '--no-new-privs', '--'],
+  })
+  for (const kind of ['ext4', 'ntfs', 'btrfs'] as const) {
+    const image = join(limited.folder, 'image.raw')
+    filesystemImage(image, kind, 64 << 20, (folder) => writeFileSync(join(folder, 'file'), 'x'))
+    const { mount_id } = await limited.agent.ensureMount(randomUUID(), await sealedDisk(limited, image))
+    expect((await limited.agent.listMounts()).mounts.map((one) => one.mount_id)).toContain(mount_id)
+    await limited.agent.removeMount(mount_id, 'user')
+  }
+  await limited.close()
+})
+
+it('what the admin keeps from the host stays closed, and the answer says why', async () => {
+  const strict = await openRealAgent({ hostMounts: [] })
+  const image = join(strict.folder, 'image.raw')
+  blankImage(image, 320 << 20)
+  withLoop(image, (device) => makeFilesystem('xfs', device))
+  await expect(strict.agent.ensureMount(randomUUID(), await sealedDisk(strict, image))).rejects.toMatchObject({
+    code: 'NO_MOUNTABLE_FILESYSTEM',
+    details: 'partition 0: only the kernel of the host can read xfs, and SENDENSE_HOST_MOUNTS does not let it',
+  })
+  await strict.close()
+})
+
+it('what the admin lets the host mount is mounted there', async () => {
+  const lax = await openRealAgent({ hostMounts: ['ext4'] })
+  const image = join(lax.folder, 'image.raw')
+  filesystemImage(image, 'ext4', 64 << 20, (folder) => writeFileSync(join(folder, 'file'), 'x'))
+  const state = await lax.agent.ensureMount(randomUUID(), await sealedDisk(lax, image))
+  expect(state).toMatchObject({
+    device: expect.stringMatching('^/dev/'),
+    partitions: [{ reader: 'host', mounted: true }],
+  })
+  await lax.close()
+})

@@ -1,0 +1,37 @@
+/** Looks at an agent's sandboxes from outside. */
+import { readFileSync, readlinkSync } from 'node:fs'
+
+const textOf = (path: string) => {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
+  }
+}
+const childrenOf = (pid: number): number[] =>
+  textOf(`/proc/${pid}/task/${pid}/children`)
+    .split(' ')
+    .filter((child) => child !== '')
+    .flatMap((child) => [Number(child), ...childrenOf(Number(child))])
+
+/** Processes below the agent that run a program, by its path where they live, the oldest first. */
+export const processesOf = (agentPid: number, program: string): number[] =>
+  childrenOf(agentPid)
+    .filter((pid) => readlinkSync(`/proc/${pid}/exe`) === program)
+    .sort((a, b) => a - b)
+export const readerProgram = '/app/node'
+
+/** The reader that has volumes mounted; the one that waits for its first mount has none. */
+export const readerOfMount = (agentPid: number): number => {
+  const reader = processesOf(agentPid, readerProgram).find((pid) =>
+    textOf(`/proc/${pid}/mountinfo`).includes(' /work/volume-'),
+  )
+  if (reader === undefined) throw new Error('no sandbox has anything mounted')
+  return reader
+}
+
+/** What runs a command as root of the sandbox, with the host's network. */
+export const entering = (reader: number): [string, ...string[]] => [
+  '/usr/bin/nsenter',
+  ...['--target', String(reader), '--user', '--mount', '--setuid', '0', '--setgid', '0', '--'],
+]
