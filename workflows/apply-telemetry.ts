@@ -3,17 +3,15 @@ import { isActive } from '../contract/api/backups.ts'
 import type { Telemetry } from '../contract/api/telemetry.ts'
 import { HubError } from '../contract/errors.ts'
 import type { Executor } from '../db/database.ts'
+import { type DiskRow, findByDiskFile, type JobRow, stateOfBackup, updateBackupDisk } from '../db/queries/backups.ts'
 import {
   type DiskProgress,
-  type DiskRow,
-  findByDiskFile,
+  findProgress,
   type JobProgress,
-  type JobRow,
   lockProgress,
-  stateOfBackup,
-  updateBackup,
-  updateBackupDisk,
-} from '../db/queries/backups.ts'
+  moveProgress,
+  type Progress,
+} from '../db/queries/progress.ts'
 import { jobEnded } from './complete-backup.ts'
 import { type EndEnv, failBackup } from './end-backup.ts'
 
@@ -22,10 +20,7 @@ export type Applied = { applied: boolean; status: JobRow['status'] }
 const aheadMaxMs = 5 * 60 * 1000
 
 /** The job that an id of the path means: its own, or that of one of its disks' files. @throws JOB_NOT_FOUND */
-export const telemetryTarget = async (
-  db: Executor,
-  jobId: string,
-): Promise<{ jobId: string; diskIndex: number | undefined }> => {
+export const telemetryTarget = async (db: Executor, jobId: string): Promise<Target> => {
   if (await stateOfBackup(db, jobId)) return { jobId, diskIndex: undefined }
   const viaFile = await findByDiskFile(db, jobId)
   if (!viaFile) throw new HubError('JOB_NOT_FOUND', 'There is no such job', { details: jobId.slice(0, 100) })
@@ -60,7 +55,7 @@ const jobChange = (
   report: Telemetry,
   sums: { bytes: number; total: number },
   ownTotals: boolean,
-): Partial<JobRow> => {
+): Partial<JobProgress> => {
   const bytesTransferred = forward(
     job.bytesTransferred,
     Math.max(ownTotals ? (report.bytes_transferred ?? 0) : 0, sums.bytes),
@@ -91,67 +86,89 @@ const errorOf = ({ status, error }: Telemetry): string | undefined => {
   return status === 'failed' ? 'the backup client reported a failure' : undefined
 }
 
-/** @throws JOB_NOT_FOUND, JOB_ENDED, VALIDATION_FAILED for an unknown disk */
-export const applyTelemetry = async (
-  env: EndEnv,
-  target: { jobId: string; diskIndex: number | undefined },
+type Target = { jobId: string; diskIndex: number | undefined }
+/** Of single disks. Totals sent under a disk's file name are that disk's. */
+const diskReportsOf = ({ diskIndex }: Target, report: Telemetry): DiskReport[] => [
+  ...(report.disks ?? []),
+  ...(diskIndex === undefined
+    ? []
+    : [
+        {
+          disk_index: diskIndex,
+          bytes_transferred: report.bytes_transferred,
+          total_bytes: report.total_bytes,
+          progress_percent: report.progress_percent,
+          status: report.status === 'completed' ? ('completed' as const) : ('running' as const),
+        },
+      ]),
+]
+
+/** @throws VALIDATION_FAILED for a disk that the backup does not have */
+const checkDisks = (report: Telemetry, disks: readonly DiskProgress[]) => {
+  const unknown = report.disks?.findIndex((disk) => !disks.some(({ diskIndex }) => diskIndex === disk.disk_index)) ?? -1
+  if (unknown >= 0)
+    throw new HubError('VALIDATION_FAILED', 'The request is not valid', {
+      fields: [{ field: `disks[${unknown}].disk_index`, message: 'the backup has no such disk', code: 'RANGE' }],
+    })
+}
+
+/** @returns undefined when the job was changed since it was read */
+const store = async (
+  db: Executor,
+  known: Progress | undefined,
+  target: Target,
   report: Telemetry,
-): Promise<Applied> => {
+  { arrived, sentAt }: { arrived: Date; sentAt: Date },
+): Promise<Applied | undefined> => {
+  if (!known) throw new HubError('JOB_NOT_FOUND', 'There is no such job')
+  const { job, disks } = known
+  if (!isActive(job.status)) throw jobEnded(job)
+  checkDisks(report, disks)
+  const move = async (applied: boolean, change: Partial<JobProgress>): Promise<Applied | undefined> =>
+    (await moveProgress(db, job, { ...change, lastTelemetryAt: arrived }))
+      ? { applied, status: change.status ?? job.status }
+      : undefined
+  if (job.lastTelemetrySentAt !== null && sentAt < job.lastTelemetrySentAt)
+    return move(false, job.status === 'stalled' ? { status: 'in_progress' } : {})
+  const current = new Map(disks.map((disk) => [disk.diskIndex, disk]))
+  for (const one of diskReportsOf(target, report)) {
+    const row = current.get(one.disk_index)!
+    if (row.status === 'completed') continue
+    const change = diskChange(row, one)
+    current.set(row.diskIndex, { ...row, ...change })
+    await updateBackupDisk(db, row.id, change)
+  }
+  const rows = [...current.values()]
+  const sums = {
+    bytes: rows.reduce((sum, row) => sum + row.bytesTransferred, 0),
+    total: rows.reduce((sum, row) => sum + row.totalBytes, 0),
+  }
+  return move(true, {
+    ...jobChange(job, report, sums, target.diskIndex === undefined),
+    status: report.status === 'stalled' ? 'stalled' : 'in_progress',
+    lastTelemetrySentAt: sentAt,
+  })
+}
+
+/** Reports of one job that meet are rare; who meets twice waits for the others. */
+const triesWithoutLock = 2
+
+/** @throws JOB_NOT_FOUND, JOB_ENDED, VALIDATION_FAILED for an unknown disk */
+export const applyTelemetry = async (env: EndEnv, target: Target, report: Telemetry): Promise<Applied> => {
   const { DB, CLOCK } = env
   const arrived = CLOCK.now()
   const said = report.timestamp === undefined ? arrived : new Date(report.timestamp)
-  const sentAt = said.getTime() > arrived.getTime() + aheadMaxMs ? arrived : said
+  const times = { arrived, sentAt: said.getTime() > arrived.getTime() + aheadMaxMs ? arrived : said }
 
-  const applied: Applied = await DB.transaction(async (tx) => {
-    const backup = await lockProgress(tx, target.jobId)
-    if (!backup) throw new HubError('JOB_NOT_FOUND', 'There is no such job')
-    const { job, disks } = backup
-    if (!isActive(job.status)) throw jobEnded(job)
-    const unknown =
-      report.disks?.findIndex((disk) => !disks.some(({ diskIndex }) => diskIndex === disk.disk_index)) ?? -1
-    if (unknown >= 0)
-      throw new HubError('VALIDATION_FAILED', 'The request is not valid', {
-        fields: [{ field: `disks[${unknown}].disk_index`, message: 'the backup has no such disk', code: 'RANGE' }],
-      })
-    const status = report.status === 'stalled' ? 'stalled' : 'in_progress'
-    if (job.lastTelemetrySentAt !== null && sentAt < job.lastTelemetrySentAt) {
-      await updateBackup(tx, job.id, {
-        lastTelemetryAt: arrived,
-        ...(job.status === 'stalled' ? { status: 'in_progress' } : {}),
-      })
-      return { applied: false, status: job.status === 'stalled' ? 'in_progress' : job.status } as const
-    }
-    // Totals sent under a disk's file name are that disk's.
-    const reports: DiskReport[] = [...(report.disks ?? [])]
-    if (target.diskIndex !== undefined)
-      reports.push({
-        disk_index: target.diskIndex,
-        bytes_transferred: report.bytes_transferred,
-        total_bytes: report.total_bytes,
-        progress_percent: report.progress_percent,
-        status: report.status === 'completed' ? 'completed' : 'running',
-      })
-    const current = new Map(disks.map((disk) => [disk.diskIndex, disk]))
-    for (const one of reports) {
-      const row = current.get(one.disk_index)!
-      if (row.status === 'completed') continue
-      const change = diskChange(row, one)
-      current.set(row.diskIndex, { ...row, ...change })
-      await updateBackupDisk(tx, row.id, change)
-    }
-    const rows = [...current.values()]
-    const sums = {
-      bytes: rows.reduce((sum, row) => sum + row.bytesTransferred, 0),
-      total: rows.reduce((sum, row) => sum + row.totalBytes, 0),
-    }
-    await updateBackup(tx, job.id, {
-      ...jobChange(job, report, sums, target.diskIndex === undefined),
-      status,
-      lastTelemetryAt: arrived,
-      lastTelemetrySentAt: sentAt,
-    })
-    return { applied: true, status } as const
-  })
+  let applied: Applied | undefined
+  // Of the job alone: one row, one statement, no transaction.
+  if (diskReportsOf(target, report).length === 0)
+    for (let attempt = 1; !applied && attempt <= triesWithoutLock; attempt++)
+      applied = await store(DB.orm, await findProgress(DB.orm, target.jobId), target, report, times)
+  // Nobody can change a row that is locked.
+  applied ??= await DB.transaction(
+    async (tx) => (await store(tx, await lockProgress(tx, target.jobId), target, report, times))!,
+  )
 
   const failure = errorOf(report)
   if (failure === undefined) return applied

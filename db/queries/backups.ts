@@ -147,42 +147,6 @@ export const lockBackup = async (tx: Executor, id: string): Promise<JobWithDisks
   return job && { job, disks: (await disksOfBackups(tx, [job.id])).get(job.id) ?? [] }
 }
 
-const progressOfJob = {
-  id: backupJobs.id,
-  status: backupJobs.status,
-  backupType: backupJobs.backupType,
-  bytesTransferred: backupJobs.bytesTransferred,
-  totalBytes: backupJobs.totalBytes,
-  progressPercent: backupJobs.progressPercent,
-  lastTelemetrySentAt: backupJobs.lastTelemetrySentAt,
-  errorMessage: backupJobs.errorMessage,
-}
-const progressOfDisk = {
-  id: backupDisks.id,
-  diskIndex: backupDisks.diskIndex,
-  status: backupDisks.status,
-  bytesTransferred: backupDisks.bytesTransferred,
-  totalBytes: backupDisks.totalBytes,
-  progressPercent: backupDisks.progressPercent,
-  capacityBytes: backupDisks.capacityBytes,
-}
-export type JobProgress = Pick<JobRow, keyof typeof progressOfJob>
-export type DiskProgress = Pick<DiskRow, keyof typeof progressOfDisk>
-/** As lockBackup, with what progress is made of alone: reports come by the hundred a second. */
-export const lockProgress = async (
-  tx: Executor,
-  id: string,
-): Promise<{ job: JobProgress; disks: DiskProgress[] } | undefined> => {
-  const [job] = await tx.select(progressOfJob).from(backupJobs).where(eq(backupJobs.id, id)).for('update')
-  if (!job) return undefined
-  const disks = await tx
-    .select(progressOfDisk)
-    .from(backupDisks)
-    .where(eq(backupDisks.backupJobId, id))
-    .orderBy(asc(backupDisks.diskIndex))
-  return { job, disks }
-}
-
 /** The backup and disk whose file has this name, without its suffix; the newest of several. */
 export const findByDiskFile = async (
   db: Executor,

@@ -5,6 +5,7 @@
 import { writeFile } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { HubError } from '../../contract/errors.ts'
 import { warmUpStatThreads } from '../files/stat-threads.ts'
 import { type Content, openMounted, type VolumeReader } from '../files/volume-reader.ts'
@@ -34,14 +35,21 @@ const readerOf = ({ volume }: PathRequest): VolumeReader => {
 }
 const pathOf = ({ path_b64 }: PathRequest) => Buffer.from(path_b64, 'base64')
 
+/** How long after its first error we hear of a driver's end, at the most. */
+const endIsHeardMs = 200
+
 /** A driver that has ended gives errors that say nothing; its end says it. */
 const withReason = async <T>({ volume }: PathRequest, work: () => Promise<T>): Promise<T> => {
   try {
     return await work()
   } catch (error) {
-    const why = endedDrivers.get(volume)
-    if (why === undefined) throw error
-    throw new HubError('SERVICE_UNAVAILABLE', "The guest's filesystem can not be read any more", { details: why })
+    if (error instanceof HubError && error.code !== 'SERVICE_UNAVAILABLE') throw error
+    for (const until = performance.now() + endIsHeardMs; performance.now() < until; await sleep(10)) {
+      const details = endedDrivers.get(volume)
+      if (details !== undefined)
+        throw new HubError('SERVICE_UNAVAILABLE', "The guest's filesystem can not be read any more", { details })
+    }
+    throw error
   }
 }
 
@@ -118,6 +126,8 @@ const begin = async () => {
   // Its folder says who may come.
   process.umask(0)
   const server = createServer((request, response) => void serve(request, response))
+  // The agent keeps its connections; one that is closed while it asks would look as if we had died.
+  server.keepAliveTimeout = 0
   server.listen(`${inside.shared}/${inside.socket}`, () => process.stdout.write(`${readerLines.listening}\n`))
   warmUpStatThreads()
 }

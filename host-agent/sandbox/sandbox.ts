@@ -110,14 +110,15 @@ export class Sandbox {
   static async start(options: SandboxOptions): Promise<Sandbox> {
     const { folder, users, readerSeconds } = options
     const shared = join(folder, 'shared')
-    await mkdir(shared, { recursive: true })
-    await chmod(shared, 0o770)
-    // Root's group, too: an agent that may not override permissions comes in by it.
-    await chown(shared, users.uid, 0)
-    const daemon = await startDaemon(program.bwrap, command(shared, options), { isTalkedTo: true })
-    // Its end says it.
-    daemon.input!.on('error', () => undefined)
+    let daemon: Daemon | undefined
     try {
+      await mkdir(shared, { recursive: true })
+      await chmod(shared, 0o770)
+      // Root's group, too: an agent that may not override permissions comes in by it.
+      await chown(shared, users.uid, 0)
+      daemon = await startDaemon(program.bwrap, command(shared, options), { isTalkedTo: true })
+      // Its end says it.
+      daemon.input!.on('error', () => undefined)
       const line = waitForLine(daemon)
       await line(readerLines.started)
       const pid = Number(await readFile(`/proc/${daemon.pid}/task/${daemon.pid}/children`, 'utf8'))
@@ -128,7 +129,7 @@ export class Sandbox {
       const reader = new ReaderClient(await open(shared, 'r'), readerSeconds * 1000, daemon)
       return new Sandbox(options, shared, daemon, init, reader)
     } catch (error) {
-      await daemon.stop(0)
+      await daemon?.stop(0)
       await rm(folder, { recursive: true, force: true })
       throw error
     }

@@ -1,13 +1,16 @@
 /** Makes sandboxes; one always waits, for starting a reader takes longer than all that it is asked for a mount. */
 import { randomUUID } from 'node:crypto'
-import { mkdir, rm, stat } from 'node:fs/promises'
+import { mkdir, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { HubError } from '../../contract/errors.ts'
 import type { UserIds } from '../../contract/settings.ts'
 import { program, run } from '../exec.ts'
 import { Sandbox } from './sandbox.ts'
 
 /** Later than the mount that took the last one and the listing that follows it. */
 const spareDelayMs = 300
+/** A machine that was in trouble is often out of it by then. */
+const retryMs = 5_000
 const everybodyMayWrite = 0o002
 
 type Options = { stateDir: string; users: UserIds; readerSeconds: number }
@@ -27,6 +30,8 @@ export class Sandboxes {
   #fuseDevice = ''
   #spare: Promise<Sandbox> | undefined
   #timer: NodeJS.Timeout | undefined
+  /** By the names of their folders. */
+  readonly #made = new Map<string, Promise<Sandbox>>()
 
   /** Removes what an earlier agent left, whose processes have ended, and makes the first. @throws Error that says what is missing */
   static async open(options: Options): Promise<Sandboxes> {
@@ -34,7 +39,7 @@ export class Sandboxes {
     await rm(sandboxes.#folder, { recursive: true, force: true })
     await mkdir(sandboxes.#folder, { recursive: true, mode: 0o700 })
     sandboxes.#fuseDevice = await fuseDeviceFor(join(sandboxes.#folder, 'fuse'))
-    sandboxes.#prepareSpare()
+    sandboxes.#spare = sandboxes.#make()
     await sandboxes.#spare
     return sandboxes
   }
@@ -44,15 +49,19 @@ export class Sandboxes {
     this.#folder = join(options.stateDir, 'sandboxes')
   }
 
+  /** Whoever takes one closes it. @throws SERVICE_UNAVAILABLE */
   async take(): Promise<Sandbox> {
     const taken = this.#spare
     this.#spare = undefined
-    clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => this.#prepareSpare(), spareDelayMs).unref()
+    this.#prepareLater(spareDelayMs)
     const sandbox = await taken?.catch(() => undefined)
     if (sandbox?.isAlive) return sandbox
-    await sandbox?.close()
-    return this.#make()
+    return this.#make().catch((cause: unknown) => {
+      throw new HubError('SERVICE_UNAVAILABLE', 'No sandbox can be made on this machine now', {
+        details: cause instanceof Error ? cause.message : String(cause),
+        cause,
+      })
+    })
   }
 
   async close(): Promise<void> {
@@ -61,14 +70,36 @@ export class Sandboxes {
     await rm(this.#folder, { recursive: true, force: true })
   }
 
-  #make(): Promise<Sandbox> {
+  async #make(): Promise<Sandbox> {
+    await this.#tidy()
     const { users, readerSeconds } = this.#options
-    const folder = join(this.#folder, randomUUID())
-    return Sandbox.start({ folder, users, readerSeconds, fuseDevice: this.#fuseDevice })
+    const name = randomUUID()
+    const folder = join(this.#folder, name)
+    const made = Sandbox.start({ folder, users, readerSeconds, fuseDevice: this.#fuseDevice })
+    this.#made.set(name, made)
+    return made
+  }
+
+  /** What a machine in trouble did not let us remove, and sandboxes that ended while nobody had them. */
+  async #tidy() {
+    for (const entry of await readdir(this.#folder, { withFileTypes: true })) {
+      if (!entry.isDirectory()) continue
+      const sandbox = await this.#made.get(entry.name)?.catch(() => undefined)
+      if (sandbox?.isAlive) continue
+      await sandbox?.close()
+      await rm(join(this.#folder, entry.name), { recursive: true, force: true })
+      this.#made.delete(entry.name)
+    }
   }
 
   #prepareSpare() {
     this.#spare = this.#make()
-    this.#spare.catch(() => undefined)
+    // Also to tidy up what was left of it.
+    this.#spare.catch(() => this.#prepareLater(retryMs))
+  }
+
+  #prepareLater(delayMs: number) {
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => this.#prepareSpare(), delayMs).unref()
   }
 }

@@ -523,6 +523,34 @@ describe('cancel and delete', () => {
 })
 
 describe('telemetry', () => {
+  it('takes many reports at once, and the furthest stays', async () => {
+    const { body } = await start()
+    const [of, step] = [60, 2 ** 24]
+    const replies = await Promise.all(
+      Array.from({ length: of }, (_, number) => {
+        // Neither in order nor backwards.
+        const bytes = (((number * 37) % of) + 1) * step
+        const disks = number % 3 === 0 ? [{ disk_index: 0, bytes_transferred: bytes }] : undefined
+        return report(body.backup_id, { status: 'running', bytes_transferred: bytes, disks })
+      }),
+    )
+    expect(new Set(replies.map(({ status }) => status))).toEqual(new Set([200]))
+    expect(await show(body.backup_id)).toMatchObject({ bytes_transferred: of * step, status: 'in_progress' })
+    await alone.call('POST', `/backups/${body.backup_id}/cancel`)
+  })
+  it('never brings back a job that ends at the same moment', async () => {
+    const { body } = await start()
+    const reports = Array.from({ length: 20 }, (_, number) =>
+      report(body.backup_id, { status: 'running', bytes_transferred: number, current_phase: 'transferring' }),
+    )
+    const [cancelled, ...told] = await Promise.all([
+      alone.call('POST', `/backups/${body.backup_id}/cancel`),
+      ...reports,
+    ])
+    expect(cancelled!.status).toBe(200)
+    expect(told.every(({ status, body: { code } }) => status === 200 || code === 'JOB_ENDED')).toBe(true)
+    expect((await show(body.backup_id)).status).toBe('cancelled')
+  })
   it('moves progress forward only, whatever order reports arrive in', async () => {
     const { body } = await start()
     const at = (seconds: number) => new Date(alone.clock.now().getTime() + seconds * 1000).toISOString()
