@@ -61,9 +61,14 @@ const environment = z.object({
   CREDENTIALS_DIRECTORY: z.string().startsWith('/').optional(),
   SENDENSE_HOST_MOUNTS: z
     .string()
-    .default('xfs,btrfs')
-    .transform((text) => (text === 'none' ? [] : text.split(',').map((name) => name.trim())))
-    .pipe(z.array(z.enum(hostFilesystems, `must be none, or some of ${hostFilesystems.join(', ')}`))),
+    .default('auto')
+    .transform((text) => (text === 'auto' ? text : text === 'none' ? [] : text.split(',').map((name) => name.trim())))
+    .pipe(
+      z.union(
+        [z.literal('auto'), z.array(z.enum(hostFilesystems))],
+        `must be auto, none, or some of ${hostFilesystems.join(', ')}`,
+      ),
+    ),
   SENDENSE_ATTACH_BACKEND: z.enum(['auto', 'kernel-nbd', 'userspace']).default('auto'),
 })
 

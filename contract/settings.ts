@@ -22,8 +22,11 @@ export const agentSettings = z.object({
   attachBackend: z.enum(['auto', 'kernel-nbd', 'userspace']),
   /** First of 65 536 users that nobody else is: the guests' users, as the processes see them that read a mount. */
   readerUsers: userIds,
-  /** Filesystems of guests that the host itself mounts. All others are read in a sandbox, or not at all. */
-  hostMounts: z.array(z.enum(hostFilesystems)),
+  /**
+   * Filesystems of guests that the host itself mounts. All others are read in a sandbox, or not at all. `auto`: what has no other reader; and everything, where
+   * this host can make no sandbox.
+   */
+  hostMounts: z.union([z.literal('auto'), z.array(z.enum(hostFilesystems))]),
   /** A reader of a mount that has not answered for so long is ended, and the mount with it. */
   readerSeconds: z.int().min(1),
   version: z.string(),

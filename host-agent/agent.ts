@@ -1,18 +1,20 @@
 /** The host-agent's parts, opened in the order in which they need one another and closed in reverse. */
 import { mkdir } from 'node:fs/promises'
 import type { AgentHealth } from '../contract/agent.ts'
-import type { AgentSettings } from '../contract/settings.ts'
+import { type AgentSettings, hostFilesystems } from '../contract/settings.ts'
 import { chooseBackend } from './attach/choose.ts'
 import { endOrphans, markChildren, program, run } from './exec.ts'
 import { Exports } from './exports/exports.ts'
 import { warmUpStatThreads } from './files/stat-threads.ts'
 import { log } from './log.ts'
 import { MountFiles } from './mounts/mount-files.ts'
+import type { Openers } from './mounts/mounted-disk.ts'
 import { Mounts } from './mounts/mounts.ts'
 import { Repositories } from './repositories.ts'
 import { Sandboxes } from './sandbox/sandboxes.ts'
 import { Sweep } from './sweep.ts'
 import { Verifications } from './verify/verifications.ts'
+import { hasDriver } from './volumes/fuse-drivers.ts'
 
 export type Agent = {
   health: () => Promise<AgentHealth>
@@ -25,14 +27,22 @@ export type Agent = {
   close: () => Promise<void>
 }
 
-/** @returns why there can be none, where this host can make none */
-const openSandboxes = async ({ stateDir, readerUsers, readerSeconds }: AgentSettings): Promise<Sandboxes | string> => {
-  try {
-    return await Sandboxes.open({ stateDir, users: readerUsers, readerSeconds })
-  } catch (error) {
-    log.warn({ error: String(error) }, 'this host can make no sandbox; what is read in one only can not be mounted')
-    return (error as Error).message
-  }
+const withoutDriver = hostFilesystems.filter((filesystem) => !hasDriver(filesystem))
+
+/** Who may open what: decided once. */
+const decideOpeners = async (settings: AgentSettings): Promise<Openers> => {
+  const { stateDir, readerUsers, readerSeconds } = settings
+  const sandboxes = await Sandboxes.open({ stateDir, users: readerUsers, readerSeconds }).catch(
+    (error: Error) => error.message,
+  )
+  const automatic = typeof sandboxes === 'string' ? hostFilesystems : withoutDriver
+  const hostMounts = settings.hostMounts === 'auto' ? automatic : settings.hostMounts
+  if (typeof sandboxes === 'string')
+    log.warn(
+      { why: sandboxes, hostMounts },
+      "this host can make no sandbox; it mounts guests' filesystems itself, as far as it may",
+    )
+  return { sandboxes, readerUsers, hostMounts }
 }
 
 /** Opens the ledger, frees what an earlier agent left, and is ready to serve. */
@@ -47,14 +57,14 @@ export const openAgent = async (settings: AgentSettings): Promise<Agent> => {
   await repositories.open()
   const exports = new Exports(settings, repositories)
   await exports.open()
-  const sandboxes = await openSandboxes(settings)
+  const openers = await decideOpeners(settings)
   const mounts = new Mounts({
     stateDir: settings.stateDir,
     restoreRoot: settings.restoreRoot,
     slots: settings.restoreSlots,
     idleSeconds: settings.mountIdleSeconds,
     backend,
-    openers: { sandboxes, readerUsers: settings.readerUsers, hostMounts: settings.hostMounts },
+    openers,
     repositories,
   })
   await mounts.open()
@@ -85,7 +95,7 @@ export const openAgent = async (settings: AgentSettings): Promise<Agent> => {
       await verifications.close()
       await mounts.close()
       await exports.close()
-      if (typeof sandboxes !== 'string') await sandboxes.close()
+      if (typeof openers.sandboxes !== 'string') await openers.sandboxes.close()
       await backend.close()
     },
   }

@@ -185,3 +185,25 @@ it('what the admin lets the host mount is mounted there', async () => {
   })
   await lax.close()
 })
+
+/** A host on which bubblewrap can do nothing, in a view of the files that only the agent and its children have. */
+const withoutSandboxes = () => [
+  ...['/usr/bin/unshare', '--mount', '--', '/bin/sh', '-ec'],
+  ...['mount --bind /usr/bin/false /usr/bin/bwrap; exec "$@"', 'sh'],
+]
+it('a host that can make none mounts by itself, and says so; but not what the admin keeps from it', async () => {
+  const poor = await openRealAgent({ command: withoutSandboxes })
+  const image = join(poor.folder, 'image.raw')
+  filesystemImage(image, 'ext4', 64 << 20, (folder) => writeFileSync(join(folder, 'file'), 'x'))
+  const state = await poor.agent.ensureMount(randomUUID(), await sealedDisk(poor, image))
+  expect(state.partitions).toMatchObject([{ reader: 'host', mounted: true }])
+  await poor.close()
+  const strict = await openRealAgent({ command: withoutSandboxes, hostMounts: ['xfs'] })
+  filesystemImage(join(strict.folder, 'image.raw'), 'ext4', 64 << 20, () => undefined)
+  const disk = await sealedDisk(strict, join(strict.folder, 'image.raw'))
+  await expect(strict.agent.ensureMount(randomUUID(), disk)).rejects.toMatchObject({
+    code: 'NO_MOUNTABLE_FILESYSTEM',
+    details: expect.stringMatching('this host can not make one'),
+  })
+  await strict.close()
+})

@@ -50,7 +50,7 @@ type Options = {
   /** Threads that its calls of the filesystem are spread over. */
   fileThreads?: number
   /** Filesystems that the host itself mounts. */
-  hostMounts?: HostFilesystem[]
+  hostMounts?: HostFilesystem[] | 'auto'
   /** How long a reader may take to answer. */
   readerSeconds?: number
   /** What starts it instead of being started itself, given the agent's folder. It must become what it starts. */
@@ -61,7 +61,7 @@ export const openRealAgent = async ({
   slots = 8,
   idleSeconds = 3600,
   fileThreads = 24,
-  hostMounts = ['xfs', 'btrfs'],
+  hostMounts = 'auto',
   readerSeconds = 60,
   command = () => [],
 }: Options = {}): Promise<RealAgent> => {
