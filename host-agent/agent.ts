@@ -42,7 +42,7 @@ const decideOpeners = async (settings: AgentSettings): Promise<Openers> => {
       { why: sandboxes, hostMounts },
       "this host can make no sandbox; it mounts guests' filesystems itself, as far as it may",
     )
-  return { sandboxes, readerUsers, hostMounts }
+  return { sandboxes, hostMounts }
 }
 
 /** Opens the ledger, frees what an earlier agent left, and is ready to serve. */

@@ -1,4 +1,4 @@
-/** The only place that starts child processes: absolute program, argument list, fixed environment, limits. */
+/** Starts all processes of the agent (run-tool.ts those of its small helpers): absolute program, argument list, fixed environment, limits. */
 import { spawn } from 'node:child_process'
 import { readdir, readFile } from 'node:fs/promises'
 import type { Socket } from 'node:net'
@@ -57,7 +57,8 @@ export const endOrphans = async (stateDir: string): Promise<number> => {
   }
   return ended
 }
-/** Node runs no TypeScript: whoever uses this file as it is (a test) starts what was built of the launcher. */
+
+/** Node runs no TypeScript: whoever uses this file as it is (a test) starts what was built of the runner. */
 const runnerFile = fileURLToPath(
   new URL(import.meta.url.endsWith('.ts') ? '../dist/host-agent/tool-runner.js' : './tool-runner.js', import.meta.url),
 )

@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { inside } from '../../host-agent/sandbox/protocol.ts'
 import { waitFor } from '../../runtime/service.ts'
 import { registerVm, runBackup, startHub } from '../../test/support/hub.ts'
 import { filesystemImage, sh } from '../../test/support/images.ts'
@@ -54,20 +55,20 @@ try {
     }
   }
   /** Where the mount is: in the sandbox that reads it. */
-  const root = '/work/volume-0'
+  const root = inside.root(0)
   const there = (...command: string[]): [string, string[]] => {
     const [program, ...args] = entering(readerOfMount(hub.pidOf('host-agent')))
     return [program, [...args, ...command]]
   }
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${name};`)
-  const config = `daemon off; user root; pid /work/nginx.pid; error_log /work/nginx.log; events {} http { ${temporary.join(' ')} access_log off; sendfile on; server { listen 127.0.0.1:${port}; root ${root}; } }`
+  const config = `daemon off; user root; pid ${inside.guest}/nginx.pid; error_log ${inside.guest}/nginx.log; events {} http { ${temporary.join(' ')} access_log off; sendfile on; server { listen 127.0.0.1:${port}; root ${root}; } }`
   /** It wants to know root by name, whom nobody has named there. */
   const nginxInside = `mount -t tmpfs etc /etc
 echo root:x:0:0::/:/bin/sh > /etc/passwd
 echo root:x:0: > /etc/group
-exec /usr/sbin/nginx -p /work -c /work/nginx.conf -e /work/nginx.log`
+exec /usr/sbin/nginx -p ${inside.guest} -c ${inside.guest}/nginx.conf -e ${inside.guest}/nginx.log`
   const throughNginx = async () => {
-    sh(...there('/usr/bin/tee', '/work/nginx.conf'), config)
+    sh(...there('/usr/bin/tee', `${inside.guest}/nginx.conf`), config)
     const nginx = spawn(...there('/usr/bin/unshare', '--mount', '/bin/bash', '-ec', nginxInside), {
       stdio: 'ignore',
     })

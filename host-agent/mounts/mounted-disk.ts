@@ -4,20 +4,19 @@
  */
 import type { Partition } from '../../contract/api/restore.ts'
 import { HubError } from '../../contract/errors.ts'
-import type { HostFilesystem, UserIds } from '../../contract/settings.ts'
+import type { HostFilesystem } from '../../contract/settings.ts'
 import type { VolumeReader } from '../files/volume-reader.ts'
 import type { Sandboxes } from '../sandbox/sandboxes.ts'
 import { hasDriver } from '../volumes/fuse-drivers.ts'
 import { whyNotMountable } from '../volumes/mounted.ts'
 import type { Volume } from '../volumes/partitions.ts'
 import { type DiskToOpen, HostDisk, type HostVolume, pathOfVolume } from './host-disk.ts'
-import { SandboxDisk } from './sandbox-disk.ts'
+import { type DriverVolume, SandboxDisk } from './sandbox-disk.ts'
 
 /** Who may open what. */
 export type Openers = {
   /** Or why there can be none on this host. */
   sandboxes: Sandboxes | string
-  readerUsers: UserIds
   /** Filesystems that the host itself mounts. */
   hostMounts: readonly HostFilesystem[]
 }
@@ -56,12 +55,13 @@ export class MountedDisk {
 
   /** After a failure `close` frees what was made. @throws NO_MOUNTABLE_FILESYSTEM, CHAIN_BROKEN, SERVICE_UNAVAILABLE */
   async open(): Promise<void> {
-    const { sandboxes, readerUsers } = this.#openers
-    if (typeof sandboxes !== 'string')
-      this.#sandboxed = new SandboxDisk(await sandboxes.take(), { ...this.#disk, users: readerUsers })
+    const { sandboxes } = this.#openers
+    if (typeof sandboxes !== 'string') this.#sandboxed = new SandboxDisk(await sandboxes.take(), this.#disk)
     const volumes = await (this.#sandboxed ?? this.#host).scan()
     const byHost = volumes.filter((volume): volume is HostVolume => this.#isForHost(volume))
-    const byDriver = volumes.filter((volume) => !this.#isForHost(volume) && hasDriver(volume.filesystem))
+    const byDriver = volumes.filter(
+      (volume): volume is DriverVolume => !this.#isForHost(volume) && hasDriver(volume.filesystem),
+    )
     await this.#sandboxed?.mount(byDriver, volumes)
     if (byHost.length > 0) await this.#host.mount(byHost)
     this.#partitions = volumes.map((volume) => this.#describe(volume))

@@ -1,6 +1,5 @@
 /** A backup's disk in a sandbox: shown there by QEMU, its volumes found, and those mounted that have a driver. Nothing of it is seen on the host. */
-import { chown, type FileHandle, open } from 'node:fs/promises'
-import type { UserIds } from '../../contract/settings.ts'
+import { type FileHandle, open } from 'node:fs/promises'
 import { createOverlay, overlayBytesMax, overlayName } from '../attach/overlay.ts'
 import type { StorageDaemon } from '../attach/storage-daemon.ts'
 import { mapSome } from '../concurrency.ts'
@@ -9,10 +8,10 @@ import { chainNode } from '../exports/qcow2.ts'
 import type { VolumeReader } from '../files/volume-reader.ts'
 import { inside } from '../sandbox/protocol.ts'
 import type { Sandbox } from '../sandbox/sandbox.ts'
-import { hasDriver } from '../volumes/fuse-drivers.ts'
 import type { Mounted, NotMounted } from '../volumes/mounted.ts'
 import { outsideOfDisk, type Volume } from '../volumes/partitions.ts'
 
+export type DriverVolume = Volume & { filesystem: string }
 /** More would only wait for the same disk. */
 const mountsAtOnce = 4
 
@@ -35,7 +34,6 @@ const openForAll = async (paths: readonly string[]): Promise<FileHandle[]> => {
 
 export class SandboxDisk {
   readonly #sandbox: Sandbox
-  readonly #users: UserIds
   readonly #chain: readonly string[]
   readonly #virtualSize: number
   #qemu: StorageDaemon | undefined
@@ -44,9 +42,8 @@ export class SandboxDisk {
   readonly readers = new Map<number, VolumeReader>()
   readonly results = new Map<number, Mounted | NotMounted>()
 
-  constructor(sandbox: Sandbox, options: { users: UserIds; chain: readonly string[]; virtualSize: number }) {
+  constructor(sandbox: Sandbox, options: { chain: readonly string[]; virtualSize: number }) {
     this.#sandbox = sandbox
-    this.#users = options.users
     this.#chain = options.chain
     this.#virtualSize = options.virtualSize
   }
@@ -71,7 +68,7 @@ export class SandboxDisk {
   }
 
   /** Mounts what it can; `results` say what came of it. */
-  async mount(volumes: readonly Volume[], all: readonly Volume[]): Promise<void> {
+  async mount(volumes: readonly DriverVolume[], all: readonly Volume[]): Promise<void> {
     await mapSome(volumes, mountsAtOnce, async (volume) => {
       const refused = outsideOfDisk(volume, all, this.#virtualSize)
       const result: Mounted | NotMounted =
@@ -86,8 +83,7 @@ export class SandboxDisk {
     await this.#qemu?.process.stop(0)
   }
 
-  async #mountOne({ number, kind, offsetBytes, sizeBytes, filesystem }: Volume): Promise<Mounted | NotMounted> {
-    if (!hasDriver(filesystem)) return { mounted: false, reason: 'no driver', remedy: null }
+  async #mountOne({ number, kind, offsetBytes, sizeBytes, filesystem }: DriverVolume): Promise<Mounted | NotMounted> {
     const { reader } = this.#sandbox
     const piece = (node: string) =>
       kind === 'whole_disk' ? { file: node } : { file: node, offset: offsetBytes, size: sizeBytes }
@@ -116,7 +112,7 @@ export class SandboxDisk {
   async #makeOverlay() {
     const { shared } = this.#sandbox
     const path = await createOverlay({ runDir: shared, chain: this.#chain, virtualSize: this.#virtualSize })
-    await chown(path, this.#users.uid, this.#users.gid)
+    await this.#sandbox.give(path)
     await this.#qemu!.add({
       driver: 'qcow2',
       'node-name': 'overlay',

@@ -12,11 +12,11 @@ export const inside = {
   shared: '/run/agent',
   socket: 'reader.sock',
   /** Its own memory: the images as QEMU shows them, and what is mounted of them. */
-  work: '/work',
-  disk: '/work/disk.raw',
-  image: (volume: number) => `/work/volume-${volume}.raw`,
-  writableImage: (volume: number) => `/work/volume-${volume}.rw.raw`,
-  root: (volume: number) => `/work/volume-${volume}`,
+  guest: '/guest',
+  disk: '/guest/disk.raw',
+  image: (volume: number) => `/guest/volume-${volume}.raw`,
+  writableImage: (volume: number) => `/guest/volume-${volume}.rw.raw`,
+  root: (volume: number) => `/guest/volume-${volume}`,
 } as const
 
 /** What a reader says on its standard output, a line each, in this order. */

@@ -121,7 +121,7 @@ const serve = async (request: IncomingMessage, response: ServerResponse) => {
 
 const begin = async () => {
   // A filesystem of its own: the folder that the agent sees is the host's, and an image shown there would be, too.
-  await runHere('/usr/bin/mount', ['-t', 'tmpfs', '-o', 'size=16m,mode=0700', 'work', inside.work])
+  await runHere('/usr/bin/mount', ['-t', 'tmpfs', '-o', 'size=16m,mode=0700', 'guest', inside.guest])
   await writeFile(inside.disk, '')
   // Its folder says who may come.
   process.umask(0)

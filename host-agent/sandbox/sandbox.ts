@@ -42,7 +42,7 @@ const command = (shared: string, { users, fuseDevice }: SandboxOptions): string[
   // Root builds the place, and may then do nothing but become somebody else.
   ...['--cap-drop', 'ALL', '--cap-add', 'CAP_SETUID', '--cap-add', 'CAP_SETGID', '--cap-add', 'CAP_SETPCAP'],
   // Made here, for folders that bubblewrap makes by itself are root's alone.
-  ...['/app', '/etc', '/run', inside.work].flatMap((path) => ['--dir', path]),
+  ...['/app', '/etc', '/run', inside.guest].flatMap((path) => ['--dir', path]),
   ...['--ro-bind', '/usr', '/usr'],
   ...['bin', 'sbin', 'lib', 'lib64'].flatMap((name) => ['--symlink', `usr/${name}`, `/${name}`]),
   ...['--ro-bind-try', '/etc/ld.so.cache', '/etc/ld.so.cache'],
@@ -158,6 +158,12 @@ export class Sandbox {
   /** Resolves with the reason when it has ended, whoever ended it. */
   get ended(): Promise<string> {
     return this.reader.ended
+  }
+
+  /** Makes a file of `shared` its own. */
+  give(path: string): Promise<void> {
+    const { uid, gid } = this.#options.users
+    return chown(path, uid, gid)
   }
 
   /** QEMU in the sandbox, with open files as its descriptors from firstHandedFd on. */

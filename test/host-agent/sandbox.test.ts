@@ -63,7 +63,7 @@ it('is many processes that have no right on the host, no network, and see nothin
     for (const kind of ['user', 'mnt', 'pid', 'net', 'ipc', 'uts'])
       expect(readlinkSync(`/proc/${pid}/ns/${kind}`)).not.toBe(readlinkSync(`/proc/self/ns/${kind}`))
     expect(readdirSync(`/proc/${pid}/root/`).sort()).toEqual(
-      ['app', 'bin', 'dev', 'etc', 'lib', 'lib64', 'proc', 'run', 'sbin', 'usr', 'work'].sort(),
+      ['app', 'bin', 'dev', 'etc', 'lib', 'lib64', 'proc', 'run', 'sbin', 'usr', 'guest'].sort(),
     )
     expect(
       textOf(`/proc/${pid}/net/dev`)

@@ -1,5 +1,6 @@
 /** Looks at an agent's sandboxes from outside. */
 import { readFileSync, readlinkSync } from 'node:fs'
+import { inside } from '../../host-agent/sandbox/protocol.ts'
 
 const textOf = (path: string) => {
   try {
@@ -24,7 +25,7 @@ export const readerProgram = '/app/node'
 /** The reader that has volumes mounted; the one that waits for its first mount has none. */
 export const readerOfMount = (agentPid: number): number => {
   const reader = processesOf(agentPid, readerProgram).find((pid) =>
-    textOf(`/proc/${pid}/mountinfo`).includes(' /work/volume-'),
+    textOf(`/proc/${pid}/mountinfo`).includes(` ${inside.guest}/volume-`),
   )
   if (reader === undefined) throw new Error('no sandbox has anything mounted')
   return reader
