@@ -1,35 +1,54 @@
 /**
- * The fault campaign. Usage: npm run test:faults -- [--lane A] [--trials N] [--seed S] [--only K] [--verbose]
- * `--lane A` runs all lanes whose names begin so; `--seed S --only K` plays one trial again.
+ * The fault campaign. Usage: npm run test:faults -- [--lane A] [--trials N] [--seed S] [--parts P] [--first K] [--only K] [--verbose]
+ * `--lane A` runs all lanes whose names begin so; `--parts P` splits each into that many side by side; `--seed S --only K` plays one
+ * trial again. `--counts` says the counts alone, as JSON.
  */
 import { parseArgs } from 'node:util'
-import { runLane } from './campaign.ts'
+import { type Counts, runLane } from './campaign.ts'
 import { lanes } from './lanes/index.ts'
+import { runPart, sumOf } from './parts.ts'
 
 const { values } = parseArgs({
   options: {
     lane: { type: 'string', default: '' },
     trials: { type: 'string', default: '100' },
     seed: { type: 'string', default: '1' },
+    parts: { type: 'string', default: '1' },
+    first: { type: 'string', default: '0' },
     only: { type: 'string' },
     verbose: { type: 'boolean', default: false },
+    counts: { type: 'boolean', default: false },
   },
 })
 const say = (text: string) => process.stdout.write(`${text}\n`)
-const chosen = Object.entries(lanes).filter(([name]) => name.startsWith(values.lane))
+const chosen = Object.keys(lanes).filter((name) => name.startsWith(values.lane))
 if (chosen.length === 0) throw new Error(`There is no lane ${values.lane}; there are ${Object.keys(lanes).join(', ')}`)
-const which =
-  values.only === undefined ? { first: 0, trials: Number(values.trials) } : { first: Number(values.only), trials: 1 }
+const { only } = values
+const [seed, parts] = [Number(values.seed), Number(values.parts)]
+const [first, trials] = only === undefined ? [Number(values.first), Number(values.trials)] : [Number(only), 1]
 
-say('| Lane | Fault | Fired | Survived | Violated | Not fired | Took |\n|---|---|---|---|---|---|---|')
-for (const [name, lane] of chosen) {
-  const onViolation = (line: string) => say(`VIOLATED lane ${name} ${line}`)
-  const { fired, survived, violated, notFired, seconds } = await runLane(lane, {
-    seed: Number(values.seed),
-    ...which,
-    onViolation,
+const here = (name: string): Promise<Counts> =>
+  runLane(lanes[name]!, {
+    seed,
+    first,
+    trials,
+    onViolation: (line) => say(`VIOLATED lane ${name} ${line}`),
     ...(values.verbose ? { onTrial: say } : {}),
   })
-  say(`| ${name} | ${lane.title} | ${fired} | ${survived} | ${violated} | ${notFired} | ${seconds} s |`)
+const sideBySide = async (name: string): Promise<Counts> => {
+  const size = Math.ceil(trials / parts)
+  const firsts = Array.from({ length: parts }, (_, at) => first + at * size)
+  const part = (from: number) =>
+    runPart({ lane: name, seed, first: from, trials: Math.min(size, first + trials - from) }, say)
+  return sumOf(await Promise.all(firsts.map(part)))
+}
+
+if (!values.counts)
+  say('| Lane | Fault | Fired | Survived | Violated | Not fired | Took |\n|---|---|---|---|---|---|---|')
+for (const name of chosen) {
+  const counts = await (parts > 1 ? sideBySide(name) : here(name))
+  const { fired, survived, violated, notFired, seconds } = counts
+  if (values.counts) say(JSON.stringify(counts))
+  else say(`| ${name} | ${lanes[name]!.title} | ${fired} | ${survived} | ${violated} | ${notFired} | ${seconds} s |`)
   if (violated > 0) process.exitCode = 1
 }

@@ -124,6 +124,26 @@ it.each([
   expect((await read(other)).length).toBe(bytes)
 })
 
+it('a driver that gets no more memory costs its volume, and the answer says what happened', async () => {
+  const image = join(real.folder, 'many.raw')
+  filesystemImage(image, 'ext4', 128 << 20, (folder) => {
+    for (let at = 0; at < 3_000; at++) writeFileSync(join(folder, `a file with a rather long name, number ${at}`), 'x')
+  })
+  const other = await mount()
+  const { mount_id: id } = await real.agent.ensureMount(randomUUID(), await sealedDisk(real, image))
+  // As if it had taken all that it may have: the next that it asks for is refused.
+  const { uid, gid } = await ensureReaderUsers()
+  const itself = [`--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', '--']
+  const limits = ['/usr/bin/prlimit', '--pid', String(processes(driver).at(-1)), '--data=1:1', '--as=1:1']
+  sh('/usr/bin/setpriv', [...itself, ...limits])
+  const all = real.agent.listFiles(id, { path_b64: encode('/'), recursive: true, limit: 5_000, offset: 0 })
+  await expect(all).rejects.toMatchObject({
+    code: 'SERVICE_UNAVAILABLE',
+    details: expect.stringMatching(/driver|ENOMEM/),
+  })
+  expect((await read(other)).length).toBe(bytes)
+})
+
 it('a QEMU that dies under it gives errors, never wrong bytes', async () => {
   const id = await mount()
   for (const pid of qemus()) process.kill(pid, 'SIGKILL')

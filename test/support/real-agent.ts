@@ -45,6 +45,8 @@ export const freePorts = async (count: number): Promise<number> => {
 }
 
 type Options = {
+  /** Where all of it lies, instead of a new folder. Removed with it. */
+  folder?: string
   slots?: number
   idleSeconds?: number
   /** Threads that its calls of the filesystem are spread over. */
@@ -58,6 +60,7 @@ type Options = {
 }
 
 export const openRealAgent = async ({
+  folder = mkdtempSync(join(tmpdir(), 'sendense-agent-')),
   slots = 8,
   idleSeconds = 3600,
   fileThreads = 24,
@@ -65,7 +68,6 @@ export const openRealAgent = async ({
   readerSeconds = 60,
   command = () => [],
 }: Options = {}): Promise<RealAgent> => {
-  const folder = mkdtempSync(join(tmpdir(), 'sendense-agent-'))
   const repositoryPath = join(folder, 'repository')
   const restoreRoot = join(folder, 'restore')
   mkdirSync(repositoryPath)

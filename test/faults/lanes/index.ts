@@ -2,6 +2,7 @@
 import type { Lane } from '../lane.ts'
 import { blockLayer } from './block-layer.ts'
 import { damage } from './damage.ts'
+import { fullDisk } from './full-disk.ts'
 import { hostileImages } from './hostile-images.ts'
 import { killAgent } from './kill-agent.ts'
 import { killServices } from './kill-services.ts'
@@ -14,7 +15,8 @@ export const lanes: Record<string, Lane> = {
   'A-times': killAgent,
   'A-calls': killAtCalls,
   'A-services': killServices,
-  B: failingCalls,
+  'B-calls': failingCalls,
+  'B-full': fullDisk,
   C: blockLayer,
   D: powerCut,
   'D-hub': powerCutOfHub,

@@ -5,8 +5,8 @@
 import { join } from 'node:path'
 import type { Random } from '../../support/damage.ts'
 import type { Lane } from '../lane.ts'
-import { openAgentWorld, operations } from '../support/agent-world.ts'
-import { type CallGroup, type Injection, systemCalls, whileInjected } from '../support/strace.ts'
+import { type AgentWorld, type Operation, openAgentWorld, operations } from '../support/agent-world.ts'
+import { type CallGroup, countCalls, type Injection, systemCalls, whileInjected } from '../support/strace.ts'
 
 /** What each kind of call can answer when a machine is in trouble. */
 const errors: Record<CallGroup, string[]> = {
@@ -19,42 +19,48 @@ const errors: Record<CallGroup, string[]> = {
   process: ['EAGAIN', 'ENOMEM', 'EACCES'],
   read: ['EIO', 'ENOMEM'],
 }
+const parts = 10_000
 const groups = Object.keys(systemCalls) as CallGroup[]
-/** Hardly any thread makes more calls of a group in one operation. */
-const nthMax: Record<CallGroup, number> = {
-  make: 30,
-  write: 20,
-  sync: 8,
-  rename: 8,
-  remove: 8,
-  attach: 6,
-  process: 5,
-  read: 12,
+/** How many calls of each group the thread makes that makes most of them, in every operation: each was watched once, without a fault. */
+type Calls = Map<Operation, [CallGroup, number][]>
+const watchAll = async ({ real, prepare, perform, check }: AgentWorld): Promise<Calls> => {
+  const calls: Calls = new Map()
+  for (const operation of operations) {
+    const file = await prepare(operation)
+    const counts = await countCalls(real.pid(), join(real.folder, 'strace.log'), () => perform(operation, file))
+    const violations = await check(operation, file)
+    if (violations.length > 0) throw new Error(`${operation} goes wrong without a fault: ${violations.join()}`)
+    calls.set(
+      operation,
+      groups.map((group): [CallGroup, number] => [group, counts[group]]).filter(([, count]) => count > 0),
+    )
+  }
+  return calls
 }
 
-/** The first calls most often: not every operation makes many. */
-const drawNth = (group: CallGroup, random: Random) => 1 + random(1 + random(nthMax[group]))
-const drawKill = (random: Random): Injection => {
-  const group = groups[random(groups.length)]!
-  return { calls: systemCalls[group], fault: 'signal=SIGKILL', nth: drawNth(group, random), onwards: false }
-}
-const drawError = (random: Random): Injection => {
-  const group = groups[random(groups.length)]!
-  const error = errors[group][random(errors[group].length)]!
-  const nth = drawNth(group, random)
-  return { calls: systemCalls[group], fault: `error=${error}`, nth, onwards: random(3) === 0 }
-}
+type Fault = Pick<Injection, 'fault' | 'onwards'>
+const drawKill = (): Fault => ({ fault: 'signal=SIGKILL', onwards: false })
+const drawError = (group: CallGroup, random: Random): Fault => ({
+  fault: `error=${errors[group][random(errors[group].length)]!}`,
+  onwards: random(3) === 0,
+})
 
-const lane = (title: string, draw: (random: Random) => Injection, mayDie: boolean): Lane => ({
+const lane = (title: string, draw: (group: CallGroup, random: Random) => Fault, mayDie: boolean): Lane => ({
   title,
   open: async () => {
     // One thread, so that the Nth call is the Nth of all.
     const world = await openAgentWorld({ fileThreads: 1 })
     const { real } = world
+    const counts = await watchAll(world)
     return {
       trial: async (random) => {
         const operation = operations[random(operations.length)]!
-        const injection = draw(random)
+        const made = counts.get(operation)!
+        const [group, count] = made[random(made.length)]!
+        // As a part of the count, so that a trial that is played again strikes the same call if one more or less is made then.
+        const nth = 1 + Math.floor((random(parts) / parts) * count)
+        const { fault, onwards } = draw(group, random)
+        const calls = systemCalls[group]
         const file = await world.prepare(operation)
         let answer = 'done'
         const work = async () => {
@@ -62,9 +68,13 @@ const lane = (title: string, draw: (random: Random) => Injection, mayDie: boolea
             answer = `${(error as { code?: string }).code ?? ''} ${error.message}`
           })
         }
-        const struck = await whileInjected(real.pid(), injection, join(real.folder, 'strace.log'), work)
-        const { fault, nth, onwards } = injection
-        const what = `${operation} with ${fault} at call ${nth}${onwards ? ' and after' : ''} of ${injection.calls}: ${answer}; struck ${struck.slice(0, 3).join(' | ')}`
+        const struck = await whileInjected(
+          real.pid(),
+          { calls, fault, nth, onwards },
+          join(real.folder, 'strace.log'),
+          work,
+        )
+        const what = `${operation} with ${fault} at call ${nth}${onwards ? ' and after' : ''} of ${calls}: ${answer}; struck ${struck.slice(0, 3).join(' | ')}`
         const violations = /WRONG BYTES|verification found/.test(answer) ? [answer] : []
         if (!real.isRunning()) {
           if (!mayDie) violations.push('the host-agent has died of it')

@@ -34,11 +34,46 @@ export const whileInjected = async (
   work: () => Promise<void>,
 ): Promise<string[]> => {
   const when = `${nth}${onwards ? '+' : ''}`
-  const tracer = spawn(
-    '/usr/bin/strace',
-    ['-f', '-qq', '-o', log, '-e', `trace=${calls}`, '-e', `inject=${calls}:${fault}:when=${when}`, '-p', String(pid)],
-    { stdio: ['ignore', 'ignore', 'inherit'] },
+  const lines = await whileTraced(
+    pid,
+    ['-e', `trace=${calls}`, '-e', `inject=${calls}:${fault}:when=${when}`],
+    log,
+    work,
   )
+  return lines.filter((line) => line.includes('(INJECTED)') || line.includes('+++ killed by SIGKILL'))
+}
+
+/** @returns how many calls of each group the thread or process made that made most of them, in `work` */
+export const countCalls = async (
+  pid: number,
+  log: string,
+  work: () => Promise<void>,
+): Promise<Record<CallGroup, number>> => {
+  const lines = await whileTraced(pid, ['-e', `trace=${Object.values(systemCalls).join()}`], log, work)
+  const most = (calls: string): number => {
+    const perThread = new Map<string, number>()
+    for (const line of lines) {
+      const [, thread, call] = /^(\d+) +(\w+)\(/.exec(line) ?? []
+      if (call && calls.split(',').includes(call)) perThread.set(thread!, (perThread.get(thread!) ?? 0) + 1)
+    }
+    return Math.max(0, ...perThread.values())
+  }
+  return Object.fromEntries(Object.entries(systemCalls).map(([group, calls]) => [group, most(calls)])) as Record<
+    CallGroup,
+    number
+  >
+}
+
+/** @returns the lines of strace's log */
+const whileTraced = async (
+  pid: number,
+  options: string[],
+  log: string,
+  work: () => Promise<void>,
+): Promise<string[]> => {
+  const tracer = spawn('/usr/bin/strace', ['-f', '-qq', '-o', log, ...options, '-p', String(pid)], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
   const ended = new Promise((resolve) => tracer.once('exit', resolve))
   try {
     await waitFor('strace', async () => isTraced(pid), 10_000)
@@ -50,11 +85,9 @@ export const whileInjected = async (
     await ended
     clearTimeout(timer)
   }
-  const struck = readFileSync(log, 'utf8')
-    .split('\n')
-    .filter((line) => line.includes('(INJECTED)') || line.includes('+++ killed by SIGKILL'))
+  const lines = readFileSync(log, 'utf8').split('\n')
   rmSync(log)
-  return struck
+  return lines
 }
 
 /** Whether all of its threads are. */

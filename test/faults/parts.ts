@@ -1,0 +1,62 @@
+/**
+ * Runs a lane in parts side by side. Each part is this program again, in namespaces of its own (processes, mounts with another /tmp
+ * and /run, network), so that none sees what another leaves or listens on. Loop devices are the kernel's alone, and shared.
+ */
+
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { execa } from 'execa'
+import type { Counts } from './campaign.ts'
+
+export type Part = { lane: string; seed: number; first: number; trials: number }
+
+/** bash is the first process there, which has to collect those that lose their parent. */
+const inNamespaces = [
+  'mount --bind "$1" /tmp',
+  'mount -t tmpfs tmpfs /run',
+  'ip link set lo up',
+  'shift',
+  '"$@"',
+  'exit $?',
+].join(' && ')
+
+/** @param onLine is told what the part says meanwhile. @throws Error for a part that did not come to its end. */
+export const runPart = async ({ lane, seed, first, trials }: Part, onLine: (line: string) => void): Promise<Counts> => {
+  const folder = mkdtempSync(join(tmpdir(), 'sendense-part-'))
+  const program = fileURLToPath(new URL('run.js', import.meta.url))
+  const args = [`--lane=${lane}`, `--seed=${seed}`, `--first=${first}`, `--trials=${trials}`, '--counts']
+  const child = execa(
+    '/usr/bin/unshare',
+    [
+      ...['--pid', '--fork', '--kill-child', '--mount', '--mount-proc', '--net', '--'],
+      ...['/bin/bash', '-c', inNamespaces, 'part', folder, process.execPath, program, ...args],
+    ],
+    { stdin: 'ignore', stderr: 'inherit', buffer: false },
+  )
+  let counts: Counts | undefined
+  for await (const line of child) {
+    if (line.startsWith('{')) counts = JSON.parse(line) as Counts
+    else onLine(line)
+  }
+  await child.catch(() => undefined)
+  rmSync(folder, { recursive: true })
+  if (!counts)
+    throw new Error(`a part of lane ${lane} did not come to its end, trials ${first} to ${first + trials - 1}`)
+  return counts
+}
+
+/** @returns what all of them counted together; `seconds` is that of the longest. */
+export const sumOf = (parts: Counts[]): Counts => {
+  const sum = (name: 'fired' | 'survived' | 'violated' | 'notFired') =>
+    parts.reduce((total, part) => total + part[name], 0)
+  return {
+    fired: sum('fired'),
+    survived: sum('survived'),
+    violated: sum('violated'),
+    notFired: sum('notFired'),
+    seconds: Math.max(...parts.map(({ seconds }) => seconds)),
+    violations: parts.flatMap(({ violations }) => violations),
+  }
+}
