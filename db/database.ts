@@ -30,7 +30,7 @@ export type Database = {
 export type DatabaseAddress = { url: string } | { socketPath: string; user: string; database: string }
 
 /** Enough for the requests a hub serves at once; the rest wait in the pool's queue. */
-const connectionsMax = 16
+const connectionsMax = 32
 /** Lock holders keep a connection for as long as they work; a pool of their own keeps them from starving the queries. */
 const lockConnectionsMax = 48
 

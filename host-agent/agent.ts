@@ -5,7 +5,7 @@ import { type AgentSettings, hostFilesystems } from '../contract/settings.ts'
 import { chooseBackend } from './attach/choose.ts'
 import { endOrphans, markChildren, program, run } from './exec.ts'
 import { Exports } from './exports/exports.ts'
-import { warmUpStatThreads } from './files/stat-threads.ts'
+import { warmUpFolderThreads } from './files/folder-threads.ts'
 import { log } from './log.ts'
 import { MountFiles } from './mounts/mount-files.ts'
 import type { Openers } from './mounts/mounted-disk.ts'
@@ -68,7 +68,7 @@ export const openAgent = async (settings: AgentSettings): Promise<Agent> => {
     repositories,
   })
   await mounts.open()
-  warmUpStatThreads()
+  warmUpFolderThreads()
   const sweep = new Sweep(mounts, settings.mountIdleSeconds)
   await sweep.run()
   const verifications = new Verifications(repositories)

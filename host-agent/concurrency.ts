@@ -15,3 +15,34 @@ export const mapSome = async <T, R>(
   await Promise.all(Array.from({ length: Math.min(atOnce, items.length) }, worker))
   return results
 }
+
+/** The items in their order, `size` at a time. */
+export const inBatches = <T>(items: readonly T[], size: number): T[][] =>
+  Array.from({ length: Math.ceil(items.length / size) }, (_, at) => items.slice(at * size, (at + 1) * size))
+
+/** What `work` gives for each of the items, in their order; begun for some of them ahead, and ended before this ends. */
+export async function* ahead<T, R>(
+  items: readonly T[],
+  count: number,
+  work: (item: T) => Promise<R>,
+): AsyncGenerator<R> {
+  const begun: Promise<R>[] = []
+  let next = 0
+  const begin = () => {
+    if (next === items.length) return
+    const promise = work(items[next++]!)
+    // Looked at in its turn; until then a rejection is not an unhandled one.
+    promise.catch(() => undefined)
+    begun.push(promise)
+  }
+  for (let at = 0; at < count; at++) begin()
+  try {
+    for (let first = begun.shift(); first !== undefined; first = begun.shift()) {
+      const result = await first
+      begin()
+      yield result
+    }
+  } finally {
+    await Promise.allSettled(begun)
+  }
+}

@@ -23,14 +23,19 @@ export default defineFunction(
     const backup = await findBackup(DB.orm, params.backup_id)
     if (!backup)
       throw new HubError('BACKUP_NOT_FOUND', 'Backup not found', { details: `no backup ${params.backup_id}` })
-    const [shown] = await toBackups(DB.orm, [backup])
+    const [[shown], chain, copies, dependents] = await Promise.all([
+      toBackups(DB.orm, [backup]),
+      ancestry(DB.orm, backup),
+      copiesOf(DB.orm, backup.job.id),
+      dependentsOf(DB.orm, backup.job),
+    ])
     return {
       ...shown,
       disks: backup.disks.map(toBackupDisk),
       verification,
-      damages: damagesOf(await ancestry(DB.orm, backup)),
-      copies_count: (await copiesOf(DB.orm, backup.job.id)).length,
-      dependents_count: (await dependentsOf(DB.orm, backup.job)).length,
+      damages: damagesOf(chain),
+      copies_count: copies.length,
+      dependents_count: dependents.length,
     }
   },
 )

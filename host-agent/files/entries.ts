@@ -27,13 +27,16 @@ export const nameText = (bytes: Buffer): { text: string; exact: boolean } => {
   return { text, exact: Buffer.from(text, 'utf8').equals(bytes) }
 }
 
-/** What of a file's stat a listing shows. */
-export type FileStat = Pick<BigIntStats, 'mode' | 'size' | 'mtimeNs'>
+/** What of a file's stat a listing or an archive shows. */
+export type FileStat = Pick<BigIntStats, 'mode' | 'size' | 'mtimeNs' | 'uid' | 'gid'>
 const kindOf = ({ mode }: FileStat) => Number(mode) & constants.S_IFMT
-const isLink = (stat: FileStat) => kindOf(stat) === constants.S_IFLNK
-const isDirectory = (stat: FileStat) => kindOf(stat) === constants.S_IFDIR
-const isFile = (stat: FileStat) => kindOf(stat) === constants.S_IFREG
+export const isLink = (stat: FileStat) => kindOf(stat) === constants.S_IFLNK
+export const isDirectory = (stat: FileStat) => kindOf(stat) === constants.S_IFDIR
+export const isFile = (stat: FileStat) => kindOf(stat) === constants.S_IFREG
 const isSpecial = (stat: FileStat) => !isDirectory(stat) && !isFile(stat) && !isLink(stat)
+
+/** Symlinks that are followed at a time: each step is a round trip to the filesystem. */
+export const linksAtOnce = 16
 
 /** What a symlink leads to; undefined when it dangles or leaves the partition. */
 export const followLink = async (root: PartitionRoot, path: readonly Buffer[]): Promise<BigIntStats | undefined> => {

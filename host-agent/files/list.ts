@@ -1,59 +1,35 @@
 /** Lists a directory of a mount, plainly or with everything below it. */
-import type { Dirent } from 'node:fs'
-import { lstat, readdir } from 'node:fs/promises'
 import type { Entry } from '../../contract/api/restore.ts'
 import { listingLimits } from '../../contract/api/restore.ts'
 import { HubError } from '../../contract/errors.ts'
 import { mapSome } from '../concurrency.ts'
-import { followLink, nameText, toEntry } from './entries.ts'
-import { below, type Located, locate, type PartitionRoot, unreadable } from './resolve.ts'
-import { statMany } from './stat-threads.ts'
+import { type FileStat, linksAtOnce, toEntry } from './entries.ts'
+import { readFolder, statMany } from './folder-threads.ts'
+import { type Located, locate, type PartitionRoot } from './resolve.ts'
+import type { SortedFolders } from './sorted-folders.ts'
 
 export type Page = { limit: number; offset: number }
 export type Listed = { entries: Entry[]; totalCount: number; truncated: boolean }
 
-type BufferDirent = Dirent<Buffer>
-/** Symlinks that are followed at a time: each step is a round trip to the filesystem. */
-const linksAtOnce = 16
+/** Files that a tree's listing looks at in one go. */
+const statsAtOnce = 256
 
-export const readFolder = (fd: number): Promise<BufferDirent[]> =>
-  readdir(`/proc/self/fd/${fd}`, { withFileTypes: true, encoding: 'buffer' }).catch((cause: unknown) => {
-    throw unreadable(cause)
-  })
-
-const entryOf = async (root: PartitionRoot, folder: Located, name: Buffer): Promise<Entry> => {
-  const stat = await lstat(below(folder.handle.fd, name), { bigint: true }).catch((cause: unknown) => {
-    throw unreadable(cause)
-  })
-  return toEntry(root, folder.handle.fd, [...folder.path, name], stat)
-}
-
-const byText = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0)
-
-/** Directories first, then by name without case; the bytes of the name break ties, so that pages never overlap. */
-export const listFolder = async (root: PartitionRoot, folder: Located, { limit, offset }: Page): Promise<Listed> => {
+/** In the order of SortedFolders. */
+export const listFolder = async (
+  root: PartitionRoot,
+  sorted: SortedFolders,
+  folder: Located,
+  { limit, offset }: Page,
+): Promise<Listed> => {
   if (!folder.stat.isDirectory()) throw new HubError('NOT_A_DIRECTORY', 'The path is not a directory')
-  const rows = await mapSome(await readFolder(folder.handle.fd), linksAtOnce, (dirent) => {
-    const row = (isFolder: boolean) => ({
-      name: dirent.name,
-      isFolder,
-      sortKey: nameText(dirent.name).text.toLowerCase(),
-    })
-    if (!dirent.isSymbolicLink()) return row(dirent.isDirectory())
-    return followLink(root, [...folder.path, dirent.name]).then((target) => row(target?.isDirectory() ?? false))
-  })
-  rows.sort(
-    (a, b) => Number(b.isFolder) - Number(a.isFolder) || byText(a.sortKey, b.sortKey) || Buffer.compare(a.name, b.name),
-  )
-  const shown = rows.slice(offset, offset + limit)
-  const stats = await statMany(
-    folder.handle.fd,
-    shown.map(({ name }) => name),
-  )
-  const known = shown.map(({ name }, at) => ({ path: [...folder.path, name], stat: stats[at]! }))
+  const { fd } = folder.handle
+  const names = await sorted.names(root, folder)
+  const shown = names.slice(offset, offset + limit)
+  const stats = await statMany(fd, shown)
+  const known = shown.map((name, at) => ({ path: [...folder.path, name], stat: stats[at]! }))
   return {
-    entries: await mapSome(known, linksAtOnce, ({ path, stat }) => toEntry(root, folder.handle.fd, path, stat)),
-    totalCount: rows.length,
+    entries: await mapSome(known, linksAtOnce, ({ path, stat }) => toEntry(root, fd, path, stat)),
+    totalCount: names.length,
     truncated: false,
   }
 }
@@ -66,20 +42,31 @@ export const listTree = async (root: PartitionRoot, top: Located, { limit, offse
   let truncated = false
 
   const walk = async (folder: Located, level: number): Promise<void> => {
-    const names = (await readFolder(folder.handle.fd)).sort((a, b) => Buffer.compare(a.name, b.name))
-    for (const dirent of names) {
+    const { fd } = folder.handle
+    const named = (await readFolder(fd)).sort((a, b) => Buffer.compare(a.name, b.name))
+    const names = named.map(({ name }) => name)
+    /** Of the names from `from` on; as many as fit at once. */
+    let [from, stats] = [0, [] as FileStat[]]
+    const entryAt = async (at: number): Promise<Entry> => {
+      if (at >= from + stats.length) {
+        stats = await statMany(fd, names.slice(at, at + statsAtOnce))
+        from = at
+      }
+      return toEntry(root, fd, [...folder.path, names[at]!], stats[at - from]!)
+    }
+    for (const [at, { name, isDirectory }] of named.entries()) {
       if (counted === listingLimits.walkEntries) {
         truncated = true
         return
       }
-      if (counted >= offset && entries.length < limit) entries.push(await entryOf(root, folder, dirent.name))
+      if (counted >= offset && entries.length < limit) entries.push(await entryAt(at))
       counted++
-      if (!dirent.isDirectory()) continue
+      if (!isDirectory) continue
       if (level === listingLimits.walkLevels) {
         truncated = true
         continue
       }
-      const child = await locate(root, [...folder.path, dirent.name], false)
+      const child = await locate(root, [...folder.path, name], false)
       try {
         await walk(child, level + 1)
       } finally {

@@ -2,8 +2,8 @@
  * Finds a guest's file by its path, component by component and without following anything by itself: symlinks are re-rooted by
  * hand, `..` never leaves the partition, and what was found is proved to lie in the mount. Names are bytes.
  */
-import { type BigIntStats, constants } from 'node:fs'
-import { type FileHandle, open, readFile, readlink } from 'node:fs/promises'
+import { type BigIntStats, constants, readFileSync } from 'node:fs'
+import { type FileHandle, open, readlink } from 'node:fs/promises'
 import { HubError } from '../../contract/errors.ts'
 
 /** O_PATH: names a file without opening it, so that a FIFO or a device is never touched. Node has no constant for it. */
@@ -19,11 +19,12 @@ export type PartitionRoot = { handle: FileHandle; mountId: string }
 
 export const openRoot = async (path: string): Promise<PartitionRoot> => {
   const handle = await open(path, pathFlags | constants.O_DIRECTORY)
-  return { handle, mountId: await mountIdOf(handle.fd) }
+  return { handle, mountId: mountIdOf(handle.fd) }
 }
 
-const mountIdOf = async (fd: number): Promise<string> =>
-  /mnt_id:\s*(\d+)/.exec(await readFile(`/proc/self/fdinfo/${fd}`, 'utf8'))?.[1] ?? 'unknown'
+/** The kernel answers from its memory, sooner than a thread would begin to ask. */
+const mountIdOf = (fd: number): string =>
+  /mnt_id:\s*(\d+)/.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'))?.[1] ?? 'unknown'
 
 /** A path below an open folder, as bytes. */
 export const below = (fd: number, name: Buffer) => Buffer.concat([Buffer.from(`/proc/self/fd/${fd}/`), name])
@@ -113,7 +114,7 @@ export const locate = async (root: PartitionRoot, parts: readonly Buffer[], foll
     const handle = last?.handle ?? (await open(`/proc/self/fd/${root.handle.fd}`, O_PATH | constants.O_DIRECTORY))
     try {
       // Whatever happened on the way: it lies in this very mount, or it is not served.
-      if ((await mountIdOf(handle.fd)) !== root.mountId) throw leaves()
+      if (mountIdOf(handle.fd) !== root.mountId) throw leaves()
       return {
         handle,
         stat: await handle.stat({ bigint: true }),

@@ -8,6 +8,7 @@ import { nameText, toFileInfo } from './entries.ts'
 import { listFolder, listTree, type Page } from './list.ts'
 import { joinPath, locate, openRoot, type PartitionRoot, splitPath } from './resolve.ts'
 import { openRegular, pumpFile } from './send.ts'
+import { SortedFolders } from './sorted-folders.ts'
 
 /** What is left to do once the answer's head is sent: writes all of the content, or throws. To be called once, and at once. */
 export type Content = (target: Writable, signal: AbortSignal) => Promise<void>
@@ -33,6 +34,7 @@ export const openMounted = async (path: string, number: number): Promise<VolumeR
 class MountedVolume implements VolumeReader {
   readonly #root: PartitionRoot
   readonly #number: number
+  readonly #sorted = new SortedFolders()
   constructor(root: PartitionRoot, number: number) {
     this.#root = root
     this.#number = number
@@ -41,8 +43,9 @@ class MountedVolume implements VolumeReader {
   async list(path: Buffer, options: ListOptions): Promise<Listing> {
     const located = await locate(this.#root, splitPath(path), true)
     try {
-      const list = options.recursive ? listTree : listFolder
-      const { entries, totalCount, truncated } = await list(this.#root, located, options)
+      const { entries, totalCount, truncated } = options.recursive
+        ? await listTree(this.#root, located, options)
+        : await listFolder(this.#root, this.#sorted, located, options)
       return {
         partition: this.#number,
         path: nameText(joinPath(located.path)).text,

@@ -1,17 +1,16 @@
 /** Walks a directory for an archive: every entry in order, small files read ahead, large ones as streams. */
 
-import type { BigIntStats } from 'node:fs'
-import { constants } from 'node:fs'
-import { lstat, open, readlink } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
-import { readFolder } from './list.ts'
-import { below, joinPath, type Located, locate, type PartitionRoot } from './resolve.ts'
+import { ahead, inBatches } from '../concurrency.ts'
+import { type FileStat, isDirectory, isFile, isLink } from './entries.ts'
+import { type Looked, readFolder, readMany } from './folder-threads.ts'
+import { joinPath, type Located, locate, type PartitionRoot } from './resolve.ts'
 import { openRegular, streamFile } from './send.ts'
 
 export type Walked = {
   /** Below the top, without a leading slash; bytes that are no UTF-8 as `%XX`. */
   name: string
-  stat: BigIntStats
+  stat: FileStat
 } & (
   | { kind: 'directory' }
   | { kind: 'symlink'; target: string }
@@ -20,9 +19,10 @@ export type Walked = {
   | { kind: 'unreadable'; reason: string }
 )
 
-/** Files up to this size are read whole, some ahead of the one that is being written. */
+/** Files up to this size are read whole, some ahead of those that are being written: at most 8 MiB in all. */
 const smallBytesMax = 128 * 1024
-const readAhead = 32
+const filesAtOnce = 16
+const batchesAhead = 4
 
 /**
  * A name as text that says its bytes: archives hold text, and two names must never become one. A percent sign is only escaped
@@ -54,89 +54,47 @@ const characterLength = (bytes: Buffer, at: number): number => {
   return 0
 }
 
-const readSmall = async (fd: number, name: Buffer, size: number): Promise<Buffer> => {
-  const file = await open(below(fd, name), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
-  try {
-    const data = Buffer.allocUnsafe(size)
-    let filled = 0
-    while (filled < size) {
-      const { bytesRead } = await file.read(data, filled, size - filled, filled)
-      if (bytesRead === 0) throw new Error('the file ended early')
-      filled += bytesRead
-    }
-    return data
-  } finally {
-    await file.close()
-  }
-}
-
-const look = async (
+/** @returns undefined for what has no content: devices, FIFOs and sockets */
+const walkedOf = (
   root: PartitionRoot,
   folder: Located,
-  name: Buffer,
   prefix: Buffer[],
-): Promise<Walked | undefined> => {
-  const path = archiveName(joinPath([...prefix, name]).subarray(1))
-  const stat = await lstat(below(folder.handle.fd, name), { bigint: true })
-  if (stat.isDirectory()) return { kind: 'directory', name: path, stat }
-  if (stat.isSymbolicLink())
-    return {
-      kind: 'symlink',
-      name: path,
-      stat,
-      target: archiveName(await readlink(below(folder.handle.fd, name), { encoding: 'buffer' })),
-    }
-  // Devices, FIFOs and sockets are no content.
-  if (!stat.isFile()) return undefined
-  try {
-    if (stat.size <= BigInt(smallBytesMax))
-      return { kind: 'small', name: path, stat, data: await readSmall(folder.handle.fd, name, Number(stat.size)) }
-    const located = [...folder.path, name]
-    return {
-      kind: 'large',
-      name: path,
-      stat,
-      open: async () => streamFile(await openRegular(await locate(root, located, false)), 0, Number(stat.size)),
-    }
-  } catch (error) {
-    return { kind: 'unreadable', name: path, stat, reason: (error as NodeJS.ErrnoException).code ?? String(error) }
-  }
+  fileName: Buffer,
+  { stat, content, error }: Looked,
+): Walked | undefined => {
+  const name = archiveName(joinPath([...prefix, fileName]).subarray(1))
+  if (isDirectory(stat)) return { kind: 'directory', name, stat }
+  if (!isFile(stat) && !isLink(stat)) return undefined
+  if (error !== null) return { kind: 'unreadable', name, stat, reason: error }
+  if (isLink(stat)) return { kind: 'symlink', name, stat, target: archiveName(content!) }
+  if (content !== null) return { kind: 'small', name, stat, data: content }
+  const located = [...folder.path, fileName]
+  const open = async () => streamFile(await openRegular(await locate(root, located, false)), 0, Number(stat.size))
+  return { kind: 'large', name, stat, open }
 }
 
 /** Depth-first, names in byte order. Symlinks are told, not followed. */
 export async function* walkTree(root: PartitionRoot, top: Located): AsyncGenerator<Walked> {
   async function* visit(folder: Located, prefix: Buffer[]): AsyncGenerator<Walked> {
-    const dirents = (await readFolder(folder.handle.fd)).sort((a, b) => Buffer.compare(a.name, b.name))
-    const queue: { name: Buffer; promise: Promise<Walked | undefined> }[] = []
-    let next = 0
-    const fill = () => {
-      while (queue.length < readAhead && next < dirents.length) {
-        const { name } = dirents[next++]!
-        const promise = look(root, folder, name, prefix)
-        // Looked at in its turn; until then a rejection is not an unhandled one.
-        promise.catch(() => undefined)
-        queue.push({ name, promise })
-      }
+    const { fd } = folder.handle
+    const names = (await readFolder(fd)).map(({ name }) => name).sort(Buffer.compare)
+    const batches = inBatches(names, filesAtOnce)
+    const readBatch = async (batch: Buffer[]) => {
+      const looked = await readMany(fd, batch, smallBytesMax)
+      return batch.map((name, at) => ({ name, found: walkedOf(root, folder, prefix, name, looked[at]!) }))
     }
-    fill()
-    try {
-      for (let slot = queue.shift(); slot !== undefined; slot = queue.shift()) {
-        const found = await slot.promise
-        fill()
+    for await (const batch of ahead(batches, batchesAhead, readBatch))
+      for (const { name, found } of batch) {
         if (!found) continue
         yield found
         if (found.kind !== 'directory') continue
-        const child = await locate(root, [...folder.path, slot.name], false)
+        const child = await locate(root, [...folder.path, name], false)
         try {
-          yield* visit(child, [...prefix, slot.name])
+          yield* visit(child, [...prefix, name])
         } finally {
           await child.handle.close()
         }
       }
-    } finally {
-      // Reads that were begun use the folder's handle, which the caller closes next.
-      await Promise.allSettled(queue.map(({ promise }) => promise))
-    }
   }
 
   try {

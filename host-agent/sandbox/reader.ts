@@ -7,7 +7,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { HubError } from '../../contract/errors.ts'
-import { warmUpStatThreads } from '../files/stat-threads.ts'
+import { warmUpFolderThreads } from '../files/folder-threads.ts'
 import { type Content, openMounted, type VolumeReader } from '../files/volume-reader.ts'
 import { runHere } from '../run-tool.ts'
 import { mountByDriver } from '../volumes/fuse-drivers.ts'
@@ -129,7 +129,7 @@ const begin = async () => {
   // The agent keeps its connections; one that is closed while it asks would look as if we had died.
   server.keepAliveTimeout = 0
   server.listen(`${inside.shared}/${inside.socket}`, () => process.stdout.write(`${readerLines.listening}\n`))
-  warmUpStatThreads()
+  warmUpFolderThreads()
 }
 
 process.stdout.write(`${readerLines.started}\n`)
