@@ -21,7 +21,8 @@ const aheadMaxMs = 5 * 60 * 1000
 
 /** The job that an id of the path means: its own, or that of one of its disks' files. @throws JOB_NOT_FOUND */
 export const telemetryTarget = async (db: Executor, jobId: string): Promise<Target> => {
-  if (await stateOfBackup(db, jobId)) return { jobId, diskIndex: undefined }
+  const known = await findProgress(db, jobId)
+  if (known) return { jobId, diskIndex: undefined, known }
   const viaFile = await findByDiskFile(db, jobId)
   if (!viaFile) throw new HubError('JOB_NOT_FOUND', 'There is no such job', { details: jobId.slice(0, 100) })
   return viaFile
@@ -86,7 +87,12 @@ const errorOf = ({ status, error }: Telemetry): string | undefined => {
   return status === 'failed' ? 'the backup client reported a failure' : undefined
 }
 
-type Target = { jobId: string; diskIndex: number | undefined }
+type Target = {
+  jobId: string
+  diskIndex: number | undefined
+  /** How far it was when it was looked for. */
+  known?: Progress
+}
 /** Of single disks. Totals sent under a disk's file name are that disk's. */
 const diskReportsOf = ({ diskIndex }: Target, report: Telemetry): DiskReport[] => [
   ...(report.disks ?? []),
@@ -163,8 +169,10 @@ export const applyTelemetry = async (env: EndEnv, target: Target, report: Teleme
   let applied: Applied | undefined
   // Of the job alone: one row, one statement, no transaction.
   if (diskReportsOf(target, report).length === 0)
-    for (let attempt = 1; !applied && attempt <= triesWithoutLock; attempt++)
-      applied = await store(DB.orm, await findProgress(DB.orm, target.jobId), target, report, times)
+    for (let attempt = 1; !applied && attempt <= triesWithoutLock; attempt++) {
+      const known = attempt === 1 && target.known ? target.known : await findProgress(DB.orm, target.jobId)
+      applied = await store(DB.orm, known, target, report, times)
+    }
   // Nobody can change a row that is locked.
   applied ??= await DB.transaction(
     async (tx) => (await store(tx, await lockProgress(tx, target.jobId), target, report, times))!,

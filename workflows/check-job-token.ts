@@ -7,16 +7,20 @@ import type { Caller } from '../runtime/function.ts'
 
 const graceMs = 10 * 60 * 1000
 
-/** @throws TOKEN_SCOPE, TOKEN_EXPIRED; JOB_ENDED for a caller without a token */
+/**
+ * @param known how the job is, where that was read already
+ * @throws TOKEN_SCOPE, TOKEN_EXPIRED; JOB_ENDED for a caller without a token
+ */
 export const checkJobToken = async (
   { DB, CLOCK }: Env<'DB' | 'CLOCK'>,
   caller: Caller,
   jobId: string,
+  known?: Awaited<ReturnType<typeof stateOfBackup>>,
 ): Promise<void> => {
   if (caller.kind !== 'job' && caller.kind !== 'tokenless') return
   if (caller.kind === 'job' && (caller.jobType !== 'backup' || caller.jobId !== jobId))
     throw new HubError('TOKEN_SCOPE', 'This token belongs to another job')
-  const job = await stateOfBackup(DB.orm, jobId)
+  const job = known ?? (await stateOfBackup(DB.orm, jobId))
   if (!job || isActive(job.status)) return
   if (caller.kind === 'tokenless')
     throw new HubError('JOB_ENDED', `The backup has ended: ${job.status}`, { extra: { job_status: job.status } })

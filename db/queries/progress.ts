@@ -17,6 +17,7 @@ const ofJob = {
   lastTelemetryAt: backupJobs.lastTelemetryAt,
   lastTelemetrySentAt: backupJobs.lastTelemetrySentAt,
   errorMessage: backupJobs.errorMessage,
+  completedAt: backupJobs.completedAt,
 }
 const ofDisk = {
   id: backupDisks.id,

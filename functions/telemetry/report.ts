@@ -22,7 +22,7 @@ export default defineFunction(
     // Replications have no jobs yet, and restores report nothing.
     if (params.job_type !== 'backup') throw new HubError('JOB_NOT_FOUND', `There is no such ${params.job_type} job`)
     const target = await telemetryTarget(env.DB.orm, params.job_id)
-    await checkJobToken(env, caller, target.jobId)
+    await checkJobToken(env, caller, target.jobId, target.known?.job)
     const { applied, status } = await applyTelemetry(env, target, body)
     return {
       status: 'success',

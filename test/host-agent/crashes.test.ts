@@ -14,6 +14,7 @@ import {
   writeSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { NbdClient } from '../../nbd/client.ts'
 import { waitFor } from '../../runtime/service.ts'
@@ -113,9 +114,10 @@ it('a tool runner that is killed in the middle of a mount costs that mount at mo
     )
   const disk = await sealedDisk(real, hostImage)
   let refused = 0
-  // While it runs its first tool for a mount, its second, and so on.
-  for (let tools = 1; tools <= 6; tools++) {
+  // Before it can run any tool of a mount, while it runs the first, the second, and so on.
+  for (let tools = 0; tools <= 6; tools++) {
     const [mountId, killed] = [randomUUID(), runner()]
+    if (tools === 0) process.kill(killed, 'SIGSTOP')
     let over = false
     const mounting = real.agent
       .ensureMount(mountId, disk)
@@ -124,6 +126,8 @@ it('a tool runner that is killed in the middle of a mount costs that mount at mo
         over = true
       })
     const seen = new Set<string>()
+    // Long enough for the mount to ask it; it can not answer.
+    if (tools === 0) await sleep(1000)
     while (seen.size < tools && !over) {
       const children = readFileSync(`/proc/${killed}/task/${killed}/children`, 'utf8')
       for (const child of children.split(' ').filter((pid) => pid !== '')) seen.add(child)

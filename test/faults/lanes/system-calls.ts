@@ -10,14 +10,14 @@ import { type CallGroup, countCalls, type Injection, systemCalls, whileInjected 
 
 /** What each kind of call can answer when a machine is in trouble. */
 const errors: Record<CallGroup, string[]> = {
-  make: ['EMFILE', 'ENOSPC', 'EDQUOT', 'EACCES', 'EROFS', 'ENOMEM', 'EIO'],
-  write: ['EIO', 'ENOSPC', 'EDQUOT', 'ENOMEM'],
-  sync: ['EIO', 'ENOSPC', 'EDQUOT'],
+  make: ['EMFILE', 'ENOSPC', 'EDQUOT', 'EACCES', 'EROFS', 'ENOMEM', 'EIO', 'EINTR'],
+  write: ['EIO', 'ENOSPC', 'EDQUOT', 'ENOMEM', 'EINTR'],
+  sync: ['EIO', 'ENOSPC', 'EDQUOT', 'EINTR'],
   rename: ['EIO', 'ENOSPC', 'EROFS', 'EACCES'],
   remove: ['EIO', 'EROFS', 'EBUSY', 'EACCES'],
   attach: ['EIO', 'EBUSY', 'ENOMEM', 'EACCES'],
   process: ['EAGAIN', 'ENOMEM', 'EACCES'],
-  read: ['EIO', 'ENOMEM'],
+  read: ['EIO', 'ENOMEM', 'EINTR'],
 }
 const parts = 10_000
 const groups = Object.keys(systemCalls) as CallGroup[]
