@@ -8,16 +8,18 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { execa } from 'execa'
+import { projectRoot } from '../../runtime/version.ts'
 import type { Counts } from './campaign.ts'
 
 export type Part = { lane: string; seed: number; first: number; trials: number }
 
-/** bash is the first process there, which has to collect those that lose their parent. */
+/** bash is the first process there, which has to collect those that lose their parent. The project ($2) may itself lie in /tmp. */
 const inNamespaces = [
-  'mount --bind "$1" /tmp',
+  'if [[ "$2" == /tmp/* ]]; then mkdir -p "$1/${2#/tmp/}" && mount --bind "$2" "$1/${2#/tmp/}"; fi',
+  'mount --rbind "$1" /tmp',
   'mount -t tmpfs tmpfs /run',
   'ip link set lo up',
-  'shift',
+  'shift 2',
   '"$@"',
   'exit $?',
 ].join(' && ')
@@ -25,23 +27,28 @@ const inNamespaces = [
 /** @param onLine is told what the part says meanwhile. @throws Error for a part that did not come to its end. */
 export const runPart = async ({ lane, seed, first, trials }: Part, onLine: (line: string) => void): Promise<Counts> => {
   const folder = mkdtempSync(join(tmpdir(), 'sendense-part-'))
-  const program = fileURLToPath(new URL('run.js', import.meta.url))
+  const [root, program] = [fileURLToPath(projectRoot), fileURLToPath(new URL('run.js', import.meta.url))]
   const args = [`--lane=${lane}`, `--seed=${seed}`, `--first=${first}`, `--trials=${trials}`, '--counts']
   const child = execa(
     '/usr/bin/unshare',
     [
       ...['--pid', '--fork', '--kill-child', '--mount', '--mount-proc', '--net', '--'],
-      ...['/bin/bash', '-c', inNamespaces, 'part', folder, process.execPath, program, ...args],
+      ...['/bin/bash', '-c', inNamespaces, 'part', folder, root, process.execPath, program, ...args],
     ],
     { stdin: 'ignore', stderr: 'inherit', buffer: false },
   )
   let counts: Counts | undefined
-  for await (const line of child) {
-    if (line.startsWith('{')) counts = JSON.parse(line) as Counts
-    else onLine(line)
+  try {
+    for await (const line of child) {
+      if (line.startsWith('{')) counts = JSON.parse(line) as Counts
+      else onLine(line)
+    }
+  } catch (error) {
+    // One with violations ends so, too, and has said its counts.
+    if (!counts) throw error
+  } finally {
+    rmSync(folder, { recursive: true })
   }
-  await child.catch(() => undefined)
-  rmSync(folder, { recursive: true })
   if (!counts)
     throw new Error(`a part of lane ${lane} did not come to its end, trials ${first} to ${first + trials - 1}`)
   return counts
