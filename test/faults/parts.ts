@@ -3,9 +3,9 @@
  * and /run, network), so that none sees what another leaves or listens on. Loop devices are the kernel's alone, and shared.
  */
 
-import { mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { execa } from 'execa'
 import { projectRoot } from '../../runtime/version.ts'
@@ -13,13 +13,13 @@ import type { Counts } from './campaign.ts'
 
 export type Part = { lane: string; seed: number; first: number; trials: number }
 
-/** bash is the first process there, which has to collect those that lose their parent. The project ($2) may itself lie in /tmp. */
+/** bash is the first process there, which has to collect those that lose their parent. A project ($2) that lies in /tmp is shown there ($3), too. */
 const inNamespaces = [
-  'if [[ "$2" == /tmp/* ]]; then mkdir -p "$1/${2#/tmp/}" && mount --bind "$2" "$1/${2#/tmp/}"; fi',
+  'if [ -n "$3" ]; then mkdir -p "$3" && mount --bind "$2" "$3"; fi',
   'mount --rbind "$1" /tmp',
   'mount -t tmpfs tmpfs /run',
   'ip link set lo up',
-  'shift 2',
+  'shift 3',
   '"$@"',
   'exit $?',
 ].join(' && ')
@@ -28,12 +28,15 @@ const inNamespaces = [
 export const runPart = async ({ lane, seed, first, trials }: Part, onLine: (line: string) => void): Promise<Counts> => {
   const folder = mkdtempSync(join(tmpdir(), 'sendense-part-'))
   const [root, program] = [fileURLToPath(projectRoot), fileURLToPath(new URL('run.js', import.meta.url))]
+  // As /tmp is: others than root come by.
+  chmodSync(folder, 0o1777)
+  const shown = root.startsWith('/tmp/') ? join(folder, relative('/tmp', root)) : ''
   const args = [`--lane=${lane}`, `--seed=${seed}`, `--first=${first}`, `--trials=${trials}`, '--counts']
   const child = execa(
     '/usr/bin/unshare',
     [
       ...['--pid', '--fork', '--kill-child', '--mount', '--mount-proc', '--net', '--'],
-      ...['/bin/bash', '-c', inNamespaces, 'part', folder, root, process.execPath, program, ...args],
+      ...['/bin/bash', '-c', inNamespaces, 'part', folder, root, shown, process.execPath, program, ...args],
     ],
     { stdin: 'ignore', stderr: 'inherit', buffer: false },
   )

@@ -40,7 +40,9 @@ const sideBySide = async (name: string): Promise<Counts> => {
   const firsts = Array.from({ length: parts }, (_, at) => first + at * size)
   const part = (from: number) =>
     runPart({ lane: name, seed, first: from, trials: Math.min(size, first + trials - from) }, say)
-  return sumOf(await Promise.all(firsts.map(part)))
+  const ended = await Promise.allSettled(firsts.map(part))
+  for (const one of ended) if (one.status === 'rejected') throw one.reason
+  return sumOf(ended.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : [])))
 }
 
 if (!values.counts)
