@@ -40,10 +40,11 @@ const watchAll = async ({ real, prepare, perform, check }: AgentWorld): Promise<
 
 type Fault = Pick<Injection, 'fault' | 'onwards'>
 const drawKill = (): Fault => ({ fault: 'signal=SIGKILL', onwards: false })
-const drawError = (group: CallGroup, random: Random): Fault => ({
-  fault: `error=${errors[group][random(errors[group].length)]!}`,
-  onwards: random(3) === 0,
-})
+const drawError = (group: CallGroup, random: Random): Fault => {
+  const error = errors[group][random(errors[group].length)]!
+  // An interrupted call is made again, for ever if it must be.
+  return { fault: `error=${error}`, onwards: random(3) === 0 && error !== 'EINTR' }
+}
 
 const lane = (title: string, draw: (group: CallGroup, random: Random) => Fault, mayDie: boolean): Lane => ({
   title,
