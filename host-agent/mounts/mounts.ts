@@ -197,7 +197,8 @@ export class Mounts {
   }
 
   async close(): Promise<void> {
-    for (const id of [...this.#mounts.keys()]) await this.remove(id, 'restart')
+    // What stays busy is logged there, and keeps no other from being freed; the next agent finds it in the ledger.
+    for (const id of [...this.#mounts.keys()]) await this.remove(id, 'restart').catch(() => undefined)
   }
 
   /**
@@ -272,11 +273,15 @@ export class Mounts {
     await this.#ledger.remove(mount.id)
   }
 
-  async #removeFolders({ root, mountPaths }: Entry) {
-    for (const path of mountPaths) await rmdir(path).catch(() => undefined)
-    await rmdir(root).catch((error: NodeJS.ErrnoException) => {
+  /** Folder by folder, never all that is below: whatever is still mounted there stays as it is, and is busy. */
+  async #removeFolders({ root }: Entry) {
+    const goneIsFine = (error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOENT') throw error
-    })
+    }
+    // What is there, not what is remembered: a folder that could once not be removed is remembered by nobody.
+    const names = (await readdir(root).catch(goneIsFine)) ?? []
+    for (const name of names) await rmdir(join(root, name)).catch(goneIsFine)
+    await rmdir(root).catch(goneIsFine)
   }
 
   #retryLater(mount: Mount, reason: MountEndReason, why: unknown) {

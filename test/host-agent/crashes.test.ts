@@ -150,6 +150,17 @@ it('a qemu-nbd that dies takes its export with it, and says so', async () => {
   expect(readdirSync(real.repositoryPath).filter((name) => name.startsWith('ctx-crash'))).toEqual([])
 })
 
+it('a folder of a mount that nobody remembers keeps no mount from ending', async () => {
+  const disk = await sealedDisk(real, hostImage)
+  const mountId = randomUUID()
+  await real.agent.ensureMount(mountId, disk)
+  // As a removal that failed once leaves it.
+  mkdirSync(join(real.restoreRoot, mountId, 'partition-9'))
+  await real.agent.removeMount(mountId, 'user')
+  expect(readdirSync(real.restoreRoot)).toEqual([])
+  expect(await leftBehind(before)).toEqual([])
+})
+
 it('an exporter that dies under a mount gives errors, never wrong bytes, and is cleaned up', async () => {
   const mountId = randomUUID()
   await real.agent.ensureMount(mountId, await sealedDisk(real, hostImage))

@@ -33,7 +33,8 @@ export type AgentWorld = {
 }
 
 const path = (text: string) => ({ path_b64: Buffer.from(text).toString('base64') })
-const errorText = (error: unknown) => (error instanceof Error ? error.message : String(error))
+const errorText = (error: unknown) =>
+  error instanceof Error ? `${error.message} ${(error as { details?: string }).details ?? ''}` : String(error)
 
 export const openAgentWorld = async (options: Parameters<typeof openRealAgent>[0] = {}): Promise<AgentWorld> => {
   const real = await openRealAgent(options)
