@@ -8,7 +8,8 @@ const seed = 20261121
 const trials: Record<keyof typeof lanes, number> = {
   'A-times': 25,
   'A-calls': 50,
-  'A-services': 8,
+  'A-services': 6,
+  'A-service-calls': 4,
   'B-calls': 35,
   'B-full': 20,
   C: 50,

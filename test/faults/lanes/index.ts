@@ -5,7 +5,7 @@ import { damage } from './damage.ts'
 import { fullDisk } from './full-disk.ts'
 import { hostileImages } from './hostile-images.ts'
 import { killAgent } from './kill-agent.ts'
-import { killServices } from './kill-services.ts'
+import { killServices, killServicesAtCalls } from './kill-services.ts'
 import { powerCut } from './power-cut.ts'
 import { powerCutOfHub } from './power-cut-hub.ts'
 import { races } from './races.ts'
@@ -15,6 +15,7 @@ export const lanes: Record<string, Lane> = {
   'A-times': killAgent,
   'A-calls': killAtCalls,
   'A-services': killServices,
+  'A-service-calls': killServicesAtCalls,
   'B-calls': failingCalls,
   'B-full': fullDisk,
   C: blockLayer,

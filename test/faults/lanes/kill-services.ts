@@ -1,16 +1,18 @@
 /**
- * Lane A, the whole product: hub, host-agent, source node, database or a qemu process is killed at a random time of an operation that
- * was asked for over HTTP. The launcher starts it again; the operation ends or has ended, and everything fits together.
+ * Lane A, the whole product: hub, host-agent, source node, database or a qemu process is killed in an operation that was asked for over
+ * HTTP, at a random time or at a system call. The launcher starts it again; the operation ends or has ended, and everything fits together.
  */
 import { randomBytes } from 'node:crypto'
 import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { waitFor } from '../../../runtime/service.ts'
 import type { Random } from '../../support/damage.ts'
 import { registerVm, runBackup, startHub } from '../../support/hub.ts'
 import { filesystemImage, sh } from '../../support/images.ts'
 import type { Lane } from '../lane.ts'
 import { inWords } from '../support/findings.ts'
+import { systemCalls, whileInjected } from '../support/strace.ts'
 
 const victims = ['hub', 'host-agent', 'source-node', 'database', 'qemu'] as const
 const operations = ['full', 'incremental', 'cancel', 'read', 'verify', 'delete'] as const
@@ -25,8 +27,28 @@ const delayMaxMs: Record<Operation, number> = {
 }
 const content = Buffer.alloc(200_000, 'what the guest wrote')
 
-export const killServices: Lane = {
-  title: 'kill -9 of hub, host-agent, source node, database or qemu',
+const services = ['hub', 'host-agent', 'source-node', 'database'] as const
+/** By what they say, all of them change something. */
+const talk = 'write,writev,sendto,sendmsg'
+const { make, write, sync, rename, remove, read } = systemCalls
+const callsOf: Record<(typeof services)[number], string[]> = {
+  hub: [talk],
+  'host-agent': [talk, make, write, sync, rename, remove],
+  'source-node': [talk, make, read],
+  database: [talk, write, sync],
+}
+/** Few threads make more of them in one operation. */
+const nthMax = 30
+
+/** One kill of a trial. */
+type Strike = {
+  what: string
+  /** Does the work, and kills meanwhile. @returns whether it struck before the work was over */
+  during: (work: () => Promise<void>) => Promise<boolean>
+}
+
+const lane = (title: string, isByCall: boolean): Lane => ({
+  title,
   open: async () => {
     // Stalls are noticed soon, for nobody here is slow.
     const hub = await startHub({ SENDENSE_STALL_SECONDS: '2', SENDENSE_STALL_FAIL_SECONDS: '4' })
@@ -115,28 +137,51 @@ export const killServices: Lane = {
       )
     }
 
-    const trial = async (random: Random) => {
-      const operation = operations[random(operations.length)]!
+    const atTime = (random: Random, operation: Operation): Strike => {
       const victim = victims[random(victims.length)]!
       const delayMs = random(delayMaxMs[operation])
+      return {
+        what: `${victim} killed after ${delayMs} ms`,
+        during: async (work) => {
+          let isOver = false
+          const working = work().then(() => {
+            isOver = true
+          })
+          await sleep(delayMs)
+          const wasRunning = !isOver
+          const fired = (await kill(victim, random)) && wasRunning
+          await working
+          return fired
+        },
+      }
+    }
+    const atCall = (random: Random): Strike => {
+      const victim = services[random(services.length)]!
+      const calls = callsOf[victim][random(callsOf[victim].length)]!
+      const nth = 1 + random(1 + random(nthMax))
+      const injection = { calls, fault: 'signal=SIGKILL', nth, onwards: false }
+      return {
+        what: `${victim} killed at call ${nth} of ${calls}`,
+        during: async (work) =>
+          (await whileInjected(hub.pidOf(victim), injection, join(hub.folder, 'strace.log'), work)).length > 0,
+      }
+    }
+
+    const trial = async (random: Random) => {
+      const operation = operations[random(operations.length)]!
+      const strike = isByCall ? atCall(random) : atTime(random, operation)
       await hub.waitHealthy()
       const point = await goodPoint()
       if (operation === 'incremental') change()
-      let isOver = false
       let answer = ''
-      const running = perform[operation](point).then(
-        () => {
-          isOver = true
-        },
-        (error: Error) => {
-          isOver = true
-          answer = error.message
-        },
+      const fired = await strike.during(() =>
+        perform[operation](point).then(
+          () => undefined,
+          (error: Error) => {
+            answer = error.message
+          },
+        ),
       )
-      await new Promise((resolve) => setTimeout(resolve, delayMs))
-      const wasRunning = !isOver
-      const fired = (await kill(victim, random)) && wasRunning
-      await running
       const violations = /WRONG BYTES|INTERNAL/.test(answer) ? [answer] : []
       try {
         await settle()
@@ -158,8 +203,11 @@ export const killServices: Lane = {
       } catch (error) {
         violations.push(`the check failed: ${(error as Error).message}`)
       }
-      return { fired, what: `${operation}, ${victim} killed after ${delayMs} ms ${answer}`, violations }
+      return { fired, what: `${operation}, ${strike.what}: ${answer || 'done'}`, violations }
     }
     return { trial, close: () => hub.stop() }
   },
-}
+})
+
+export const killServices = lane('kill -9 of hub, host-agent, source node, database or qemu', false)
+export const killServicesAtCalls = lane('kill -9 at a system call of hub, host-agent, source node or database', true)
