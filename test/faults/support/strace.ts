@@ -71,7 +71,9 @@ const whileTraced = async (
   log: string,
   work: () => Promise<void>,
 ): Promise<string[]> => {
-  const tracer = spawn('/usr/bin/strace', ['-f', '-qq', '-o', log, ...options, '-p', String(pid)], {
+  // Signals are not told: the first process of a sandbox that crashes is not let die while it is traced, and crashes for ever.
+  const quietly = ['-f', '-qq', '-e', 'signal=none', '-o', log]
+  const tracer = spawn('/usr/bin/strace', [...quietly, ...options, '-p', String(pid)], {
     stdio: ['ignore', 'ignore', 'inherit'],
   })
   const ended = new Promise((resolve) => tracer.once('exit', resolve))
