@@ -71,8 +71,8 @@ const whileTraced = async (
   log: string,
   work: () => Promise<void>,
 ): Promise<string[]> => {
-  // Signals are not told: the first process of a sandbox that crashes is not let die while it is traced, and crashes for ever.
-  const quietly = ['-f', '-qq', '-e', 'signal=none', '-o', log]
+  // Its crashes are not told: the first process of a sandbox that crashes is not let die while it is traced, and crashes for ever.
+  const quietly = ['-f', '-qq', '-e', 'signal=!SIGSEGV,SIGTRAP,SIGILL,SIGABRT', '-o', log]
   const tracer = spawn('/usr/bin/strace', [...quietly, ...options, '-p', String(pid)], {
     stdio: ['ignore', 'ignore', 'inherit'],
   })
