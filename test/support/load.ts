@@ -15,8 +15,8 @@ const mib = 2 ** 20
 const diskBytes = 64 * mib
 const exportsAtOnce = 101
 const mountsAtOnce = 8
-/** Of a person who clicks as fast as the page shows. */
-const thinkMs = 500
+/** Of a person who looks for a second at what a page shows. Drawn from half to one and a half of it: people do not click in step. */
+const thinkMs = 1000
 const usualLoad = { clients: 64, telemetryPerSecond: 200 }
 const bigBytes = 8 * mib
 
@@ -131,11 +131,12 @@ export const openLoadedHub = async (): Promise<LoadedHub> => {
       if (digest !== undefined && hash.digest('hex') !== digest) fail(`${path}: wrong bytes`)
       result.requests++
     }
-    const pause = () => sleep(thinkMs)
+    const pause = () => sleep(thinkMs * (0.5 + Math.random()))
     const client = async (number: number) => {
       for (let round = number; performance.now() < until; round++) {
         const mount = mounts[round % mounts.length]
         try {
+          await pause()
           await ask(`/restore/${mount}/files?path=/`)
           await pause()
           await ask(`/restore/${mount}/files?path=/many&limit=100&offset=${(round * 100) % 500}`)
