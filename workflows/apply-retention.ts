@@ -1,8 +1,9 @@
 /** Deletes chains that a policy no longer wants (contract section 8.5). */
 import { HubError } from '../contract/errors.ts'
 import { insertAudit } from '../db/queries/audit.ts'
-import { findPolicy, type JobWithDisks } from '../db/queries/backups.ts'
+import type { JobWithDisks } from '../db/queries/backups.ts'
 import { completedBackups } from '../db/queries/chains.ts'
+import { findPolicy } from '../db/queries/policies.ts'
 import { findRepository } from '../db/queries/repositories.ts'
 import type { Env } from '../runtime/bindings/index.ts'
 import { deleteBackup } from './delete-backup.ts'

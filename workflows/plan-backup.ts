@@ -1,8 +1,9 @@
 /** What must be so before a backup is started, and whether there is room for it. */
 import type { BackupType } from '../contract/api/backups.ts'
 import { HubError } from '../contract/errors.ts'
-import { findBackup, findPolicy, newestBackup } from '../db/queries/backups.ts'
+import { findBackup, newestBackup } from '../db/queries/backups.ts'
 import { type CredentialRow, credentialForVm } from '../db/queries/credentials.ts'
+import { findPolicy } from '../db/queries/policies.ts'
 import { findRepository, type RepositoryRow } from '../db/queries/repositories.ts'
 import { disksOf, type VmDiskRow, type VmRow } from '../db/queries/vms.ts'
 import type { Env } from '../runtime/bindings/index.ts'
@@ -15,6 +16,8 @@ export type StartRequest = {
   type: BackupType
   policyId: string | null
   tags: Record<string, string>
+  /** What a flow makes it for. */
+  flowJobId?: string
 }
 /** What a start works with, once its checks have passed. */
 export type Plan = {

@@ -12,6 +12,9 @@ import { cleanUpEnded, type EndEnv, endBackupLocked, failBackup } from './end-ba
 import { ifChainIdle, ifJobIdle } from './locks.ts'
 import { leaseSeconds } from './nbd-ports.ts'
 
+/** Of a backup that was cut off before anything had been done. */
+export const interruptedStart = 'interrupted: the hub was stopped while it started this backup'
+
 /** A start that nobody holds the lock of any more was cut off by the death of its hub. */
 const failInterruptedStart = (env: EndEnv, backupId: string) =>
   ifJobIdle(env.DB, backupId, async () => {
@@ -19,7 +22,7 @@ const failInterruptedStart = (env: EndEnv, backupId: string) =>
     if (now && isActive(now.job.status) && now.job.startedAt === null)
       await endBackupLocked(env, backupId, {
         status: 'failed',
-        message: 'interrupted: the hub was stopped while it started this backup',
+        message: interruptedStart,
         tellNode: true,
       })
   })

@@ -86,6 +86,7 @@ const insertRows = async (
             vmContextId: vm.contextId,
             repositoryId: repository.id,
             policyId: request.policyId,
+            flowJobId: request.flowJobId ?? null,
             parentBackupId: parent?.parent.job.id ?? null,
             vmName: vm.vmName,
             backupType: request.type,

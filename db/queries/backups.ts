@@ -4,7 +4,7 @@ import { activeStatuses, type BackupStatus, type BackupType } from '../../contra
 import type { Paging } from '../../contract/api/common.ts'
 import type { Executor } from '../database.ts'
 import { prepared } from '../prepared.ts'
-import { backupCopies, backupDisks, backupJobs, backupPolicies, vmReplicationContexts } from '../schema/index.ts'
+import { backupCopies, backupDisks, backupJobs, vmReplicationContexts } from '../schema/index.ts'
 
 export type JobRow = typeof backupJobs.$inferSelect
 
@@ -232,9 +232,6 @@ export const deleteBackupRow = (tx: Executor, id: string) => tx.delete(backupJob
 
 export const copiesOf = (db: Executor, backupId: string) =>
   db.select().from(backupCopies).where(eq(backupCopies.sourceBackupId, backupId))
-
-export const findPolicy = async (db: Executor, id: string) =>
-  (await db.select().from(backupPolicies).where(eq(backupPolicies.id, id)))[0]
 
 export const backupStats = async (db: Executor, vmName: string, repositoryId: string) => {
   const rows = await withDisks(

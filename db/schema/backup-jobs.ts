@@ -30,6 +30,8 @@ export const backupJobs = mysqlTable(
       .references(() => backupRepositories.id, { onDelete: 'restrict' }),
     policyId: id64().references(() => backupPolicies.id, { onDelete: 'set null' }),
     parentBackupId: id64().references((): AnyMySqlColumn => backupJobs.id, { onDelete: 'set null' }),
+    /** What it was made for, when a flow began it (protection_flow_jobs). */
+    flowJobId: id64(),
     vmName: text255().notNull(),
     backupType: mysqlEnum(['full', 'incremental', 'differential']).notNull(),
     status: mysqlEnum(['started', 'in_progress', 'completed', 'failed', 'cancelled', 'stalled'])
@@ -69,6 +71,7 @@ export const backupJobs = mysqlTable(
     index('backup_jobs_context_list').on(table.vmBackupContextId, table.createdAt, table.id),
     index('backup_jobs_managed_list').on(table.vmContextId, table.createdAt, table.id),
     index('backup_jobs_cleanup').on(table.cleanupPending),
+    index('backup_jobs_flow').on(table.flowJobId),
     index('backup_jobs_verified').on(table.status, table.verifiedAt),
   ],
 )

@@ -1,4 +1,5 @@
-import { int, mysqlTable } from 'drizzle-orm/mysql-core'
+import { int, json, mysqlTable } from 'drizzle-orm/mysql-core'
+import type { Keep } from '../../contract/api/policies.ts'
 import { backupRepositories } from './backup-repositories.ts'
 import { createdAt, flag, id64, text255, updatedAt } from './columns.ts'
 
@@ -8,6 +9,8 @@ export const backupPolicies = mysqlTable('backup_policies', {
   enabled: flag(true),
   primaryRepositoryId: id64().references(() => backupRepositories.id, { onDelete: 'restrict' }),
   retentionDays: int().notNull().default(30),
+  /** Restore points to keep by count; null: only the days count. */
+  keep: json().$type<Keep>(),
   createdAt: createdAt(),
   updatedAt: updatedAt(),
 })

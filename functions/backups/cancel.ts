@@ -5,6 +5,7 @@ import { id } from '../../contract/api/common.ts'
 import { HubError } from '../../contract/errors.ts'
 import { findBackup } from '../../db/queries/backups.ts'
 import { defineFunction } from '../../runtime/function.ts'
+import { settleFlowOf } from '../../workflows/advance-flow.ts'
 import { jobEnded } from '../../workflows/complete-backup.ts'
 import { endBackup } from '../../workflows/end-backup.ts'
 
@@ -22,6 +23,7 @@ export default defineFunction(
       new HubError('BACKUP_NOT_FOUND', 'Backup not found', { details: `no backup ${params.backup_id}` })
     if (!(await findBackup(env.DB.orm, params.backup_id))) throw notFound()
     await endBackup(env, params.backup_id, { status: 'cancelled', message: body.reason ?? null, tellNode: true })
+    await settleFlowOf(env, params.backup_id)
     const now = await findBackup(env.DB.orm, params.backup_id)
     if (!now) throw notFound()
     if (now.job.status !== 'cancelled') throw jobEnded(now.job)

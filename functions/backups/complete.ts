@@ -5,6 +5,7 @@ import { id } from '../../contract/api/common.ts'
 import { HubError } from '../../contract/errors.ts'
 import { findBackup } from '../../db/queries/backups.ts'
 import { defineFunction } from '../../runtime/function.ts'
+import { settleFlowOf } from '../../workflows/advance-flow.ts'
 import { applyRetention } from '../../workflows/apply-retention.ts'
 import { checkJobToken } from '../../workflows/check-job-token.ts'
 import { completeDisks } from '../../workflows/complete-backup.ts'
@@ -40,7 +41,10 @@ export default defineFunction(
       bytesTransferred: disk.bytes_transferred || null,
     }))
     const { job, disks } = await completeDisks(env, params.backup_id, wanted)
-    if (job.status === 'completed' && job.policyId !== null) await applyRetention(env, job.vmBackupContextId)
+    if (job.status === 'completed') {
+      await settleFlowOf(env, job.id)
+      if (job.policyId !== null) await applyRetention(env, job.vmBackupContextId)
+    }
     const completed = disks.filter(({ status }) => status === 'completed').length
     return {
       status: 'completed',

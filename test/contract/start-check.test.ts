@@ -28,7 +28,7 @@ it('names every disagreement at once', async () => {
       { method: 'GET', path: '/vms', function: 'greedy', role: 'viewer', bindings: ['DB', 'CLOCK'] },
       { method: 'GET', path: '/backups', function: 'ghost', role: 'viewer', bindings: [] },
       { method: 'GET', path: '/invented', function: 'greedy', role: 'viewer', bindings: ['DB', 'AGENT'] },
-      { method: 'GET', path: '/policies', function: 'greedy', role: 'viewer', bindings: ['DB', 'AGENT'] },
+      { method: 'GET', path: '/replications', function: 'greedy', role: 'viewer', bindings: ['DB', 'AGENT'] },
     ],
     crons: [],
     limits,
@@ -38,13 +38,13 @@ it('names every disagreement at once', async () => {
   expect(message).toContain('GET /backups names functions/ghost, which does not exist')
   expect(message).toContain('functions/orphan is in no route and no cron of the map')
   expect(message).toContain('GET /invented is not a route of the contract')
-  expect(message).toContain('GET /policies is served but listed as not built yet')
+  expect(message).toContain('GET /replications is served but listed as not built yet')
   expect(message).toContain('POST /auth/login of the contract is missing from the map')
 })
 it('agrees with the map as it is', async () => {
   const { routes } = await loadFunctions(routeMap(60), new URL('../../functions/', import.meta.url), '.ts')
   expect(routes.flatMap((route) => [route, ...(route.aliases ?? [])])).toHaveLength(contractRoutes.length)
-})
+}, 30_000)
 it('reads settings with their defaults', () => {
   expect(readSettings({})).toMatchObject({
     port: 8082,

@@ -1,6 +1,6 @@
 /**
- * Runs a lane in parts side by side. Each part is this program again, in namespaces of its own (processes, mounts with another /tmp
- * and /run, network), so that none sees what another leaves or listens on. Loop devices are the kernel's alone, and shared.
+ * Runs a lane in parts side by side. Each part is this program again, in namespaces of its own (processes, mounts with another /tmp,
+ * /run and /dev/shm, network), so that none sees what another leaves or listens on. Loop devices are the kernel's alone, and shared.
  */
 
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
@@ -18,6 +18,7 @@ const inNamespaces = [
   'if [ -n "$3" ]; then mkdir -p "$3" && mount --bind "$2" "$3"; fi',
   'mount --rbind "$1" /tmp',
   'mount -t tmpfs tmpfs /run',
+  'mount -t tmpfs tmpfs /dev/shm',
   'ip link set lo up',
   'shift 3',
   '"$@"',

@@ -1,0 +1,75 @@
+/** Shapes of contract section 13. */
+import { z } from 'zod'
+import { id, pagingQuery, str, time } from './common.ts'
+
+export const policyParams = z.object({ id })
+
+export const copyModes = ['immediate', 'scheduled', 'manual'] as const
+const copyRule = z.object({
+  destination_repository_id: id,
+  copy_mode: z.enum(copyModes).default('immediate'),
+  /** Its place in the list unless said. */
+  priority: z.int().min(1).max(1000).optional(),
+  enabled: z.boolean().default(true),
+  verify_after_copy: z.boolean().default(true),
+})
+const copyRules = z.array(copyRule).max(16)
+
+const keepCount = z.int().min(0).max(10_000).default(0)
+/** How many restore points are kept: the newest, and the newest of each hour, day, ISO week, month and year. */
+const keep = z.object({
+  last: keepCount,
+  hourly: keepCount,
+  daily: keepCount,
+  weekly: keepCount,
+  monthly: keepCount,
+  yearly: keepCount,
+})
+export type Keep = z.infer<typeof keep>
+
+const retentionDays = z.int().min(0).max(3650)
+export const createPolicyBody = z.object({
+  name: str(1),
+  primary_repository_id: id,
+  enabled: z.boolean().default(true),
+  retention_days: retentionDays.default(30),
+  keep: keep.nullish(),
+  copy_rules: copyRules.default([]),
+})
+export const updatePolicyBody = z
+  .object({
+    name: str(1),
+    primary_repository_id: id,
+    enabled: z.boolean(),
+    retention_days: retentionDays,
+    keep: keep.nullable(),
+    copy_rules: copyRules,
+  })
+  .partial()
+
+export const policy = z.object({
+  id: z.string(),
+  name: z.string(),
+  enabled: z.boolean(),
+  primary_repository_id: z.string().nullable(),
+  retention_days: z.int(),
+  keep: keep.nullable(),
+  copy_rules: z.array(
+    z.object({
+      id: z.string(),
+      policy_id: z.string(),
+      destination_repository_id: z.string(),
+      copy_mode: z.enum(copyModes),
+      priority: z.int(),
+      enabled: z.boolean(),
+      verify_after_copy: z.boolean(),
+      created_at: time,
+    }),
+  ),
+  created_at: time,
+  updated_at: time,
+})
+/** The total is in the header X-Total-Count (contract section 26.1). */
+export const policiesAnswer = z.array(policy)
+export const listPoliciesQuery = z.object(pagingQuery())
+export const deletePolicyAnswer = z.object({ message: z.string(), id: z.string() })
