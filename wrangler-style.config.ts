@@ -239,6 +239,9 @@ const routes: Route[] = [
     callback: true,
   }),
   post('/backups/{backup_id}/cancel', 'backups/cancel', 'operator', ['DB', 'AGENT', 'NODE', 'CLOCK']),
+  get('/backups/{id}/copies', 'backups/copies', 'viewer', ['DB']),
+  post('/backups/{id}/copy', 'backups/copy', 'operator', ['DB', 'AGENT', 'CLOCK']),
+  post('/backups/{id}/heal', 'backups/heal', 'operator', ['DB', 'AGENT', 'CLOCK']),
   post('/backups/{backup_id}/verify', 'backups/verify', 'operator', ['DB', 'CLOCK']),
   del('/backups/{backup_id}/verify', 'backups/stop-verify', 'operator', ['DB']),
 
@@ -364,6 +367,8 @@ const crons = (stallSeconds: number): Cron[] => [
     function: 'jobs/run-schedules',
     bindings: ['DB', 'AGENT', 'NODE', 'KEYS', 'CLOCK', 'SETTINGS'],
   },
+  { pattern: '*/2 * * * * *', function: 'jobs/copy', bindings: ['DB', 'AGENT', 'CLOCK'] },
+  { pattern: '0 2 * * *', function: 'jobs/queue-copies', bindings: ['DB', 'CLOCK'] },
   { pattern: '41 * * * *', function: 'jobs/scrub', bindings: ['DB', 'CLOCK'] },
   { pattern: '17 3 * * *', function: 'jobs/apply-retention', bindings: ['DB', 'AGENT', 'CLOCK'] },
 ]

@@ -163,6 +163,22 @@ export type VerifyState = {
   damages: Damage[]
 }
 
+/** A sealed file, to be copied with its checksums and its manifest to the same place in another repository. */
+export const copyBody = z.object({
+  file: diskFile,
+  to_repository_id: safeId,
+  /** As the seal gave it. Null when that is not known. */
+  manifest_digest: z.string().length(64).nullable(),
+  /** Whether what is there already is written again, since it is damaged. */
+  replace: z.boolean(),
+  /** 0 = as fast as it goes. */
+  bytes_per_second: size,
+  /** The agent answers when the copy has ended, or after this long with how far it is. */
+  wait_seconds: z.number().min(0).max(60),
+})
+export type CopyBody = z.infer<typeof copyBody>
+export type CopyState = { status: 'running' | 'done'; done_bytes: number; total_bytes: number }
+
 export const mountBody = diskChain.extend({ vm_name: z.string().max(255) })
 export type MountBody = z.infer<typeof mountBody>
 export type MountEndReason = 'user' | 'expired' | 'backup_deleted' | 'restart' | 'failed'
@@ -256,6 +272,14 @@ export interface AgentApi {
   verifyFile(body: VerifyBody): Promise<VerifyState>
   /** Ends a check. Unknown: nothing to do. */
   stopVerify(file: DiskFile): Promise<void>
+
+  /**
+   * Copies a sealed file into another repository, durably. The same call again joins the copy that runs, goes on with one that was cut off, or finds it
+   * done. CHAIN_BROKEN when the source is not what was sealed, INSUFFICIENT_STORAGE.
+   */
+  copyFile(body: CopyBody): Promise<CopyState>
+  /** Ends the copy into this file; what it has written is removed with deleteDiskFile. Unknown: nothing to do. */
+  stopCopy(target: DiskFile): Promise<void>
 
   /** Attaches a chain read-only and mounts what it can. CHAIN_BROKEN, NO_MOUNTABLE_FILESYSTEM, RESTORE_SLOTS_EXHAUSTED. */
   ensureMount(mountId: string, body: MountBody): Promise<MountState>

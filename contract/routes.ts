@@ -61,6 +61,9 @@ export const contractRoutes = lines(`
   DELETE /backups/{backup_id}
   POST /backups/{backup_id}/verify
   DELETE /backups/{backup_id}/verify
+  GET /backups/{id}/copies
+  POST /backups/{id}/copy
+  POST /backups/{id}/heal
   POST /backup/start
   GET /backup/list
   GET /backup/{backup_id}
@@ -139,8 +142,6 @@ export const contractRoutes = lines(`
 
 /** Routes of the contract that no function serves yet. They answer 404 ROUTE_NOT_FOUND; this list only shrinks. */
 export const notBuiltYet = lines(`
-  GET /backups/{id}/copies
-  POST /backups/{id}/copy
   GET /replications
   POST /replications
   GET /replications/{id}

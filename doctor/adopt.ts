@@ -2,14 +2,16 @@
  * Brings back into the database what repositories hold and the database does not know: a lost hub costs nothing but its settings.
  * The manifests say it all. What is known already stays as it is, so the same call again adds nothing.
  */
+import { randomUUID } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { AgentApi } from '../contract/agent.ts'
 import { diskKey, toGb } from '../contract/names.ts'
 import type { Database, Executor } from '../db/database.ts'
 import { findBackupContextById, insertBackupContext } from '../db/queries/backup-contexts.ts'
-import { backupIdTaken, insertBackup } from '../db/queries/backups.ts'
+import { backupIdTaken, findBackup, insertBackup, type JobWithDisks } from '../db/queries/backups.ts'
 import { refreshChains } from '../db/queries/chains.ts'
+import { findCopy, queueCopy, updateCopy } from '../db/queries/copies.ts'
 import { insertRepository, listRepositories, repositoryPath } from '../db/queries/repositories.ts'
 import { findVmByContextId } from '../db/queries/vms.ts'
 import type { Manifest } from '../host-agent/exports/manifest.ts'
@@ -19,6 +21,8 @@ import { type DiskFiles, readRepository } from './repository-files.ts'
 export type Adopted = {
   repositories: string[]
   backups: string[]
+  /** Of backups that lie in another repository. */
+  copies: string[]
   /** What could not be taken over, and why. */
   refused: { subject: string; problem: string }[]
 }
@@ -26,7 +30,7 @@ type Sealed = DiskFiles & { manifest: Manifest & { digest: string } }
 
 /** @param paths roots of repositories */
 export const adopt = async (db: Database, agent: AgentApi, paths: readonly string[]): Promise<Adopted> => {
-  const adopted: Adopted = { repositories: [], backups: [], refused: [] }
+  const adopted: Adopted = { repositories: [], backups: [], copies: [], refused: [] }
   for (const path of paths) {
     try {
       const repositoryId = await adoptRepository(db, agent, path, adopted)
@@ -79,7 +83,11 @@ const adoptBackups = async (db: Database, repositoryId: string, path: string, ad
   )
   const contexts = new Set<string>()
   for (const [id, sealed] of oldestFirst) {
-    if (await backupIdTaken(db.orm, id)) continue
+    const known = await findBackup(db.orm, id)
+    if (known) {
+      if (await adoptCopy(db, repositoryId, path, known, sealed)) adopted.copies.push(id)
+      continue
+    }
     const problem = await whyNot(db, sealed)
     if (problem !== undefined) {
       adopted.refused.push({ subject: id, problem })
@@ -90,6 +98,38 @@ const adoptBackups = async (db: Database, repositoryId: string, path: string, ad
     adopted.backups.push(id)
   }
   for (const contextId of contexts) await db.transaction((tx) => refreshChains(tx, contextId))
+}
+
+/** Where a backup is known to lie elsewhere, the same files here are a copy of it. @returns whether it is a new one */
+const adoptCopy = async (
+  db: Database,
+  repositoryId: string,
+  path: string,
+  { job, disks }: JobWithDisks,
+  sealed: Sealed[],
+): Promise<boolean> => {
+  const isSame = disks.every(({ diskIndex, manifestDigest }) =>
+    sealed.some((disk) => disk.diskIndex === diskIndex && disk.manifest.digest === manifestDigest),
+  )
+  if (job.repositoryId === repositoryId || !isSame || (await findCopy(db.orm, job.id, repositoryId))) return false
+  const at = new Date()
+  const id = randomUUID()
+  await queueCopy(db.orm, {
+    id,
+    sourceBackupId: job.id,
+    repositoryId,
+    copyRuleId: null,
+    verifyAfterCopy: false,
+    createdAt: at,
+  })
+  const sizeBytes = sealed.reduce((sum, { manifest }) => sum + manifest.file_size_bytes, 0)
+  await updateCopy(db.orm, id, {
+    status: 'completed',
+    filePath: join(path, job.vmBackupContextId),
+    sizeBytes,
+    copyCompletedAt: at,
+  })
+  return true
 }
 
 const whyNot = async (db: Database, sealed: Sealed[]): Promise<string | undefined> => {

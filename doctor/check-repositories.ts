@@ -2,20 +2,31 @@
 import { basename } from 'node:path'
 import { isActive } from '../contract/api/backups.ts'
 import type { DiskRow, JobRow, JobWithDisks } from '../db/queries/backups.ts'
+import type { CopyRow } from '../db/queries/copies.ts'
 import { readHeader } from '../host-agent/exports/qcow2.ts'
 import type { Finding } from './finding.ts'
 import { type DiskFiles, readRepository } from './repository-files.ts'
 
 type Repository = { id: string; path: string }
+type CopyStatus = CopyRow['status']
 type Row = { job: JobRow; disk: DiskRow }
 
 const keyOf = (contextId: string, diskIndex: number, base: string) => `${contextId}/${diskIndex}/${base}`
 const needed = ['.qcow2', '.blocks', '.manifest.json']
 
-/** @param backups all of this repository */
+/** What a repository must hold, and may. */
+type Expected = {
+  /** All of this repository. */
+  backups: readonly JobWithDisks[]
+  /** Backups of other repositories with a copy here, complete ones and those that are being made. */
+  copies: readonly { backup: JobWithDisks; status: CopyStatus }[]
+  /** Whether files are being brought back from copies. */
+  isHealing: boolean
+}
+
 export const checkRepository = async (
   { id, path }: Repository,
-  backups: readonly JobWithDisks[],
+  { backups, copies, isHealing }: Expected,
 ): Promise<Finding[]> => {
   let files: Awaited<ReturnType<typeof readRepository>>
   try {
@@ -28,9 +39,18 @@ export const checkRepository = async (
       disks.map((disk) => [keyOf(job.vmBackupContextId, disk.diskIndex, disk.fileBase), { job, disk }]),
     ),
   )
+  const copied = new Map(
+    copies.flatMap(({ backup: { job, disks }, status }) =>
+      disks.map((disk) => [keyOf(job.vmBackupContextId, disk.diskIndex, disk.fileBase), { job, disk, status }]),
+    ),
+  )
   const onDisk = new Map(files.disks.map((disk) => [keyOf(disk.contextId, disk.diskIndex, disk.base), disk]))
   const byId = new Map(backups.map((backup) => [backup.job.id, backup]))
-  const isBusy = backups.some(({ job }) => isActive(job.status) || job.cleanupPending)
+  const isBusy =
+    isHealing ||
+    backups.some(({ job }) => isActive(job.status) || job.cleanupPending) ||
+    copies.some(({ status }) => status !== 'completed')
+  const sources = new Map(copies.map(({ backup }) => [backup.job.id, backup]))
 
   const findings: Finding[] = []
   for (const [key, row] of rows) {
@@ -38,7 +58,13 @@ export const checkRepository = async (
     const parent = row.job.parentBackupId === null ? undefined : byId.get(row.job.parentBackupId)
     findings.push(...(await checkFiles(row, onDisk.get(key), parent)))
   }
+  for (const [key, copy] of copied) {
+    if (copy.status !== 'completed') continue
+    const parent = copy.job.parentBackupId === null ? undefined : sources.get(copy.job.parentBackupId)
+    findings.push(...(await checkFiles(copy, onDisk.get(key), parent)))
+  }
   for (const [key, disk] of onDisk) {
+    if (copied.has(key)) continue
     const row = rows.get(key)
     if (!row) findings.push({ invariant: 'I5', subject: disk.path, problem: 'belongs to no backup' })
     else if (!isActive(row.job.status) && row.job.status !== 'completed' && !row.job.cleanupPending)

@@ -54,7 +54,7 @@ const main = async (): Promise<number> => {
     else {
       if (adopted) {
         process.stdout.write(
-          `Adopted ${adopted.repositories.length} repositories and ${adopted.backups.length} restore points.\n`,
+          `Adopted ${adopted.repositories.length} repositories and ${adopted.backups.length} restore points, and ${adopted.copies.length} copies of known ones.\n`,
         )
         for (const { subject, problem } of adopted.refused)
           process.stdout.write(`Not adopted: ${subject}: ${problem}\n`)

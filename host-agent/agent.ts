@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises'
 import type { AgentHealth } from '../contract/agent.ts'
 import { type AgentSettings, hostFilesystems } from '../contract/settings.ts'
 import { chooseBackend } from './attach/choose.ts'
+import { Copies } from './copies/copies.ts'
 import { endOrphans, markChildren, program, run } from './exec.ts'
 import { Exports } from './exports/exports.ts'
 import { warmUpFolderThreads } from './files/folder-threads.ts'
@@ -23,6 +24,7 @@ export type Agent = {
   mounts: Mounts
   files: MountFiles
   verifications: Verifications
+  copies: Copies
   sweep: Sweep
   close: () => Promise<void>
 }
@@ -72,6 +74,8 @@ export const openAgent = async (settings: AgentSettings): Promise<Agent> => {
   const sweep = new Sweep(mounts, settings.mountIdleSeconds)
   await sweep.run()
   const verifications = new Verifications(repositories)
+  const copies = new Copies(settings.stateDir, repositories)
+  await copies.open()
 
   return {
     repositories,
@@ -79,6 +83,7 @@ export const openAgent = async (settings: AgentSettings): Promise<Agent> => {
     mounts,
     files: new MountFiles(mounts),
     verifications,
+    copies,
     sweep,
     health: async () => ({
       status: 'ok',
@@ -93,6 +98,7 @@ export const openAgent = async (settings: AgentSettings): Promise<Agent> => {
     close: async () => {
       sweep.stop()
       await verifications.close()
+      await copies.close()
       await mounts.close()
       await exports.close()
       if (typeof openers.sandboxes !== 'string') await openers.sandboxes.close()

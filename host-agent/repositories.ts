@@ -29,6 +29,10 @@ const storageTimeoutMs = 10_000
 /** The system's own folders, which no backup may be written into. */
 const systemFolders = ['/bin', '/boot', '/dev', '/etc', '/lib', '/lib64', '/proc', '/run', '/sbin', '/sys', '/usr']
 
+/** Tells disk files apart in maps. */
+export const keyOfFile = (file: DiskFile) =>
+  `${file.repository_id}/${file.vm_backup_context_id}/${file.disk_index}/${file.base}`
+
 const within = (path: string, folder: string) => path === folder || path.startsWith(folder === '/' ? '/' : folder + sep)
 
 /** @throws SERVICE_UNAVAILABLE when a hung storage keeps the work from ending */

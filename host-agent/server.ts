@@ -6,6 +6,7 @@ import { z } from 'zod'
 import {
   archiveBody,
   contentBody,
+  copyBody,
   diskChain,
   diskFile,
   exportBody,
@@ -115,12 +116,19 @@ export const createServerApp = (agent: Agent) => {
   app.post('/disk-files/delete', async (c) => {
     const file = await body(c, diskFile)
     await agent.verifications.stop(file)
+    await agent.copies.stop(file)
     return c.json({ freed_bytes: await agent.repositories.deleteDiskFile(file) })
   })
 
   app.post('/verifications', async (c) => c.json(await agent.verifications.verify(await body(c, verifyBody))))
   app.post('/verifications/stop', async (c) => {
     await agent.verifications.stop(await body(c, diskFile))
+    return c.json({})
+  })
+
+  app.post('/copies', async (c) => c.json(await agent.copies.copy(await body(c, copyBody))))
+  app.post('/copies/stop', async (c) => {
+    await agent.copies.stop(await body(c, diskFile))
     return c.json({})
   })
 

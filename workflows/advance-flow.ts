@@ -25,8 +25,8 @@ import { startBackup } from './start-backup.ts'
 
 type AdvanceEnv = Env<'DB' | 'AGENT' | 'NODE' | 'KEYS' | 'CLOCK' | 'SETTINGS'>
 
-/** A hub that took a job and has not made its row by then is gone; starting takes seconds. */
-const claimMs = 180_000
+/** A hub that took a job and has not made its row by then is taken for dead. One that was only slow does no harm: the slot of the VM lets one start through. */
+const claimMs = 15_000
 /** How long a job waits that found no free port, while other backups run that will free theirs. */
 const portWaitMs = 10_000
 /** Starts of one step; the next follows a second later. */

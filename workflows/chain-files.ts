@@ -1,8 +1,9 @@
 /** Names the files of a backup's disk and of the chain below it, as the agent takes them. */
 import type { DiskChain, DiskFile } from '../contract/agent.ts'
-import type { Executor } from '../db/database.ts'
+import type { Database, Executor } from '../db/database.ts'
 import type { DiskRow, JobRow, JobWithDisks } from '../db/queries/backups.ts'
 import { ancestry } from '../db/queries/chains.ts'
+import { copiesOf } from '../db/queries/copies.ts'
 
 export const diskFileOf = (job: JobRow, disk: DiskRow): DiskFile => ({
   repository_id: job.repositoryId,
@@ -25,5 +26,17 @@ export const diskChainOf = (chain: readonly JobWithDisks[], diskIndex: number): 
 export const isWhole = (chain: readonly JobWithDisks[]): boolean =>
   chain.at(-1)?.job.backupType === 'full' &&
   chain.every(({ job }) => job.status === 'completed' && job.verifyState !== 'damaged')
+
+/** Repositories that hold copies of all of a chain. */
+export const placesOfCopies = async (
+  { DB }: { DB: Pick<Database, 'orm'> },
+  chain: readonly JobWithDisks[],
+): Promise<string[]> => {
+  const members = chain.map(({ job }) => job.id)
+  const copied = new Map<string, number>()
+  for (const { repositoryId, status } of await copiesOf(DB.orm, members))
+    if (status === 'completed') copied.set(repositoryId, (copied.get(repositoryId) ?? 0) + 1)
+  return [...copied].filter(([, count]) => count === members.length).map(([repositoryId]) => repositoryId)
+}
 
 export const chainOf = (db: Executor, backup: JobWithDisks): Promise<JobWithDisks[]> => ancestry(db, backup)

@@ -18,6 +18,7 @@ import {
 import { refreshChains } from '../db/queries/chains.ts'
 import { deletePortsOfJob, deleteProcess } from '../db/queries/ports.ts'
 import type { Env } from '../runtime/bindings/index.ts'
+import { queueImmediateCopies } from './copy-backups.ts'
 import { type EndEnv, failBackup } from './end-backup.ts'
 import { withJobLock } from './locks.ts'
 
@@ -161,7 +162,9 @@ const commit = async (
     })
     await countEnded(tx, after.job, now)
     await refreshChains(tx, after.job.vmBackupContextId)
-    return (await findBackup(tx, backupId))!
+    const completed = (await findBackup(tx, backupId))!
+    await queueImmediateCopies(tx, completed, now)
+    return completed
   })
 
 /** Frees the exports and ports of a completed backup; its files stay. @returns whether all of it is done */

@@ -4,19 +4,14 @@
  */
 import { isActive } from '../contract/api/backups.ts'
 import { HubError } from '../contract/errors.ts'
-import {
-  copiesOf,
-  deleteBackupRow,
-  findBackup,
-  type JobRow,
-  type JobWithDisks,
-  updateBackup,
-} from '../db/queries/backups.ts'
+import { deleteBackupRow, findBackup, type JobRow, type JobWithDisks, updateBackup } from '../db/queries/backups.ts'
 import { dependentsOf, refreshChains } from '../db/queries/chains.ts'
+import { copiesOf, deleteCopy, findHeal } from '../db/queries/copies.ts'
 import { mountsOfBackups } from '../db/queries/mounts.ts'
 import { findRepository } from '../db/queries/repositories.ts'
 import type { Env } from '../runtime/bindings/index.ts'
 import { diskFileOf } from './chain-files.ts'
+import { removeCopyFiles } from './copy-backups.ts'
 import { endMount } from './end-mount.ts'
 import { withChainLock } from './locks.ts'
 
@@ -47,10 +42,13 @@ const check = async (env: DeleteEnv, jobs: JobRow[]) => {
         details: `${job.id} until ${until.toISOString()}`,
         extra: { retention_expires_at: until.toISOString() },
       })
-    const copying = (await copiesOf(env.DB.orm, job.id)).some(
+    // Healing writes into the backup's own files, and into those that it builds on.
+    const isHealing = (await findHeal(env.DB.orm, job.id)) !== undefined
+    const isCopied = (await copiesOf(env.DB.orm, [job.id])).some(
       ({ status }) => status === 'copying' || status === 'verifying',
     )
-    if (copying) throw new HubError('COPY_RUNNING', 'The backup is being copied', { extra: { backup_id: job.id } })
+    if (isCopied || isHealing)
+      throw new HubError('COPY_RUNNING', 'The backup is being copied', { extra: { backup_id: job.id } })
   }
 }
 
@@ -76,6 +74,10 @@ export const deleteMarked = async (env: DeleteEnv, { job, disks }: JobWithDisks)
   for (const mount of await mountsOfBackups(DB.orm, [job.id])) await endMount(env, mount, 'backup_deleted')
   let freed = 0
   try {
+    for (const copy of await copiesOf(DB.orm, [job.id])) {
+      freed += await removeCopyFiles(env, copy, { job, disks })
+      await deleteCopy(DB.orm, copy.id)
+    }
     for (const disk of disks) freed += (await AGENT.deleteDiskFile(diskFileOf(job, disk))).freed_bytes
   } catch (cause) {
     throw new HubError('INTERNAL', 'A file of the backup could not be removed', {

@@ -1,6 +1,6 @@
 /** Mounts one disk of a completed backup for browsing. The row is written first; on an error nothing is left. */
 import { randomUUID } from 'node:crypto'
-import type { MountState } from '../contract/agent.ts'
+import type { DiskChain, MountState } from '../contract/agent.ts'
 import { HubError } from '../contract/errors.ts'
 import { isDuplicate } from '../db/database.ts'
 import { contextOfBackup, findBackup, type JobWithDisks } from '../db/queries/backups.ts'
@@ -12,7 +12,7 @@ import {
   storeMountState,
 } from '../db/queries/mounts.ts'
 import type { Env } from '../runtime/bindings/index.ts'
-import { chainOf, diskChainOf, isWhole } from './chain-files.ts'
+import { chainOf, diskChainOf, isWhole, placesOfCopies } from './chain-files.ts'
 import { withChainLock, withMountLock } from './locks.ts'
 import { reconcileMounts } from './reconcile-mounts.ts'
 
@@ -42,24 +42,72 @@ const alreadyMounted = async (env: MountEnv, diskRowId: number): Promise<HubErro
 const backupNotFound = (backupId: string) =>
   new HubError('BACKUP_NOT_FOUND', 'Backup not found', { details: `no backup ${backupId}`.slice(0, 200) })
 
-/** @throws BACKUP_NOT_FOUND, DISK_NOT_FOUND, BACKUP_NOT_COMPLETED, CHAIN_BROKEN */
-const mountableChain = async ({ DB }: MountEnv, backupId: string, diskIndex: number) => {
+/** Where a disk can be read: its own repository as long as nothing is known to be wrong there, then its copies. */
+type Place = { chain: DiskChain; copyIn: string | null }
+
+/** @param wanted the one repository to read from; undefined: any @throws CHAIN_BROKEN, COPY_NOT_FOUND */
+const placesOf = async (
+  { DB }: MountEnv,
+  backup: JobWithDisks,
+  diskIndex: number,
+  wanted: string | undefined,
+): Promise<Place[]> => {
+  const chain = await chainOf(DB.orm, backup)
+  const own = diskChainOf(chain, diskIndex)
+  const isOwnWanted = wanted === undefined || wanted === backup.job.repositoryId
+  const isComplete = chain.at(-1)?.job.backupType === 'full'
+  const places: Place[] = isOwnWanted && isWhole(chain) ? [{ chain: own, copyIn: null }] : []
+  for (const repositoryId of isComplete ? await placesOfCopies({ DB }, chain) : [])
+    if (wanted === undefined || wanted === repositoryId)
+      places.push({ chain: { ...own, repository_id: repositoryId }, copyIn: repositoryId })
+  if (places.length > 0) return places
+  if (!isOwnWanted) throw new HubError('COPY_NOT_FOUND', 'This repository holds no complete copy of the backup')
+  throw new HubError('CHAIN_BROKEN', 'This backup, or one that it builds on, is missing or damaged', {
+    details: 'GET /backups/{backup_id} names what is damaged',
+  })
+}
+
+/** @throws BACKUP_NOT_FOUND, DISK_NOT_FOUND, BACKUP_NOT_COMPLETED */
+const mountableDisk = async ({ DB }: MountEnv, backupId: string, diskIndex: number) => {
   const backup = await findBackup(DB.orm, backupId)
   if (!backup) throw backupNotFound(backupId)
   const disk = backup.disks.find((row) => row.diskIndex === diskIndex)
   if (!disk) throw new HubError('DISK_NOT_FOUND', `The backup has no disk ${diskIndex}`)
   if (backup.job.status !== 'completed')
     throw new HubError('BACKUP_NOT_COMPLETED', 'The backup is not completed', { details: `it is ${backup.job.status}` })
-  const chain: JobWithDisks[] = await chainOf(DB.orm, backup)
-  if (!isWhole(chain))
-    throw new HubError('CHAIN_BROKEN', 'This backup, or one that it builds on, is missing or damaged', {
-      details: 'GET /backups/{backup_id} names what is damaged',
-    })
-  return { backup, disk, chain: diskChainOf(chain, diskIndex) }
+  return { backup, disk }
+}
+
+/** What says that a place holds no such disk any more, but not that another one does not. */
+const isGone = (error: unknown) =>
+  error instanceof HubError && ['CHAIN_BROKEN', 'REPOSITORY_NOT_FOUND', 'SERVICE_UNAVAILABLE'].includes(error.code)
+
+/** From the first place that gives it. @throws what the first one said when none does */
+const mountFrom = async (
+  { AGENT }: MountEnv,
+  mountId: string,
+  vmName: string,
+  places: readonly Place[],
+): Promise<{ state: MountState; copyIn: string | null }> => {
+  let first: unknown
+  for (const { chain, copyIn } of places)
+    try {
+      return { state: await AGENT.ensureMount(mountId, { ...chain, vm_name: vmName }), copyIn }
+    } catch (error) {
+      first ??= error
+      if (!isGone(error)) throw error
+      await AGENT.removeMount(mountId, 'failed')
+    }
+  throw first
 }
 
 /** @throws the codes of POST /restore/mount */
-export const mountDisk = async (env: MountEnv, backupId: string, diskIndex: number): Promise<MountedDisk> => {
+export const mountDisk = async (
+  env: MountEnv,
+  backupId: string,
+  diskIndex: number,
+  repositoryId?: string,
+): Promise<MountedDisk> => {
   const { DB, AGENT, CLOCK, SETTINGS } = env
   const finding = contextOfBackup(DB.orm, backupId)
   // Awaited under the lock, which it need not wait for.
@@ -70,8 +118,9 @@ export const mountDisk = async (env: MountEnv, backupId: string, diskIndex: numb
     const contextId = await finding
     if (contextId === undefined) throw backupNotFound(backupId)
     // Under the chain's lock, so that no deletion has looked for mounts before this one was there.
-    const { chain, row } = await withChainLock(DB, contextId, async () => {
-      const { backup, disk, chain } = await mountableChain(env, backupId, diskIndex)
+    const { places, row } = await withChainLock(DB, contextId, async () => {
+      const { backup, disk } = await mountableDisk(env, backupId, diskIndex)
+      const places = await placesOf(env, backup, diskIndex, repositoryId)
       const createdAt = CLOCK.now()
       const expiresAt = new Date(createdAt.getTime() + SETTINGS.mountIdleSeconds * 1000)
       const insert = () => insertMount(DB.orm, { id: mountId, backupDiskId: disk.id, createdAt, expiresAt })
@@ -82,11 +131,12 @@ export const mountDisk = async (env: MountEnv, backupId: string, diskIndex: numb
         if (taken) throw taken
         return insert()
       })
-      return { chain, row: { mount, backupId, vmName: backup.job.vmName, diskIndex } }
+      return { places, row: { mount, backupId, vmName: backup.job.vmName, diskIndex } }
     })
     try {
-      const state = await AGENT.ensureMount(mountId, { ...chain, vm_name: row.vmName })
-      await storeMountState(DB.orm, mountId, state)
+      const { state, copyIn } = await mountFrom(env, mountId, row.vmName, places)
+      await storeMountState(DB.orm, mountId, state, copyIn)
+      row.mount.repositoryId = copyIn
       return { row, state }
     } catch (error) {
       await AGENT.removeMount(mountId, 'failed').catch(() => undefined)

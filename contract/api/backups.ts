@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { bytes, listCounts, pagingQuery, queryBool, queryInt, str, time } from './common.ts'
+import { heal } from './copies.ts'
 import { context } from './vm-contexts.ts'
 
 export const backupStatuses = ['started', 'in_progress', 'completed', 'failed', 'cancelled', 'stalled'] as const
@@ -158,6 +159,8 @@ export const verifyAnswer = z.object({
 export const detailAnswer = backup.extend({
   disks: z.array(backupDisk),
   verification: verification.nullable(),
+  /** Of one whose files are being brought back from a copy. */
+  heal: heal.nullable(),
   /** What the last check found in its files and in those that it builds on. */
   damages: z.array(damage),
   copies_count: z.int(),

@@ -1,7 +1,12 @@
 import { z } from 'zod'
 import { listCounts, pagingQuery, queryBool, queryInt, str, time } from './common.ts'
 
-export const mountBody = z.object({ backup_id: str(1), disk_index: z.int().min(0).max(65535) })
+export const mountBody = z.object({
+  backup_id: str(1),
+  disk_index: z.int().min(0).max(65535),
+  /** Which of its places to read: its own repository, or that of a copy. Without it: its own, and a copy where that is gone or damaged. */
+  repository_id: str(1).optional(),
+})
 
 export const partitionRoles = ['efi', 'msr', 'recovery', 'boot', 'swap', 'data', 'lvm', 'unknown'] as const
 export type PartitionRole = (typeof partitionRoles)[number]
@@ -33,6 +38,8 @@ export const mount = z.object({
   backup_disk_id: z.int(),
   disk_index: z.int(),
   vm_name: z.string(),
+  /** Null: it is read from the backup's own repository. */
+  copy_repository_id: z.string().nullable(),
   mount_path: z.string().nullable(),
   nbd_device: z.string().nullable(),
   filesystem_type: z.string().nullable(),

@@ -4,7 +4,7 @@ import { activeStatuses, type BackupStatus, type BackupType } from '../../contra
 import type { Paging } from '../../contract/api/common.ts'
 import type { Executor } from '../database.ts'
 import { prepared } from '../prepared.ts'
-import { backupCopies, backupDisks, backupJobs, vmReplicationContexts } from '../schema/index.ts'
+import { backupDisks, backupJobs, vmReplicationContexts } from '../schema/index.ts'
 
 export type JobRow = typeof backupJobs.$inferSelect
 
@@ -229,9 +229,6 @@ export const endOpenDisks = (tx: Executor, jobId: string, status: 'failed' | 'ca
     .where(and(eq(backupDisks.backupJobId, jobId), inArray(backupDisks.status, ['pending', 'in_progress'])))
 
 export const deleteBackupRow = (tx: Executor, id: string) => tx.delete(backupJobs).where(eq(backupJobs.id, id))
-
-export const copiesOf = (db: Executor, backupId: string) =>
-  db.select().from(backupCopies).where(eq(backupCopies.sourceBackupId, backupId))
 
 export const backupStats = async (db: Executor, vmName: string, repositoryId: string) => {
   const rows = await withDisks(

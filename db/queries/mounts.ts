@@ -50,6 +50,7 @@ export const insertMount = async (
     status: 'mounting',
     mountMode: 'read-only',
     lastAccessedAt: values.createdAt,
+    repositoryId: null,
     mountPath: null,
     nbdDevice: null,
     filesystemType: null,
@@ -63,11 +64,13 @@ export const insertMount = async (
 export const deleteMount = (db: Executor, id: string) => db.delete(restoreMounts).where(eq(restoreMounts.id, id))
 
 /** Takes over what the agent says of a mount. */
-export const storeMountState = (db: Executor, id: string, state: MountState) =>
+/** @param copyIn the repository of the copy that it is read from; null: it is read from the backup itself */
+export const storeMountState = (db: Executor, id: string, state: MountState, copyIn?: string | null) =>
   db
     .update(restoreMounts)
     .set({
       status: state.status,
+      ...(copyIn === undefined ? {} : { repositoryId: copyIn }),
       mountPath: state.mount_path,
       nbdDevice: state.device,
       filesystemType: state.filesystem_type,
@@ -103,6 +106,7 @@ export const toMount = ({ mount, backupId, vmName, diskIndex }: MountWithBackup,
     backup_disk_id: mount.backupDiskId,
     disk_index: diskIndex,
     vm_name: vmName,
+    copy_repository_id: mount.repositoryId,
     mount_path: state?.mount_path ?? mount.mountPath,
     nbd_device: state?.device ?? mount.nbdDevice,
     filesystem_type: state?.filesystem_type ?? mount.filesystemType,

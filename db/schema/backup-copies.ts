@@ -2,7 +2,7 @@ import { mysqlEnum, mysqlTable, text, unique, varchar } from 'drizzle-orm/mysql-
 import { backupCopyRules } from './backup-copy-rules.ts'
 import { backupJobs } from './backup-jobs.ts'
 import { backupRepositories } from './backup-repositories.ts'
-import { big, createdAt, id64, time } from './columns.ts'
+import { big, createdAt, flag, id64, time } from './columns.ts'
 
 export const backupCopies = mysqlTable(
   'backup_copies',
@@ -23,6 +23,11 @@ export const backupCopies = mysqlTable(
     verifiedAt: time(),
     verificationStatus: mysqlEnum(['pending', 'passed', 'failed']).notNull().default('pending'),
     errorMessage: text(),
+    /** As its rule says, or the call that asked for it. */
+    verifyAfterCopy: flag(true),
+    /** Of the copying: bytes of files. */
+    doneBytes: big().notNull().default(0),
+    totalBytes: big().notNull().default(0),
     createdAt: createdAt(),
   },
   (table) => [unique('backup_copies_target_unique').on(table.sourceBackupId, table.repositoryId)],

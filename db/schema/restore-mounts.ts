@@ -11,6 +11,8 @@ export const restoreMounts = mysqlTable(
     backupDiskId: bigint({ mode: 'number' })
       .notNull()
       .references(() => backupDisks.id, { onDelete: 'cascade' }),
+    /** Of the copy that it is read from; null: of the backup itself. */
+    repositoryId: id64(),
     mountPath: varchar({ length: 512 }),
     nbdDevice: varchar({ length: 32 }),
     filesystemType: varchar({ length: 32 }),

@@ -4,8 +4,9 @@ import { detailAnswer } from '../../contract/api/backups.ts'
 import { id } from '../../contract/api/common.ts'
 import { HubError } from '../../contract/errors.ts'
 import { toBackupDisk, toBackups } from '../../db/queries/backup-answers.ts'
-import { copiesOf, findBackup } from '../../db/queries/backups.ts'
+import { findBackup } from '../../db/queries/backups.ts'
 import { ancestry, dependentsOf } from '../../db/queries/chains.ts'
+import { copiesOf, findHeal, toHeal } from '../../db/queries/copies.ts'
 import { damagesOf, findVerification, toVerification } from '../../db/queries/verifications.ts'
 import { defineFunction } from '../../runtime/function.ts'
 
@@ -23,16 +24,18 @@ export default defineFunction(
     const backup = await findBackup(DB.orm, params.backup_id)
     if (!backup)
       throw new HubError('BACKUP_NOT_FOUND', 'Backup not found', { details: `no backup ${params.backup_id}` })
-    const [[shown], chain, copies, dependents] = await Promise.all([
+    const [[shown], chain, copies, dependents, heal] = await Promise.all([
       toBackups(DB.orm, [backup]),
       ancestry(DB.orm, backup),
-      copiesOf(DB.orm, backup.job.id),
+      copiesOf(DB.orm, [backup.job.id]),
       dependentsOf(DB.orm, backup.job),
+      findHeal(DB.orm, backup.job.id),
     ])
     return {
       ...shown,
       disks: backup.disks.map(toBackupDisk),
       verification,
+      heal: toHeal(heal),
       damages: damagesOf(chain),
       copies_count: copies.length,
       dependents_count: dependents.length,

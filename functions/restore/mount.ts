@@ -16,12 +16,13 @@ export default defineFunction(
       'DISK_ALREADY_MOUNTED',
       'BACKUP_NOT_COMPLETED',
       'CHAIN_BROKEN',
+      'COPY_NOT_FOUND',
       'NO_MOUNTABLE_FILESYSTEM',
       'RESTORE_SLOTS_EXHAUSTED',
     ],
   },
   async ({ body, env }) => {
-    const { row, state } = await mountDisk(env, body.backup_id, body.disk_index)
+    const { row, state } = await mountDisk(env, body.backup_id, body.disk_index, body.repository_id)
     return toMount(row, state)
   },
 )

@@ -95,6 +95,9 @@ export const openAgentClient = (socketPath: string): AgentApi & { close: () => v
     verifyFile: (body) => call('POST', '/verifications', body),
     stopVerify: (file) => call('POST', '/verifications/stop', file),
 
+    copyFile: (body) => call('POST', '/copies', body),
+    stopCopy: (target) => call('POST', '/copies/stop', target),
+
     ensureMount: (id, body) => call('PUT', mount(id), body),
     listMounts: () => call('GET', '/mounts'),
     getMount: (id) => call('GET', mount(id)),

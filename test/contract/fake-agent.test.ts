@@ -6,6 +6,7 @@ agentSuite('fake', async () => {
   return {
     agent,
     repositoryPath: '/fake/repository',
+    otherRepositoryPath: '/fake/repository-2',
     firstPort: 10100,
     writeFilesystem: async (_, file) => {
       agent.mountable.add(`${file.repository_id}/${file.vm_backup_context_id}/${file.disk_index}/${file.base}`)

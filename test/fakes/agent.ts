@@ -3,6 +3,8 @@ import { randomUUID } from 'node:crypto'
 import { Readable } from 'node:stream'
 import type {
   AgentApi,
+  CopyBody,
+  CopyState,
   Damage,
   DiskChain,
   DiskFile,
@@ -220,6 +222,21 @@ export class FakeAgent implements AgentApi {
     const known = this.files.get(keyOf(file))
     this.files.delete(keyOf(file))
     return { freed_bytes: known?.storedBytes ?? 0 }
+  }
+
+  async copyFile({ file, to_repository_id, replace }: CopyBody): Promise<CopyState> {
+    this.#check()
+    this.#root(to_repository_id)
+    this.#root(file.repository_id)
+    const source = this.files.get(keyOf(file))
+    if (source?.sealed !== true || source.damaged)
+      throw new HubError('CHAIN_BROKEN', 'The file that is to be copied is damaged', { details: `${file.base}.qcow2` })
+    const target = keyOf({ ...file, repository_id: to_repository_id })
+    if (replace || !this.files.has(target)) this.files.set(target, { ...source })
+    return { status: 'done', done_bytes: source.storedBytes, total_bytes: source.storedBytes }
+  }
+  async stopCopy() {
+    this.#check()
   }
 
   async ensureMount(id: string, { bases, ...chain }: DiskChain) {

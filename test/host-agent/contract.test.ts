@@ -9,6 +9,7 @@ agentSuite('real', async () => {
   return {
     agent: real.agent,
     repositoryPath: real.repositoryPath,
+    otherRepositoryPath: ensureFolder(join(real.folder, 'repository-2')),
     firstPort: real.firstPort,
     writeFilesystem: async (exportName, _, port) => {
       const image = join(real.folder, 'image.raw')

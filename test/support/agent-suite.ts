@@ -8,6 +8,8 @@ export type AgentUnderTest = {
   agent: AgentApi
   /** A folder that can be a repository. */
   repositoryPath: string
+  /** Another one. */
+  otherRepositoryPath: string
   /** First of a few ports that are free and the agent's own. */
   firstPort: number
   /** Puts a filesystem into an export that is being written: /etc/hostname holding `guest\n`, and an empty file /empty. */
@@ -150,6 +152,32 @@ export const agentSuite = (name: string, open: () => Promise<AgentUnderTest>) =>
       ])
       await agent.stopVerify(file('checked'))
       await agent.deleteDiskFile(file('checked'))
+    })
+    it('copies what was sealed into another repository, once', async () => {
+      await agent.ensureRepository('repo-2', under.otherRepositoryPath)
+      await sealed('copied')
+      const ask = (base: string) => ({
+        file: file(base),
+        to_repository_id: 'repo-2',
+        manifest_digest: null,
+        replace: false,
+        bytes_per_second: 0,
+        wait_seconds: 30,
+      })
+      const there = { ...chain('copied'), repository_id: 'repo-2' }
+      for (let time = 0; time < 2; time++) expect(await agent.copyFile(ask('copied'))).toMatchObject({ status: 'done' })
+      expect((await agent.inspectChain(there))[0]).toMatchObject({ exists: true, sealed: true, problem: null })
+      expect(await code(agent.copyFile(ask('never')))).toBe('CHAIN_BROKEN')
+      expect(await code(agent.copyFile({ ...ask('copied'), to_repository_id: 'none' }))).toBe('REPOSITORY_NOT_FOUND')
+      for (const [base, repository_id] of [
+        ['copied', 'repo-2'],
+        ['never', 'repo-2'],
+        ['copied', repository],
+      ] as const) {
+        await agent.stopCopy({ ...file(base), repository_id })
+        await agent.deleteDiskFile({ ...file(base), repository_id })
+      }
+      expect((await agent.inspectChain(there))[0]).toMatchObject({ exists: false })
     })
     it('never writes over a file, nor removes one that it did not make', async () => {
       await sealed('kept')
