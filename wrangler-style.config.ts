@@ -185,6 +185,10 @@ const routes: Route[] = [
     aliases: [{ path: '/swagger/*', role: 'viewer' }],
   }),
   get('/openapi.json', 'swagger/openapi', 'open', ['RUNTIME'], { root: true }),
+  get('/events', 'events/stream', 'viewer', ['EVENTS']),
+  get('/metrics', 'metrics/show', 'viewer', ['DB', 'CLOCK', 'SETTINGS'], {
+    aliases: [{ path: '/metrics', root: true }],
+  }),
   get('/debug/health', 'debug/health', 'viewer', ['DB', 'AGENT', 'NODE', 'CLOCK', 'RUNTIME']),
   get('/debug/failover-jobs', 'debug/failover-jobs', 'viewer', ['DB', 'CLOCK']),
   get('/debug/endpoints', 'debug/endpoints', 'viewer', ['CLOCK', 'RUNTIME']),

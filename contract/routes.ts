@@ -24,6 +24,9 @@ export const contractRoutes = lines(`
   GET root:/swagger/*
   GET /swagger/*
   GET root:/openapi.json
+  GET /events
+  GET /metrics
+  GET root:/metrics
   GET /debug/health
   GET /debug/failover-jobs
   GET /debug/endpoints

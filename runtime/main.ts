@@ -6,8 +6,10 @@ import { readFile } from 'node:fs/promises'
 import { cpus, userInfo } from 'node:os'
 import { createAdaptorServer } from '@hono/node-server'
 import { openDatabase } from '../db/database.ts'
+import { liveSubjects } from '../db/queries/live.ts'
 import { readSettings, routeMap } from '../wrangler-style.config.ts'
 import { openAgentClient } from './bindings/agent.ts'
+import { openEvents } from './bindings/events.ts'
 import type { Bindings } from './bindings/index.ts'
 import { keyFileSchema, openKeys } from './bindings/keys.ts'
 import { openLogins } from './bindings/logins.ts'
@@ -57,6 +59,7 @@ const bindings: Bindings = {
     nbdPorts: settings.nbdPorts,
     tokenlessCallbacks: settings.tokenlessCallbacks,
   },
+  EVENTS: openEvents((endedSince) => liveSubjects(db.orm, endedSince)),
   RUNTIME: {
     startedAt: new Date(),
     version: `node ${process.version}`,
@@ -98,6 +101,7 @@ const stop = async (why: string) => {
   log.info({ why }, 'hub is stopping')
   setTimeout(() => process.exit(0), graceMs).unref()
   server.close()
+  bindings.EVENTS.close()
   await stopCrons()
   await db.close()
   agent.close()

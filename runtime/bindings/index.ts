@@ -2,6 +2,7 @@
 import type { AgentApi } from '../../contract/agent.ts'
 import type { NodeApi } from '../../contract/node.ts'
 import type { Database } from '../../db/database.ts'
+import type { Events } from './events.ts'
 import type { Keys } from './keys.ts'
 import type { Logins } from './logins.ts'
 import type { RuntimeInfo } from './runtime-info.ts'
@@ -29,6 +30,7 @@ export type Bindings = {
   LOGINS: Logins
   CLOCK: Clock
   SETTINGS: HubSettings
+  EVENTS: Events
   RUNTIME: RuntimeInfo
 }
 export type BindingName = keyof Bindings

@@ -4,7 +4,9 @@ import type { AgentApi } from '../../contract/agent.ts'
 import type { Role } from '../../contract/api/auth.ts'
 import { HubError } from '../../contract/errors.ts'
 import type { Database } from '../../db/database.ts'
+import { liveSubjects } from '../../db/queries/live.ts'
 import { insertUser } from '../../db/queries/users.ts'
+import { openEvents } from '../../runtime/bindings/events.ts'
 import type { Bindings } from '../../runtime/bindings/index.ts'
 import { newKeyFile, openKeys } from '../../runtime/bindings/keys.ts'
 import { openLogins } from '../../runtime/bindings/logins.ts'
@@ -107,6 +109,7 @@ export const openAlone = async ({
       nbdPorts,
       tokenlessCallbacks: false,
     },
+    EVENTS: openEvents((endedSince) => liveSubjects(db.orm, endedSince), 50),
     RUNTIME: {
       startedAt: clock.now(),
       version: process.version,
@@ -175,7 +178,10 @@ export const openAlone = async ({
       if (response.status >= 400) noteError(method, new URL(url, 'http://hub').pathname, answered.code)
       return { status: response.status, body: answered, headers: response.headers }
     },
-    close: () => db.close(),
+    close: async () => {
+      bindings.EVENTS.close()
+      await db.close()
+    },
   }
 }
 
