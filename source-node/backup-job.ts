@@ -126,7 +126,23 @@ export class BackupJob {
     }
   }
 
+  /** What the hub knows of the VM must be what the VM is: a disk that was added or resized since would be left out or cut. @throws Error */
+  #checkDisks(vm: OpenVm) {
+    const { request, disks } = this.state
+    const again = 'run the discovery again, then a full backup'
+    for (const { index } of vm.disks)
+      if (!disks.some((disk) => disk.index === index)) throw new Error(`the hub does not know disk ${index}: ${again}`)
+    for (const { disk_index, size_bytes } of request.disks ?? []) {
+      const source = vm.disks.find(({ index }) => index === disk_index)
+      if (source && source.size !== size_bytes)
+        throw new Error(
+          `disk ${disk_index} has ${source.size} bytes, not the ${size_bytes} that the hub knows: ${again}`,
+        )
+    }
+  }
+
   async #copyDisks(vm: OpenVm) {
+    this.#checkDisks(vm)
     const { disks } = this.state
     const queue = [...disks]
     const worker = async () => {

@@ -8,6 +8,7 @@ const root = fileURLToPath(new URL('../../', import.meta.url))
 /** Folders of ours that a folder may import, and packages or built-ins that it must not. */
 const rules: Record<string, { may: string[]; never: RegExp }> = {
   contract: { may: ['contract'], never: /^(?!zod$|node:stream$)/ },
+  cli: { may: ['cli', 'contract'], never: /^(hono|@hono|execa|drizzle|mysql2|node:child_process)/ },
   nbd: { may: ['nbd'], never: /^(?!node:)/ },
   durable: { may: ['durable'], never: /^(?!node:)/ },
   doctor: { may: ['doctor', 'contract', 'db', 'host-agent'], never: /^(hono|@hono|execa|node:child_process)/ },

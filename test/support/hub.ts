@@ -9,6 +9,9 @@ import { waitFor } from '../../runtime/service.ts'
 import { projectRoot } from '../../runtime/version.ts'
 import { freePorts } from './real-agent.ts'
 
+/** Of the user admin. */
+export const password = 'e2e password'
+
 export type Reply = { status: number; body: any }
 export type Hub = {
   url: string
@@ -61,7 +64,7 @@ export const startHub = async (
   const port = await freePorts(60)
   const sources = join(folder, 'sources.json')
   writeFileSync(sources, JSON.stringify({ sources: { lab: { kind: 'image', folder: join(folder, 'vms') } } }))
-  const password = 'e2e password'
+
   const env = {
     PATH: process.env.PATH!,
     SENDENSE_DATA_DIR: dataDir,

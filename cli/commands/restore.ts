@@ -1,0 +1,142 @@
+/** mount, mounts, ls, get, get-dir, unmount */
+import { createWriteStream } from 'node:fs'
+import { rename, rm, stat } from 'node:fs/promises'
+import { basename } from 'node:path'
+import { Readable, Transform } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { SingleBar } from 'cli-progress'
+import type { Command } from 'commander'
+import { call, open, withQuery } from '../client.ts'
+import { Failure } from '../failure.ts'
+import { type Column, print, printJson, show, size, when } from '../output.ts'
+
+type Common = { json: boolean }
+
+const mountColumns: Column[] = [
+  ['MOUNT', (mount) => mount.mount_id],
+  ['VM', (mount) => mount.vm_name],
+  ['BACKUP', (mount) => mount.backup_id],
+  ['DISK', (mount) => mount.disk_index],
+  ['FILESYSTEM', (mount) => mount.filesystem_type],
+  ['ENDS WITHOUT USE', (mount) => when(mount.expires_at)],
+]
+const fileColumns: Column[] = [
+  ['MODE', (file) => file.mode],
+  ['SIZE', (file) => (file.type === 'directory' ? '' : size(file.size))],
+  ['MODIFIED', (file) => when(file.modified_time)],
+  ['NAME', (file) => `${file.name}${file.type === 'directory' ? '/' : ''}`],
+]
+
+const isThere = (path: string) =>
+  stat(path).then(
+    () => true,
+    () => false,
+  )
+
+/** Into a file beside its place first: what was cut off never looks whole. */
+const save = async (path: string, target: string, isForced: boolean, isQuiet: boolean): Promise<number> => {
+  if (!isForced && (await isThere(target))) throw new Failure('usage', `${target} is there already; use --force`)
+  const response = await open(path)
+  const total = Number(response.headers.get('content-length') ?? 0)
+  const bar =
+    isQuiet || !process.stderr.isTTY
+      ? undefined
+      : new SingleBar({
+          format: total > 0 ? '{bar} {percentage} %  {text}' : '{text}',
+          barsize: 30,
+          stream: process.stderr,
+        })
+  let bytes = 0
+  const count = new Transform({
+    transform: (chunk: Buffer, _encoding, done) => {
+      bytes += chunk.length
+      bar?.update(bytes, { text: size(bytes) })
+      done(null, chunk)
+    },
+  })
+  const partial = `${target}.part`
+  bar?.start(total || 1, 0, { text: '' })
+  try {
+    await pipeline(Readable.fromWeb(response.body as never), count, createWriteStream(partial))
+    await rename(partial, target)
+    return bytes
+  } catch (error) {
+    await rm(partial, { force: true })
+    throw new Failure('failed', `The download was cut off: ${(error as Error).message}`)
+  } finally {
+    bar?.stop()
+  }
+}
+
+export const addRestoreCommands = (program: Command) => {
+  program
+    .command('mount <backup>')
+    .description('open a disk of a backup for browsing')
+    .option('-d, --disk <index>', 'which disk', '0')
+    .option('-r, --repository <id>', 'read this copy')
+    .action(async (backup_id: string, { disk, repository }, command: Command) => {
+      const { json } = command.optsWithGlobals<Common>()
+      const mount = await call('POST', '/restore/mount', {
+        backup_id,
+        disk_index: Number(disk),
+        ...(repository === undefined ? {} : { repository_id: repository }),
+      })
+      if (json) printJson(mount)
+      else print(mount.mount_id)
+    })
+  program
+    .command('mounts')
+    .description('what is open')
+    .action(async (_, command: Command) => {
+      const { json } = command.optsWithGlobals<Common>()
+      const answer = await call('GET', '/restore/mounts')
+      show(json, answer, answer.mounts, mountColumns, 'Nothing is mounted.')
+    })
+  program
+    .command('ls <mount> [path]')
+    .description('files of a folder')
+    .option('-p, --partition <number>', 'which partition')
+    .action(async (mount: string, path: string | undefined, { partition }, command: Command) => {
+      const { json } = command.optsWithGlobals<Common>()
+      const answer = await call('GET', withQuery(`/restore/${mount}/files`, { path: path ?? '/', partition }))
+      show(json, answer, answer.files, fileColumns, 'The folder is empty.')
+    })
+  const target = (path: string, suffix = '') => (basename(path.replace(/\/+$/, '')) || 'root') + suffix
+  program
+    .command('get <mount> <path>')
+    .description('download a file')
+    .option('-p, --partition <number>', 'which partition')
+    .option('-o, --output <file>', 'where to; the name of the file otherwise')
+    .option('-f, --force', 'write over what is there', false)
+    .action(async (mount: string, path: string, { partition, output, force }, command: Command) => {
+      const { json } = command.optsWithGlobals<Common>()
+      const file: string = output ?? target(path)
+      const bytes = await save(withQuery(`/restore/${mount}/download`, { path, partition }), file, force, json)
+      if (json) printJson({ file, bytes })
+      else print(`${file}: ${size(bytes)}`)
+    })
+  program
+    .command('get-dir <mount> <path>')
+    .description('download a folder as an archive')
+    .option('-p, --partition <number>', 'which partition')
+    .option('--format <format>', 'zip or tar.gz', 'tar.gz')
+    .option('-o, --output <file>', 'where to; the name of the folder otherwise')
+    .option('-f, --force', 'write over what is there', false)
+    .action(async (mount: string, path: string, { partition, format, output, force }, command: Command) => {
+      const { json } = command.optsWithGlobals<Common>()
+      const file: string = output ?? target(path, `.${format}`)
+      const from = withQuery(`/restore/${mount}/download-directory`, { path, partition, format })
+      const bytes = await save(from, file, force, json)
+      if (json) printJson({ file, bytes })
+      else print(`${file}: ${size(bytes)}`)
+    })
+  program
+    .command('unmount <mount>')
+    .description('close it again')
+    .action(async (mount: string, _, command: Command) => {
+      const { json } = command.optsWithGlobals<Common>()
+      const answer = await call('DELETE', `/restore/${mount}`)
+      if (json) printJson(answer)
+      else print(answer.message)
+    })
+}
