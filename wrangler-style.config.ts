@@ -290,6 +290,7 @@ const routes: Route[] = [
   post('/policies', 'policies/create', 'admin', ['DB']),
   get('/policies', 'policies/list', 'viewer', ['DB']),
   get('/policies/{id}', 'policies/show', 'viewer', ['DB']),
+  get('/policies/{id}/retention', 'policies/retention', 'viewer', ['DB', 'CLOCK']),
   put('/policies/{id}', 'policies/update', 'admin', ['DB']),
   del('/policies/{id}', 'policies/delete', 'admin', ['DB']),
 

@@ -103,6 +103,7 @@ export const contractRoutes = lines(`
   POST /policies
   GET /policies
   GET /policies/{id}
+  GET /policies/{id}/retention
   PUT /policies/{id}
   DELETE /policies/{id}
   POST /schedules

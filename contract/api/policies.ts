@@ -73,3 +73,23 @@ export const policy = z.object({
 export const policiesAnswer = z.array(policy)
 export const listPoliciesQuery = z.object(pagingQuery())
 export const deletePolicyAnswer = z.object({ message: z.string(), id: z.string() })
+
+export const retentionAnswer = z.object({
+  policy_id: z.string(),
+  /** Of each VM and repository, oldest first. */
+  points: z.array(
+    z.object({
+      backup_id: z.string(),
+      vm_name: z.string(),
+      backup_type: z.string(),
+      completed_at: time.nullable(),
+      size_bytes: z.int(),
+      action: z.enum(['keep', 'delete']),
+      /** Why it is kept. */
+      reasons: z.array(z.string()),
+    }),
+  ),
+  keep_count: z.int(),
+  delete_count: z.int(),
+  freed_bytes: z.int(),
+})

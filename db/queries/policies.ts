@@ -3,7 +3,7 @@ import { asc, eq, inArray, sql } from 'drizzle-orm'
 import type { z } from 'zod'
 import type { policy } from '../../contract/api/policies.ts'
 import type { Executor } from '../database.ts'
-import { backupCopyRules, backupPolicies } from '../schema/index.ts'
+import { backupCopyRules, backupJobs, backupPolicies } from '../schema/index.ts'
 
 export type PolicyRow = typeof backupPolicies.$inferSelect
 export type CopyRuleRow = typeof backupCopyRules.$inferSelect
@@ -73,3 +73,13 @@ export const replaceRules = async (
   await tx.delete(backupCopyRules).where(eq(backupCopyRules.policyId, policyId))
   if (rules.length > 0) await tx.insert(backupCopyRules).values(rules)
 }
+
+/** Of VMs that have backups under a policy. */
+export const contextsUnderPolicy = async (db: Executor, policyId: string): Promise<string[]> =>
+  (
+    await db
+      .selectDistinct({ id: backupJobs.vmBackupContextId })
+      .from(backupJobs)
+      .where(eq(backupJobs.policyId, policyId))
+      .orderBy(asc(backupJobs.vmBackupContextId))
+  ).map(({ id }) => id)
