@@ -1,6 +1,16 @@
 /** `npm run package`: a Debian package of this checkout in dist-package/. Needs what `npm start` needs, and dpkg-deb. */
 import { spawnSync } from 'node:child_process'
-import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -38,6 +48,10 @@ try {
   mkdirSync(join(stage, 'usr/sbin'), { recursive: true })
   cpSync(join(root, 'deploy/package/sendense-doctor'), join(stage, 'usr/sbin/sendense-doctor'))
   chmodSync(join(stage, 'usr/sbin/sendense-doctor'), 0o755)
+
+  mkdirSync(join(stage, 'usr/bin'))
+  chmodSync(join(home, 'dist/cli/main.js'), 0o755)
+  symlinkSync('../lib/sendense-hub/dist/cli/main.js', join(stage, 'usr/bin/sendense'))
 
   mkdirSync(join(stage, 'DEBIAN'))
   writeFileSync(

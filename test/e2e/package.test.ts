@@ -51,6 +51,9 @@ it('is built by one command, holds no compiled code, and runs', async () => {
   expect(files.filter((name) => /\.(node|so)$/.test(name))).toEqual([])
   for (const name of readdirSync(units)) expect(files).toContain(`lib/systemd/system/${name}`)
 
+  const help = await execa(join(folder, 'usr/bin/sendense'), ['--help'])
+  expect(help.stdout).toContain('get-dir')
+
   // What the units run, as far as it goes without a service manager.
   const home = join(folder, 'usr/lib/sendense-hub')
   const dataDir = join(folder, 'data')
@@ -67,6 +70,7 @@ it('is built by one command, holds no compiled code, and runs', async () => {
     ['source-node/main.js', 'usage: main.js --settings'],
     ['runtime/main.js', 'ENOENT'],
     ['doctor/main.js', 'The doctor could not look'],
+    ['cli/main.js', 'login'],
   ] as const) {
     const { stderr, exitCode } = await execa(process.execPath, [join(home, 'dist', program)], {
       env: { ...env, SENDENSE_DATA_DIR: join(folder, 'nothing') },
