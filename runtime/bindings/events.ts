@@ -46,6 +46,8 @@ export const openEvents = (look: Look, pollMs = 500): Events => {
   let pinged = performance.now()
 
   const send = (listener: Readable, text: string) => {
+    // One that is gone already.
+    if (listener.destroyed) return
     listener.push(text)
     if (listener.readableLength > waitingBytesMax) listener.destroy()
   }

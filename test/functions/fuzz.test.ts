@@ -5,7 +5,7 @@ import { z } from 'zod'
 import { loadFunctions } from '../../runtime/load.ts'
 import { registrations } from '../../runtime/router.ts'
 import { routeMap } from '../../wrangler-style.config.ts'
-import { type Alone, completedBackup, openAlone, readyVm } from '../support/alone.ts'
+import { type Alone, completedBackup, openAlone, readyVm, textOf } from '../support/alone.ts'
 
 let alone: Alone
 let known: string[]
@@ -90,7 +90,7 @@ it.each(registrations(routes).map(({ method, path, route }) => ({ method, path, 
             },
             ...(method === 'GET' ? {} : { body: JSON.stringify(body) }),
           })
-          const text = await response.text()
+          const text = await textOf(response)
           expect(response.status, `${method} ${filled}?${search} ${JSON.stringify(body)} → ${text}`).toBeLessThan(500)
         },
       ),

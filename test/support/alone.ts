@@ -65,6 +65,10 @@ export type Alone = {
 
 export const password = 'correct horse'
 
+/** What an answer says; nothing for live events, which end with the test's hub. */
+export const textOf = (response: Response): Promise<string> | string =>
+  response.headers.get('content-type')?.startsWith('text/event-stream') ? '' : response.text()
+
 type Options = {
   /** Of the database server; outside of vitest there is no other way to know it. */
   databaseSocket?: string
@@ -172,7 +176,7 @@ export const openAlone = async ({
         },
         ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
       })
-      const text = await response.text()
+      const text = await textOf(response)
       const isJson = response.headers.get('content-type')?.includes('application/json')
       const answered = isJson && text !== '' ? JSON.parse(text) : text
       if (response.status >= 400) noteError(method, new URL(url, 'http://hub').pathname, answered.code)
