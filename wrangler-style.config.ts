@@ -163,6 +163,9 @@ const del = (
   more: Partial<Route> = {},
 ): Route => ({ method: 'DELETE', path, function: fn, role, bindings, ...more })
 
+/** What it takes to start a backup. */
+const startsBackups: readonly BindingName[] = ['DB', 'AGENT', 'NODE', 'KEYS', 'CLOCK', 'SETTINGS']
+
 const routes: Route[] = [
   post('/auth/login', 'auth/login', 'open', ['DB', 'KEYS', 'CLOCK', 'LOGINS']),
   get('/auth/me', 'auth/me', 'viewer', ['DB']),
@@ -221,7 +224,7 @@ const routes: Route[] = [
   put('/vmware-credentials/{id}/set-default', 'vmware-credentials/set-default', 'admin', ['DB']),
   post('/vmware-credentials/{id}/test', 'vmware-credentials/test', 'admin', ['DB', 'NODE', 'KEYS']),
 
-  post('/backups', 'backups/start', 'operator', ['DB', 'AGENT', 'NODE', 'KEYS', 'CLOCK', 'SETTINGS'], {
+  post('/backups', 'backups/start', 'operator', startsBackups, {
     aliases: [{ path: '/backup/start', legacy: true }],
   }),
   get('/backups', 'backups/list', 'viewer', ['DB'], { aliases: [{ path: '/backup/list', legacy: true }] }),
@@ -300,14 +303,7 @@ const routes: Route[] = [
   put('/schedules/{id}', 'schedules/update', 'operator', ['DB', 'CLOCK']),
   del('/schedules/{id}', 'schedules/delete', 'operator', ['DB', 'CLOCK']),
   post('/schedules/{id}/enable', 'schedules/enable', 'operator', ['DB', 'CLOCK']),
-  post('/schedules/{id}/trigger', 'schedules/trigger', 'operator', [
-    'DB',
-    'AGENT',
-    'NODE',
-    'KEYS',
-    'CLOCK',
-    'SETTINGS',
-  ]),
+  post('/schedules/{id}/trigger', 'schedules/trigger', 'operator', startsBackups),
   get('/schedules/{id}/executions', 'schedules/executions', 'viewer', ['DB', 'CLOCK']),
 
   post('/machine-groups', 'machine-groups/create', 'operator', ['DB']),
@@ -326,28 +322,14 @@ const routes: Route[] = [
   post('/protection-flows', 'protection-flows/create', 'operator', ['DB']),
   get('/protection-flows', 'protection-flows/list', 'viewer', ['DB']),
   get('/protection-flows/summary', 'protection-flows/summary', 'viewer', ['DB', 'CLOCK']),
-  post('/protection-flows/bulk-execute', 'protection-flows/bulk-execute', 'operator', [
-    'DB',
-    'AGENT',
-    'NODE',
-    'KEYS',
-    'CLOCK',
-    'SETTINGS',
-  ]),
+  post('/protection-flows/bulk-execute', 'protection-flows/bulk-execute', 'operator', startsBackups),
   post('/protection-flows/bulk-enable', 'protection-flows/bulk-enable', 'operator', ['DB']),
   post('/protection-flows/bulk-disable', 'protection-flows/bulk-disable', 'operator', ['DB']),
   post('/protection-flows/bulk-delete', 'protection-flows/bulk-delete', 'operator', ['DB']),
   get('/protection-flows/{id}', 'protection-flows/show', 'viewer', ['DB']),
   put('/protection-flows/{id}', 'protection-flows/update', 'operator', ['DB']),
   del('/protection-flows/{id}', 'protection-flows/delete', 'operator', ['DB']),
-  post('/protection-flows/{id}/execute', 'protection-flows/execute', 'operator', [
-    'DB',
-    'AGENT',
-    'NODE',
-    'KEYS',
-    'CLOCK',
-    'SETTINGS',
-  ]),
+  post('/protection-flows/{id}/execute', 'protection-flows/execute', 'operator', startsBackups),
   get('/protection-flows/{id}/executions', 'protection-flows/executions', 'viewer', ['DB']),
   get('/protection-flows/{id}/status', 'protection-flows/status', 'viewer', ['DB']),
   patch('/protection-flows/{id}/enable', 'protection-flows/enable', 'operator', ['DB']),
@@ -370,7 +352,7 @@ const crons = (stallSeconds: number): Cron[] => [
   {
     pattern: '* * * * * *',
     function: 'jobs/run-schedules',
-    bindings: ['DB', 'AGENT', 'NODE', 'KEYS', 'CLOCK', 'SETTINGS'],
+    bindings: startsBackups,
   },
   { pattern: '*/2 * * * * *', function: 'jobs/copy', bindings: ['DB', 'AGENT', 'CLOCK'] },
   { pattern: '0 2 * * *', function: 'jobs/queue-copies', bindings: ['DB', 'CLOCK'] },

@@ -20,25 +20,18 @@ export const print = (text: string): void => {
 }
 export const printJson = (value: unknown) => print(JSON.stringify(value, null, 2))
 
+const sides = ['top', 'bottom', 'left', 'right', 'mid', 'middle'] as const
+const corners = ['top-mid', 'top-left', 'top-right', 'bottom-mid', 'bottom-left', 'bottom-right'] as const
+const crossings = ['left-mid', 'mid-mid', 'right-mid'] as const
+const noLines = Object.fromEntries([...sides, ...corners, ...crossings].map((line) => [line, '']))
+
 /** @param none what to say when there are no rows */
 export const printTable = (rows: Json[], columns: Column[], none: string) => {
   if (rows.length === 0) return print(none)
-  const empty = { left: '', right: '', mid: '', 'left-mid': '', 'right-mid': '', 'mid-mid': '' }
   const table = new Table({
     head: columns.map(([title]) => title),
     style: { head: [], border: [], 'padding-left': 0, 'padding-right': 2 },
-    chars: {
-      ...empty,
-      top: '',
-      'top-mid': '',
-      bottom: '',
-      'bottom-mid': '',
-      middle: '',
-      'top-left': '',
-      'top-right': '',
-      'bottom-left': '',
-      'bottom-right': '',
-    },
+    chars: noLines,
   })
   for (const row of rows) table.push(columns.map(([, value]) => printable(String(value(row) ?? ''))))
   print(table.toString().replace(/ +$/gm, ''))

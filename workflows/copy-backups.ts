@@ -11,6 +11,7 @@ import {
   type CopyRow,
   copiesOf,
   findCopy,
+  findCopyById,
   missingCopies,
   openCopies,
   queueCopy,
@@ -20,11 +21,12 @@ import { rulesOf } from '../db/queries/policies.ts'
 import { findRepository, repositoryPath } from '../db/queries/repositories.ts'
 import type { Env } from '../runtime/bindings/index.ts'
 import { chainOf, diskChainOf, diskFileOf, isWhole } from './chain-files.ts'
+import { copyUntil } from './copy-file.ts'
 import { withChainLock } from './locks.ts'
 
 type CopyEnv = Env<'DB' | 'AGENT' | 'CLOCK'>
 
-/** How long one question to the agent waits before progress is written. */
+/** How long one question to the agent waits. */
 const waitSeconds = 1
 
 type Order = { repositoryId: string; ruleId: string | null; verifyAfterCopy: boolean }
@@ -57,17 +59,18 @@ export const queueImmediateCopies = async (tx: Executor, backup: JobWithDisks, n
   }
 }
 
-/** What `scheduled` rules ask for, and what `immediate` ones have not got: a copy that failed is tried again. @returns how many */
-export const queueMissingCopies = async ({ DB, CLOCK }: Env<'DB' | 'CLOCK'>): Promise<number> => {
-  const missing = await missingCopies(DB.orm, ['immediate', 'scheduled'])
-  for (const { backupId, ruleId, repositoryId, verifyAfterCopy } of missing) {
+/** What `scheduled` rules ask for, and what `immediate` ones have not got: a copy that failed is tried again. */
+export const queueMissingCopies = async ({ DB, CLOCK }: Env<'DB' | 'CLOCK'>): Promise<void> => {
+  for (const { backupId, ruleId, repositoryId, verifyAfterCopy } of await missingCopies(DB.orm, [
+    'immediate',
+    'scheduled',
+  ])) {
     const backup = await findBackup(DB.orm, backupId)
     if (!backup) continue
     const chain = await chainOf(DB.orm, backup)
     if (isWhole(chain))
       await DB.transaction((tx) => queueChain(tx, chain, { repositoryId, ruleId, verifyAfterCopy }, CLOCK.now()))
   }
-  return missing.length
 }
 
 const bytesOf = (backups: readonly JobWithDisks[]) =>
@@ -170,27 +173,23 @@ const copyDisks = async (
   until: number,
 ): Promise<boolean> => {
   let before = 0
-  for (const disk of backup.disks)
-    for (;;) {
-      const state = await AGENT.copyFile({
-        file: diskFileOf(backup.job, disk),
-        to_repository_id: copy.repositoryId,
-        manifest_digest: disk.manifestDigest,
-        replace: false,
-        bytes_per_second: 0,
-        wait_seconds: waitSeconds,
-      })
-      await updateCopy(DB.orm, copy.id, {
+  for (const disk of backup.disks) {
+    const what = {
+      file: diskFileOf(backup.job, disk),
+      to_repository_id: copy.repositoryId,
+      manifest_digest: disk.manifestDigest,
+      replace: false,
+    }
+    const done = await copyUntil(AGENT, what, until, (state) =>
+      updateCopy(DB.orm, copy.id, {
         doneBytes: before + state.done_bytes,
         totalBytes: Math.max(bytesOf([backup]), before + state.total_bytes),
         errorMessage: null,
-      })
-      if (state.status === 'done') {
-        before += state.total_bytes
-        break
-      }
-      if (performance.now() > until) return false
-    }
+      }),
+    )
+    if (!done) return false
+    before += done.total_bytes
+  }
   await updateCopy(DB.orm, copy.id, { doneBytes: before, totalBytes: before, sizeBytes: before })
   return true
 }
@@ -255,7 +254,8 @@ export const runCopies = async (env: CopyEnv, forMs: number): Promise<void> => {
   const until = performance.now() + forMs
   for (const { id } of await openCopies(env.DB.orm)) {
     if (performance.now() > until) return
-    const [copy] = (await openCopies(env.DB.orm)).filter((row) => row.id === id)
+    // As it is now: the ones before it took their time.
+    const copy = await findCopyById(env.DB.orm, id)
     if (!copy) continue
     try {
       await bringOn(env, copy, until)

@@ -5,12 +5,11 @@ import { deleteHeal, findHeal, type HealRow, openHeals, queueHeal, updateHeal } 
 import { noteDiskChecked } from '../db/queries/verifications.ts'
 import type { Env } from '../runtime/bindings/index.ts'
 import { chainOf, diskChainOf, diskFileOf, placesOfCopies } from './chain-files.ts'
+import { copyUntil } from './copy-file.ts'
 import { askForVerification } from './verify-backups.ts'
 
 type HealEnv = Env<'DB' | 'AGENT' | 'CLOCK'>
 type Damaged = { backup: JobWithDisks; disk: DiskRow }
-
-const waitSeconds = 1
 
 /** Files of a chain that a check has found damaged, or that are not there as they should be; oldest first. */
 const damagedFiles = async ({ AGENT }: HealEnv, chain: readonly JobWithDisks[]): Promise<Damaged[]> => {
@@ -53,25 +52,21 @@ const healFiles = async (env: HealEnv, heal: HealRow, damaged: readonly Damaged[
   const { DB, AGENT } = env
   const totalBytes = heal.doneBytes + damaged.reduce((total, { disk }) => total + disk.storedBytes, 0)
   let before = heal.doneBytes
-  for (const { backup, disk } of damaged)
-    for (;;) {
-      const state = await AGENT.copyFile({
-        file: { ...diskFileOf(backup.job, disk), repository_id: heal.repositoryId },
-        to_repository_id: backup.job.repositoryId,
-        manifest_digest: disk.manifestDigest,
-        replace: true,
-        bytes_per_second: 0,
-        wait_seconds: waitSeconds,
-      })
-      const doneBytes = Math.min(totalBytes, before + state.done_bytes)
-      await updateHeal(DB.orm, heal.backupJobId, { doneBytes, totalBytes, errorMessage: null })
-      if (state.status === 'done') {
-        before = doneBytes
-        await forgetDamages(env, disk)
-        break
-      }
-      if (performance.now() > until) return false
+  for (const { backup, disk } of damaged) {
+    const what = {
+      file: { ...diskFileOf(backup.job, disk), repository_id: heal.repositoryId },
+      to_repository_id: backup.job.repositoryId,
+      manifest_digest: disk.manifestDigest,
+      replace: true,
     }
+    const doneOf = (bytes: number) => Math.min(totalBytes, before + bytes)
+    const done = await copyUntil(AGENT, what, until, (state) =>
+      updateHeal(DB.orm, heal.backupJobId, { doneBytes: doneOf(state.done_bytes), totalBytes, errorMessage: null }),
+    )
+    if (!done) return false
+    before = doneOf(done.done_bytes)
+    await forgetDamages(env, disk)
+  }
   return true
 }
 

@@ -67,6 +67,9 @@ export const findCopy = async (db: Executor, backupId: string, repositoryId: str
       .where(and(eq(backupCopies.sourceBackupId, backupId), eq(backupCopies.repositoryId, repositoryId)))
   )[0]
 
+export const findCopyById = async (db: Executor, id: string): Promise<CopyRow | undefined> =>
+  (await db.select().from(backupCopies).where(eq(backupCopies.id, id)))[0]
+
 /** Puts a copy in the queue; one that failed is replaced, any other stays as it is. */
 export const queueCopy = async (
   tx: Executor,

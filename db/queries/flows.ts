@@ -18,7 +18,6 @@ export type FlowRow = typeof protectionFlows.$inferSelect
 type Flow = z.infer<typeof flow>
 export type FlowFilter = {
   id?: string
-  scheduleId?: string
   flowType?: (typeof flowTypes)[number] | undefined
   targetType?: (typeof targetTypes)[number] | undefined
   enabled?: boolean | undefined
@@ -53,7 +52,6 @@ export const showFlows = async (db: Executor, filter: FlowFilter = {}): Promise<
     .where(
       and(
         filter.id === undefined ? undefined : eq(protectionFlows.id, filter.id),
-        filter.scheduleId === undefined ? undefined : eq(protectionFlows.scheduleId, filter.scheduleId),
         filter.flowType === undefined ? undefined : eq(protectionFlows.flowType, filter.flowType),
         filter.targetType === undefined ? undefined : eq(protectionFlows.targetType, filter.targetType),
         filter.enabled === undefined ? undefined : eq(protectionFlows.enabled, filter.enabled),
@@ -134,11 +132,8 @@ export const noteFlowRun = (
       updatedAt: sql`${protectionFlows.updatedAt}`,
     })
     .where(eq(protectionFlows.id, id))
-/** @returns whether there was one */
-export const deleteFlow = async (db: Executor, id: string): Promise<boolean> => {
-  const [result] = await db.delete(protectionFlows).where(eq(protectionFlows.id, id))
-  return result.affectedRows > 0
-}
+/** With its runs. */
+export const deleteFlow = (db: Executor, id: string) => db.delete(protectionFlows).where(eq(protectionFlows.id, id))
 
 /** @param today its first moment */
 export const sumFlows = async (db: Executor, today: Date) => {

@@ -1,5 +1,5 @@
 /** What changes while somebody looks: jobs, mounts, runs of flows and repositories, as live events show them. */
-import { and, eq, gte, inArray, or } from 'drizzle-orm'
+import { eq, gte, inArray, or } from 'drizzle-orm'
 import { activeStatuses, isActive } from '../../contract/api/backups.ts'
 import type { EventType } from '../../contract/api/events.ts'
 import { activeExecutionStatuses } from '../../contract/api/protection-flows.ts'
@@ -67,7 +67,7 @@ const executions = async (db: Executor, endedSince: Date): Promise<Subject[]> =>
       .where(
         or(
           inArray(protectionFlowExecutions.status, [...activeExecutionStatuses]),
-          and(gte(protectionFlowExecutions.completedAt, endedSince)),
+          gte(protectionFlowExecutions.completedAt, endedSince),
         ),
       )
   ).map(({ run, name }) => ({

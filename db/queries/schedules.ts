@@ -1,7 +1,6 @@
 /** Schedules and their runs. */
 import { and, asc, count, desc, eq, inArray, isNotNull, lte, sql } from 'drizzle-orm'
 import type { z } from 'zod'
-import type { Paging } from '../../contract/api/common.ts'
 import type { schedule, scheduleExecution } from '../../contract/api/schedules.ts'
 import type { Executor } from '../database.ts'
 import { protectionFlows, replicationSchedules, scheduleExecutions, vmMachineGroups } from '../schema/index.ts'
@@ -146,7 +145,7 @@ export const runningRunOf = async (db: Executor, scheduleId: string): Promise<Sc
 export const listScheduleRuns = async (
   db: Executor,
   scheduleId: string,
-  { limit, offset }: Required<Paging> & { limit: number; offset: number },
+  { limit, offset }: { limit: number; offset: number },
 ): Promise<{ rows: ScheduleRunRow[]; total: number }> => {
   const where = eq(scheduleExecutions.scheduleId, scheduleId)
   const [counted] = await db.select({ total: count() }).from(scheduleExecutions).where(where)

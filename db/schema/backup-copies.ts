@@ -1,4 +1,4 @@
-import { mysqlEnum, mysqlTable, text, unique, varchar } from 'drizzle-orm/mysql-core'
+import { index, mysqlEnum, mysqlTable, text, unique, varchar } from 'drizzle-orm/mysql-core'
 import { backupCopyRules } from './backup-copy-rules.ts'
 import { backupJobs } from './backup-jobs.ts'
 import { backupRepositories } from './backup-repositories.ts'
@@ -30,5 +30,8 @@ export const backupCopies = mysqlTable(
     totalBytes: big().notNull().default(0),
     createdAt: createdAt(),
   },
-  (table) => [unique('backup_copies_target_unique').on(table.sourceBackupId, table.repositoryId)],
+  (table) => [
+    unique('backup_copies_target_unique').on(table.sourceBackupId, table.repositoryId),
+    index('backup_copies_status').on(table.status),
+  ],
 )

@@ -72,6 +72,8 @@ export const backupJobs = mysqlTable(
     index('backup_jobs_managed_list').on(table.vmContextId, table.createdAt, table.id),
     index('backup_jobs_cleanup').on(table.cleanupPending),
     index('backup_jobs_flow').on(table.flowJobId),
+    // Live events ask for what has just ended, twice a second.
+    index('backup_jobs_completed').on(table.completedAt),
     index('backup_jobs_verified').on(table.status, table.verifiedAt),
   ],
 )

@@ -34,6 +34,7 @@ export const protectionFlowExecutions = mysqlTable(
   (table) => [
     index('protection_flow_executions_flow').on(table.flowId, table.startedAt),
     index('protection_flow_executions_status').on(table.status),
+    index('protection_flow_executions_completed').on(table.completedAt),
   ],
 )
 

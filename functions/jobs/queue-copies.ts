@@ -2,6 +2,4 @@
 import { defineCron } from '../../runtime/function.ts'
 import { queueMissingCopies } from '../../workflows/copy-backups.ts'
 
-export default defineCron({ summary: 'Queue scheduled copies', needs: ['DB', 'CLOCK'] }, async (env) => {
-  await queueMissingCopies(env)
-})
+export default defineCron({ summary: 'Queue scheduled copies', needs: ['DB', 'CLOCK'] }, queueMissingCopies)
