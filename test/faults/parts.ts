@@ -3,7 +3,7 @@
  * /run and /dev/shm, network), so that none sees what another leaves or listens on. Loop devices are the kernel's alone, and shared.
  */
 
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -15,6 +15,8 @@ export type Part = { lane: string; seed: number; first: number; trials: number }
 
 /** bash is the first process there, which has to collect those that lose their parent. A project ($2) that lies in /tmp is shown there ($3), too. */
 const inNamespaces = [
+  // In memory: flushing to a real disk would be most of a trial. As /tmp is: others than root come by.
+  'mount -t tmpfs -o size=6g,mode=1777 tmpfs "$1"',
   'if [ -n "$3" ]; then mkdir -p "$3" && mount --bind "$2" "$3"; fi',
   'mount --rbind "$1" /tmp',
   'mount -t tmpfs tmpfs /run',
@@ -29,8 +31,6 @@ const inNamespaces = [
 export const runPart = async ({ lane, seed, first, trials }: Part, onLine: (line: string) => void): Promise<Counts> => {
   const folder = mkdtempSync(join(tmpdir(), 'sendense-part-'))
   const [root, program] = [fileURLToPath(projectRoot), fileURLToPath(new URL('run.js', import.meta.url))]
-  // As /tmp is: others than root come by.
-  chmodSync(folder, 0o1777)
   const shown = root.startsWith('/tmp/') ? join(folder, relative('/tmp', root)) : ''
   const args = [`--lane=${lane}`, `--seed=${seed}`, `--first=${first}`, `--trials=${trials}`, '--counts']
   const child = execa(

@@ -1,6 +1,6 @@
 /**
  * The fault campaign. Usage: npm run test:faults -- [--lane A] [--trials N] [--seed S] [--parts P] [--first K] [--only K] [--verbose]
- * `--lane A` runs all lanes whose names begin so; `--parts P` splits each into that many side by side; `--seed S --only K` plays one
+ * `--lane D` runs the lane of that name, `--lane A` all lanes whose names begin so; `--parts P` splits each into that many side by side; `--seed S --only K` plays one
  * trial again. `--counts` says the counts alone, as JSON.
  */
 import { parseArgs } from 'node:util'
@@ -21,7 +21,7 @@ const { values } = parseArgs({
   },
 })
 const say = (text: string) => process.stdout.write(`${text}\n`)
-const chosen = Object.keys(lanes).filter((name) => name.startsWith(values.lane))
+const chosen = lanes[values.lane] ? [values.lane] : Object.keys(lanes).filter((name) => name.startsWith(values.lane))
 if (chosen.length === 0) throw new Error(`There is no lane ${values.lane}; there are ${Object.keys(lanes).join(', ')}`)
 const { only } = values
 const [seed, parts] = [Number(values.seed), Number(values.parts)]

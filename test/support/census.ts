@@ -27,9 +27,16 @@ const listening = () =>
     .filter(([, , , flags, , , , path]) => flags === '00010000' && path?.includes('sendense'))
     .map((fields) => fields[7]!)
 
+/** Devices are the kernel's: one whose file is there, but not to be seen from here, belongs to another mount namespace. */
+const loopDevices = () =>
+  lines(output('/usr/sbin/losetup', ['--list', '--noheadings', '--output', 'NAME,BACK-FILE'])).filter((line) => {
+    const file = line.replace(/^\S+\s+/, '')
+    return file.endsWith('(deleted)') || existsSync(file)
+  })
+
 export const census = async (): Promise<Census> => ({
   processes: processes(),
-  'loop devices': lines(output('/usr/sbin/losetup', ['--list', '--noheadings', '--output', 'NAME,BACK-FILE'])),
+  'loop devices': loopDevices(),
   'nbd devices': readdirSync('/sys/block').filter(
     (name) => /^nbd/.test(name) && readFileSync(`/sys/block/${name}/size`, 'utf8').trim() !== '0',
   ),

@@ -19,7 +19,8 @@ export type RealAgent = {
   restoreRoot: string
   firstPort: number
   pid: () => number
-  isRunning: () => boolean
+  /** One that does not answer may be about to end: a process that dies under a tracer is the tracer's for a moment. */
+  isRunning: () => Promise<boolean>
   /** SIGKILL and a new agent over the same state. */
   killAndRestart: () => Promise<void>
   kill: () => Promise<void>
@@ -58,6 +59,8 @@ type Options = {
   /** What starts it instead of being started itself, given the agent's folder. It must become what it starts. */
   command?: (folder: string) => string[]
 }
+
+const [ok, no] = [() => true, () => false]
 
 export const openRealAgent = async ({
   folder = mkdtempSync(join(tmpdir(), 'sendense-agent-')),
@@ -104,10 +107,16 @@ export const openRealAgent = async ({
     })
     await waitFor('the agent under test', () => agent.health().then(() => true), 30_000)
   }
+  const hasEnded = () => child.exitCode !== null || child.signalCode !== null
   const end = async (signal: 'SIGTERM' | 'SIGKILL') => {
+    if (hasEnded()) return
     const ended = new Promise((resolve) => child.once('exit', resolve))
     child.kill(signal)
     await ended
+  }
+  const isRunning = async () => {
+    if (!hasEnded() && (await agent.health().then(ok, no))) return true
+    return !(await waitFor('the end of an agent that does not answer', async () => hasEnded(), 10_000).then(ok, no))
   }
   await start()
   return {
@@ -117,7 +126,7 @@ export const openRealAgent = async ({
     restoreRoot,
     firstPort,
     pid: () => child.pid!,
-    isRunning: () => child.exitCode === null && child.signalCode === null,
+    isRunning,
     start,
     kill: () => end('SIGKILL'),
     killAndRestart: async () => {

@@ -83,7 +83,7 @@ export const blockLayer: Lane = {
         )
         rmSync(ruleFile)
         const violations = answer.includes('WRONG BYTES') ? [answer] : []
-        if (!world.real.isRunning()) {
+        if (!(await world.real.isRunning())) {
           violations.push('the host-agent has died of it')
           await world.real.start()
         }

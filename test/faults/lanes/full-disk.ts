@@ -61,7 +61,7 @@ export const fullDisk: Lane = {
         const fired = statfsSync(disk).bfree === 0 || noSpace.test(answer)
         resize(roomyBytes)
         const violations = /WRONG BYTES|verification found/.test(answer) ? [answer] : []
-        if (!world.real.isRunning()) {
+        if (!(await world.real.isRunning())) {
           violations.push('the host-agent has died of it')
           await world.real.start()
         }

@@ -222,7 +222,7 @@ const lane = (
         if (statSync(canaryPath).atimeMs !== 1000) violations.push('a file of the host was read')
         if (connections > 0) violations.push('an address that the image names was connected to')
         connections = 0
-        if (!real.isRunning())
+        if (!(await real.isRunning()))
           return { fired: true, what, violations: [...violations, 'the host-agent has died of it'] }
         await readSome(goodMount).catch((error: Error) => violations.push(`another mount was harmed: ${error.message}`))
         violations.push(...(await hostFindings(real)))

@@ -77,7 +77,7 @@ const lane = (title: string, draw: (group: CallGroup, random: Random) => Fault, 
         )
         const what = `${operation} with ${fault} at call ${nth}${onwards ? ' and after' : ''} of ${calls}: ${answer}; struck ${struck.slice(0, 3).join(' | ')}`
         const violations = /WRONG BYTES|verification found/.test(answer) ? [answer] : []
-        if (!real.isRunning()) {
+        if (!(await real.isRunning())) {
           if (!mayDie) violations.push('the host-agent has died of it')
           await real.start()
         }
