@@ -179,6 +179,32 @@ export const copyBody = z.object({
 export type CopyBody = z.infer<typeof copyBody>
 export type CopyState = { status: 'running' | 'done'; done_bytes: number; total_bytes: number }
 
+/** A restore point's file, to be merged into the one that builds on it, which then stands on what this one built on. */
+export const mergeBody = z.object({
+  disk: diskChain.omit({ bases: true }),
+  base: safeId,
+  into_base: safeId,
+  /** What the file builds on, newest first; empty for a full. */
+  below_bases: z.array(safeId).max(1000),
+  /**
+   * `check`: whether it could be done, nothing more. `prepare`: the long part, after which the first file is no restore point any more and the second
+   * one reads as before. `finish`: the first file takes the second one's place.
+   */
+  step: z.enum(['check', 'prepare', 'finish']),
+  /** What the second file holds, for the progress. */
+  stored_bytes: size,
+  /** The agent answers when the step has ended, or after this long with how far it is. */
+  wait_seconds: z.number().min(0).max(60),
+})
+export type MergeBody = z.infer<typeof mergeBody>
+export type MergeState = {
+  status: 'running' | 'done'
+  done_bytes: number
+  total_bytes: number
+  /** Of the merged file, once it is finished. */
+  stored_bytes: number
+}
+
 export const mountBody = diskChain.extend({ vm_name: z.string().max(255) })
 export type MountBody = z.infer<typeof mountBody>
 export type MountEndReason = 'user' | 'expired' | 'backup_deleted' | 'restart' | 'failed'
@@ -280,6 +306,12 @@ export interface AgentApi {
   copyFile(body: CopyBody): Promise<CopyState>
   /** Ends the copy into this file; what it has written is removed with deleteDiskFile. Unknown: nothing to do. */
   stopCopy(target: DiskFile): Promise<void>
+
+  /**
+   * Merges a file into the one that builds on it, in steps; each can be repeated. Whoever mounts or exports files of this disk ends a `prepare` that runs.
+   * CHAIN_IN_USE while somebody does, CHAIN_BROKEN when the files are not parent and child, INSUFFICIENT_STORAGE.
+   */
+  mergeFile(body: MergeBody): Promise<MergeState>
 
   /** Attaches a chain read-only and mounts what it can. CHAIN_BROKEN, NO_MOUNTABLE_FILESYSTEM, RESTORE_SLOTS_EXHAUSTED. */
   ensureMount(mountId: string, body: MountBody): Promise<MountState>

@@ -14,7 +14,7 @@ import { refreshChains } from '../db/queries/chains.ts'
 import { findCopy, queueCopy, updateCopy } from '../db/queries/copies.ts'
 import { insertRepository, listRepositories, repositoryPath } from '../db/queries/repositories.ts'
 import { findVmByContextId } from '../db/queries/vms.ts'
-import type { Manifest } from '../host-agent/exports/manifest.ts'
+import { identityOf, type Manifest } from '../host-agent/exports/manifest.ts'
 import { identityFile } from '../host-agent/repositories.ts'
 import { type DiskFiles, readRepository } from './repository-files.ts'
 
@@ -109,7 +109,7 @@ const adoptCopy = async (
   sealed: Sealed[],
 ): Promise<boolean> => {
   const isSame = disks.every(({ diskIndex, manifestDigest }) =>
-    sealed.some((disk) => disk.diskIndex === diskIndex && disk.manifest.digest === manifestDigest),
+    sealed.some((disk) => disk.diskIndex === diskIndex && identityOf(disk.manifest) === manifestDigest),
   )
   if (job.repositoryId === repositoryId || !isSame || (await findCopy(db.orm, job.id, repositoryId))) return false
   const at = new Date()
@@ -189,7 +189,7 @@ const insertAdopted = async (tx: Executor, repositoryId: string, path: string, s
         qcow2Path: `${disk.path}.qcow2`,
         fileBase: disk.base,
         diskChangeId: disk.manifest.change_id,
-        manifestDigest: disk.manifest.digest,
+        manifestDigest: identityOf(disk.manifest),
         storedBytes: disk.manifest.stored_bytes,
         bytesTransferred: disk.manifest.bytes_transferred ?? 0,
         progressPercent: 100,

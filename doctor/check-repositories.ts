@@ -3,6 +3,7 @@ import { basename } from 'node:path'
 import { isActive } from '../contract/api/backups.ts'
 import type { DiskRow, JobRow, JobWithDisks } from '../db/queries/backups.ts'
 import type { CopyRow } from '../db/queries/copies.ts'
+import { identityOf } from '../host-agent/exports/manifest.ts'
 import { readHeader } from '../host-agent/exports/qcow2.ts'
 import type { Finding } from './finding.ts'
 import { type DiskFiles, readRepository } from './repository-files.ts'
@@ -101,7 +102,7 @@ const checkFiles = async (
   const parentFile = expectedParent === null ? null : `${expectedParent}.qcow2`
   const header = await readHeader(`${files.path}.qcow2`).catch((error: Error) => error)
   return [
-    ...(disk.manifestDigest !== null && disk.manifestDigest !== manifest.digest
+    ...(disk.manifestDigest !== null && disk.manifestDigest !== identityOf(manifest)
       ? [say('its manifest is another one than was sealed')]
       : []),
     ...(manifest.backup_id !== job.id ? [say(`its manifest is of ${manifest.backup_id}`)] : []),

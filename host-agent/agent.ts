@@ -8,6 +8,7 @@ import { endOrphans, markChildren, program, run } from './exec.ts'
 import { Exports } from './exports/exports.ts'
 import { warmUpFolderThreads } from './files/folder-threads.ts'
 import { log } from './log.ts'
+import { Merges } from './merges/merges.ts'
 import { MountFiles } from './mounts/mount-files.ts'
 import type { Openers } from './mounts/mounted-disk.ts'
 import { Mounts } from './mounts/mounts.ts'
@@ -25,6 +26,7 @@ export type Agent = {
   files: MountFiles
   verifications: Verifications
   copies: Copies
+  merges: Merges
   sweep: Sweep
   close: () => Promise<void>
 }
@@ -76,6 +78,7 @@ export const openAgent = async (settings: AgentSettings): Promise<Agent> => {
   const verifications = new Verifications(repositories)
   const copies = new Copies(settings.stateDir, repositories)
   await copies.open()
+  const merges = new Merges(repositories, (disk) => [...exports.usersOf(disk), ...mounts.usersOf(disk)])
 
   return {
     repositories,
@@ -84,6 +87,7 @@ export const openAgent = async (settings: AgentSettings): Promise<Agent> => {
     files: new MountFiles(mounts),
     verifications,
     copies,
+    merges,
     sweep,
     health: async () => ({
       status: 'ok',
@@ -99,6 +103,7 @@ export const openAgent = async (settings: AgentSettings): Promise<Agent> => {
       sweep.stop()
       await verifications.close()
       await copies.close()
+      await merges.close()
       await mounts.close()
       await exports.close()
       if (typeof openers.sandboxes !== 'string') await openers.sandboxes.close()

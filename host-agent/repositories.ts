@@ -205,7 +205,7 @@ export class Repositories {
       () => 0,
     )
     // The manifest goes first: without it the rest is no restore point, whenever we are interrupted.
-    for (const suffix of ['.manifest.json', '.blocks', '.qcow2']) {
+    for (const suffix of ['.manifest.json', '.blocks', '.qcow2', '.merge.json']) {
       await rm(path + suffix, { force: true })
       await rm(`${path}${suffix}.tmp`, { force: true })
     }

@@ -13,6 +13,7 @@ import {
   exportNameSchema,
   guestPath,
   listingBody,
+  mergeBody,
   mountBody,
   mountEndReasons,
   mountIdSchema,
@@ -104,7 +105,11 @@ export const createServerApp = (agent: Agent) => {
     return c.json({})
   })
 
-  app.put('/exports/:name', async (c) => c.json(await agent.exports.ensure(exportName(c), await body(c, exportBody))))
+  app.put('/exports/:name', async (c) => {
+    const asked = await body(c, exportBody)
+    const open = () => agent.exports.ensure(exportName(c), asked)
+    return c.json(await (asked.kind === 'new' ? agent.merges.makeWay(asked.file, open) : open()))
+  })
   app.get('/exports', async (c) => c.json(await agent.exports.list()))
   app.get('/exports/:name', async (c) => c.json(await agent.exports.get(exportName(c))))
   app.post('/exports/:name/seal', async (c) => c.json(await agent.exports.seal(exportName(c), await body(c, sealBody))))
@@ -117,7 +122,8 @@ export const createServerApp = (agent: Agent) => {
     const file = await body(c, diskFile)
     await agent.verifications.stop(file)
     await agent.copies.stop(file)
-    return c.json({ freed_bytes: await agent.repositories.deleteDiskFile(file) })
+    const remove = () => agent.repositories.deleteDiskFile(file)
+    return c.json({ freed_bytes: await agent.merges.makeWay(file, remove) })
   })
 
   app.post('/verifications', async (c) => c.json(await agent.verifications.verify(await body(c, verifyBody))))
@@ -132,7 +138,12 @@ export const createServerApp = (agent: Agent) => {
     return c.json({})
   })
 
-  app.put('/mounts/:id', async (c) => c.json(await agent.mounts.ensure(id(c), await body(c, mountBody))))
+  app.post('/merges', async (c) => c.json(await agent.merges.merge(await body(c, mergeBody))))
+
+  app.put('/mounts/:id', async (c) => {
+    const asked = await body(c, mountBody)
+    return c.json(await agent.merges.makeWay(asked, () => agent.mounts.ensure(id(c), asked)))
+  })
   app.get('/mounts', (c) => c.json(agent.mounts.list()))
   app.get('/mounts/:id', (c) => c.json(agent.mounts.get(id(c))))
   app.delete('/mounts/:id', async (c) => {

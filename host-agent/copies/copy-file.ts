@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { HubError } from '../../contract/errors.ts'
 import { syncPath } from '../../durable/write-file.ts'
 import { sha256 } from '../exports/blocks.ts'
-import { readManifest } from '../exports/manifest.ts'
+import { identityOf, readManifest } from '../exports/manifest.ts'
 import { writeDurably } from '../ledger.ts'
 import { isTrouble } from '../trouble.ts'
 
@@ -67,7 +67,7 @@ export const copyDiskFile = async (file: FileToCopy, report: Report, signal: Abo
   const { source, target, manifestDigest } = file
   const name = basename(source)
   const manifest = await ofSource(`${name}.manifest.json`, () => readManifest(source))
-  if (manifestDigest !== null && manifest.digest !== manifestDigest)
+  if (manifestDigest !== null && identityOf(manifest) !== manifestDigest)
     throw broken(`${name}.manifest.json: is not the one that was sealed`)
   const size = manifest.file_size_bytes
   report.onSize(size)

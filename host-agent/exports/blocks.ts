@@ -215,3 +215,69 @@ export const structureDigest = (path: string): Buffer => {
     layer.close()
   }
 }
+
+/**
+ * Whether a file that another one was merged into says for each of that one's clusters what that one says. For a worker thread.
+ * @returns the first difference in words; null: there is none
+ */
+export const mergedDifference = (childPath: string, mergedPath: string): string | null => {
+  const [child, merged] = [new Layer(childPath), new Layer(mergedPath)]
+  try {
+    const { clusterBytes } = child
+    const buffers = [Buffer.alloc(blockBytes), Buffer.alloc(blockBytes)] as const
+    const hasBacking = merged.header.backingFile !== null
+    /** Neighbours in both files, which are compared in one go. */
+    let run: { child: number; merged: number; number: number; length: number } | undefined
+    const compareRun = (): string | null => {
+      if (!run) return null
+      const { number, length } = run
+      const [own, theirs] = ([child, merged] as const).map((layer, at) => {
+        // A short read is the end of the file inside the last cluster: the rest is zeros.
+        const buffer = buffers[at]!.subarray(0, length).fill(0)
+        readSync(layer.fd, buffer, 0, length, at === 0 ? run!.child : run!.merged)
+        return buffer
+      })
+      run = undefined
+      return own!.equals(theirs!) ? null : `byte ${number * clusterBytes} of the disk, or after it`
+    }
+    const clusters = Math.ceil(child.header.virtualSize / clusterBytes)
+    for (let number = 0; number < clusters; number++) {
+      const own = child.cluster(number)
+      if (own.kind === 'absent') continue
+      const theirs = merged.cluster(number)
+      const place = `byte ${number * clusterBytes} of the disk`
+      if (own.kind === 'data' && theirs.kind === 'data') {
+        const fits =
+          run &&
+          run.length < blockBytes &&
+          run.child + run.length === own.offset &&
+          run.merged + run.length === theirs.offset
+        if (fits) run!.length += clusterBytes
+        else {
+          const difference = compareRun()
+          if (difference !== null) return difference
+          run = { child: own.offset, merged: theirs.offset, number, length: clusterBytes }
+        }
+      } else if (!readsAsZeros(own, child, buffers[0]) || !readsAsZeros(theirs, merged, buffers[1], hasBacking))
+        return place
+    }
+    return compareRun()
+  } finally {
+    child.close()
+    merged.close()
+  }
+}
+
+/** Whether a cluster reads as zeros. @param isHoleOpen whether what lies below shows through where nothing is said */
+const readsAsZeros = (
+  cluster: ReturnType<Layer['cluster']>,
+  layer: Layer,
+  buffer: Buffer,
+  isHoleOpen = false,
+): boolean => {
+  if (cluster.kind === 'zero') return true
+  if (cluster.kind === 'absent') return !isHoleOpen
+  const data = buffer.subarray(0, layer.clusterBytes).fill(0)
+  readSync(layer.fd, data, 0, data.length, cluster.offset)
+  return data.every((byte) => byte === 0)
+}

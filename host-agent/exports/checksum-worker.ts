@@ -6,6 +6,7 @@ import {
   type DigestTask,
   digestBlocks,
   type Mismatch,
+  mergedDifference,
   structureDigest,
 } from './blocks.ts'
 
@@ -13,7 +14,8 @@ export type ChecksumTask =
   | ({ kind: 'digests' } & DigestTask)
   | { kind: 'structure'; path: string }
   | ({ kind: 'compare' } & CompareTask)
-/** `done`: blocks so far. The last message is the result (digests, or nothing after a comparison) or what the files gave instead. */
+  | { kind: 'merged'; child: string; merged: string }
+/** `done`: blocks so far. The last message is the result (digests, what differs, or nothing after a comparison) or what the files gave instead. */
 export type ChecksumMessage = { done: number; found?: Mismatch[] } | { result: Uint8Array } | { error: ChecksumError }
 
 /** What crosses threads of an Error with a code, a HubError's details among it. */
@@ -31,6 +33,8 @@ const run = (): Uint8Array => {
     case 'compare':
       compareBlocks(task, (done, found) => say({ done, found }))
       return new Uint8Array()
+    case 'merged':
+      return Buffer.from(mergedDifference(task.child, task.merged) ?? '')
   }
 }
 try {

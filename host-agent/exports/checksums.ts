@@ -84,3 +84,7 @@ export const compareChecksums = async (
 ): Promise<void> => {
   await runWorker({ kind: 'compare', ...task }, onProgress, signal)
 }
+
+/** See mergedDifference in blocks.ts. @returns what differs; null: nothing does */
+export const mergedDifference = async (child: string, merged: string, signal: AbortSignal): Promise<string | null> =>
+  (await runWorker({ kind: 'merged', child, merged }, () => undefined, signal)).toString('utf8') || null

@@ -1,6 +1,7 @@
 /** The disks that are being written, or shown to an admin, over NBD. */
 import { stat } from 'node:fs/promises'
-import type { DiskFile, ExportBody, ExportState, ExportStatus, SealBody } from '../../contract/agent.ts'
+import { dirname } from 'node:path'
+import type { DiskChain, DiskFile, ExportBody, ExportState, ExportStatus, SealBody } from '../../contract/agent.ts'
 import { HubError } from '../../contract/errors.ts'
 import type { AgentSettings, UserIds } from '../../contract/settings.ts'
 import { type Daemon, killProven } from '../exec.ts'
@@ -87,6 +88,14 @@ export class Exports {
 
   get count() {
     return [...this.#live.values()].filter(({ daemon }) => daemon).length
+  }
+
+  /** Names of the exports that have files of this disk open, or will: one that is sealed reads no more. */
+  usersOf(disk: Omit<DiskChain, 'bases'>): string[] {
+    const folder = dirname(this.#repositories.diskPath({ ...disk, base: 'any' }))
+    return [...this.#live].flatMap(([name, { entry }]) =>
+      entry.status !== 'sealed' && dirname(entry.qcow2Path) === folder ? [name] : [],
+    )
   }
 
   async list(): Promise<ExportState[]> {

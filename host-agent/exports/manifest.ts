@@ -13,8 +13,10 @@ export type Manifest = {
   backup_type: 'full' | 'incremental'
   parent_backup_id: string | null
   parent_file: string | null
-  /** Digest of the parent's manifest: no other file can take its place, however whole it is. */
+  /** Identity of the parent: no other file can take its place, however whole it is. */
   parent_digest: string | null
+  /** Of a restore point that others were merged into: the digest of the manifest that it was sealed with. It stays that point. */
+  origin_digest?: string
   vm_name: string
   vm_context_id: string | null
   vm_backup_context_id: string
@@ -116,6 +118,9 @@ export const writeManifest = async ({
   await writeDurably(`${path}.manifest.json`, selfChecked(manifest), 0o444)
   return contentDigest(manifest)
 }
+
+/** What names a restore point for ever: the digest of the manifest that it was sealed with, whatever was merged into it since. */
+export const identityOf = (manifest: Manifest & { digest: string }): string => manifest.origin_digest ?? manifest.digest
 
 /** @param path of the disk's file, without suffix @throws Error when it is missing, damaged or no manifest of ours */
 export const readManifest = async (path: string): Promise<Manifest & { digest: string }> => {

@@ -106,11 +106,17 @@ export const checkHeader = async (path: string, backing: string | null): Promise
  * @param paths absolute, newest first
  */
 export const chainNode = (paths: readonly string[], readOnly: boolean): Record<string, unknown> =>
+  nodeOf(paths, (at) => readOnly || at > 0)
+
+/** The same for a merge of the newest file into the one below it. QEMU commits only what it may write, though it leaves the newest file as it is. */
+export const mergeNode = (paths: readonly string[]): Record<string, unknown> => nodeOf(paths, (at) => at > 1)
+
+const nodeOf = (paths: readonly string[], isReadOnly: (at: number) => boolean): Record<string, unknown> =>
   paths.reduceRight<Record<string, unknown> | null>(
     (backing, filename, at) => ({
       driver: 'qcow2',
-      'read-only': readOnly || at > 0,
-      file: { driver: 'file', filename, 'read-only': readOnly || at > 0 },
+      'read-only': isReadOnly(at),
+      file: { driver: 'file', filename, 'read-only': isReadOnly(at) },
       backing,
     }),
     null,

@@ -10,7 +10,7 @@ import { NbdClient } from '../../nbd/client.ts'
 import { type Daemon, program, run } from '../exec.ts'
 import { blockBytes } from './blocks.ts'
 import { diskChecksums, structureChecksum } from './checksums.ts'
-import { readManifest, writeManifest } from './manifest.ts'
+import { identityOf, readManifest, writeManifest } from './manifest.ts'
 import { chainNode, checkHeader } from './qcow2.ts'
 
 /** Writing back what the page cache holds can take long on a slow disk. */
@@ -64,7 +64,8 @@ const endExport = async (task: SealTask, daemon: Daemon) => {
 }
 
 type CheckReport = { corruptions?: number; 'check-errors'?: number; leaks?: number }
-const checkStructure = async (path: string) => {
+/** @param path of one file, whose parents are not looked at @throws Error when its tables do not fit together */
+export const checkStructure = async (path: string): Promise<void> => {
   const image = `json:${JSON.stringify(chainNode([path], true))}`
   // 3 = leaked clusters: wasted room, no damage.
   const { stdout } = await run(program.qemuImg, ['check', '--output=json', '--', image], {
@@ -117,7 +118,7 @@ export const seal = async (task: SealTask): Promise<Sealed> => {
     storedBytes,
     digests,
     structureDigest,
-    parentDigest: parent ? (await readManifest(parent.replace(/\.qcow2$/, ''))).digest : null,
+    parentDigest: parent ? identityOf(await readManifest(parent.replace(/\.qcow2$/, ''))) : null,
   })
   return { storedBytes, virtualSize: header.virtualSize, manifestDigest }
 }

@@ -111,6 +111,17 @@ export class Mounts {
     return [...this.#mounts.values()].filter((mount) => this.#isExpired(mount)).length
   }
 
+  /** Ids of the mounts that have files of this disk open, or will. */
+  usersOf({ repository_id, vm_backup_context_id, disk_index }: Omit<DiskChain, 'bases'>): string[] {
+    return [...this.#mounts.values()].flatMap(({ id, entry: { chain } }) =>
+      chain.repository_id === repository_id &&
+      chain.vm_backup_context_id === vm_backup_context_id &&
+      chain.disk_index === disk_index
+        ? [id]
+        : [],
+    )
+  }
+
   list(): { mounts: MountState[]; ended: EndedMount[] } {
     return {
       mounts: [...this.#mounts.values()].map((mount) => this.#state(mount)),

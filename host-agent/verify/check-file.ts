@@ -5,7 +5,7 @@ import type { Damage, DiskFile } from '../../contract/agent.ts'
 import { HubError } from '../../contract/errors.ts'
 import { blockBytes, sha256 } from '../exports/blocks.ts'
 import { compareChecksums, structureChecksum } from '../exports/checksums.ts'
-import { type Manifest, readManifest } from '../exports/manifest.ts'
+import { identityOf, type Manifest, readManifest } from '../exports/manifest.ts'
 import { checkHeader } from '../exports/qcow2.ts'
 import { isTrouble } from '../trouble.ts'
 
@@ -71,10 +71,7 @@ export const checkFile = async (
   onSize(manifest.virtual_size_bytes)
   if (parent !== undefined) {
     // A parent that is damaged itself is found by its own check; here only that it is the right one.
-    const parentDigest = await readManifest(withoutSuffix(parent)).then(
-      ({ digest }) => digest,
-      () => manifest.parent_digest,
-    )
+    const parentDigest = await readManifest(withoutSuffix(parent)).then(identityOf, () => manifest.parent_digest)
     if (parentDigest !== manifest.parent_digest)
       damage('.qcow2', 'structure', `${basename(parent)} is not the file that it builds on`)
   }
@@ -120,5 +117,5 @@ const checkIdentity = (manifest: Manifest & { digest: string }, file: DiskFile, 
     manifest.disk_index === file.disk_index &&
     manifest.vm_backup_context_id === file.vm_backup_context_id
   if (!isItsOwn) throw new Error('describes another file')
-  if (digest !== null && manifest.digest !== digest) throw new Error('is whole, but not the one that was sealed')
+  if (digest !== null && identityOf(manifest) !== digest) throw new Error('is whole, but not the one that was sealed')
 }

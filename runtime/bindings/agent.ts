@@ -96,6 +96,7 @@ export const openAgentClient = (socketPath: string): AgentApi & { close: () => v
     stopVerify: (file) => call('POST', '/verifications/stop', file),
 
     copyFile: (body) => call('POST', '/copies', body),
+    mergeFile: (body) => call('POST', '/merges', body),
     stopCopy: (target) => call('POST', '/copies/stop', target),
 
     ensureMount: (id, body) => call('PUT', mount(id), body),

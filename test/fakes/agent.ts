@@ -12,6 +12,8 @@ import type {
   ExportBody,
   ExportState,
   GuestPath,
+  MergeBody,
+  MergeState,
   MountState,
   VerifyBody,
   VerifyState,
@@ -23,7 +25,7 @@ const keyOf = (file: DiskFile) => `${file.repository_id}/${file.vm_backup_contex
 const firstPid = 900_000
 const time = '2026-01-02T03:04:05Z'
 
-type File = { sealed: boolean; storedBytes: number; damaged?: boolean }
+type File = { sealed: boolean; storedBytes: number; damaged?: boolean; mergedFrom?: string }
 
 export class FakeAgent implements AgentApi {
   readonly repositories = new Map<string, string>()
@@ -237,6 +239,35 @@ export class FakeAgent implements AgentApi {
   }
   async stopCopy() {
     this.#check()
+  }
+
+  async mergeFile({ disk, base, into_base, step }: MergeBody): Promise<MergeState> {
+    this.#check()
+    this.#root(disk.repository_id)
+    const [parent, child] = [base, into_base].map((name) => keyOf({ ...disk, base: name })) as [string, string]
+    const into = this.files.get(child)
+    const isDone = !this.files.has(parent) && into?.mergedFrom === base
+    if (
+      !isDone &&
+      (!into?.sealed || !this.files.get(parent)?.sealed || (step === 'finish' && into.mergedFrom !== base))
+    )
+      throw new HubError('CHAIN_BROKEN', 'These restore points can not be merged', { details: into_base })
+    const isUsed =
+      step !== 'check' &&
+      [...this.exports.values()].some(
+        ({ state, body }) =>
+          state.status !== 'sealed' &&
+          body.kind === 'new' &&
+          keyOf({ ...body.file, base: '' }) === keyOf({ ...disk, base: '' }),
+      )
+    if (isUsed) throw new HubError('CHAIN_IN_USE', 'Files of this chain are in use')
+    if (step === 'prepare') into!.mergedFrom = base
+    if (step === 'finish') {
+      into!.storedBytes += this.files.get(parent)?.storedBytes ?? 0
+      this.files.delete(parent)
+    }
+    const stored_bytes = step === 'finish' ? into!.storedBytes : 0
+    return { status: 'done', done_bytes: 0, total_bytes: 0, stored_bytes }
   }
 
   async ensureMount(id: string, { bases, ...chain }: DiskChain) {

@@ -1,6 +1,6 @@
 /** A real agent with a good restore point in it, what is done to it in a trial, and what must hold after that. */
 import { randomBytes, randomUUID } from 'node:crypto'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
@@ -17,14 +17,24 @@ const diskBytes = 32 * 2 ** 20
 const fileContent = Buffer.alloc(300_000, 'what the guest wrote')
 const portsForTrials = 8
 
-export const operations = ['full', 'incremental', 'cancel', 'mount', 'read', 'verify', 'delete'] as const
+export const operations = [
+  'full',
+  'incremental',
+  'cancel',
+  'mount',
+  'read',
+  'verify',
+  'delete',
+  'copy',
+  'merge',
+] as const
 export type Operation = (typeof operations)[number]
 
 export type AgentWorld = {
   real: RealAgent
   /** The restore point that every trial must leave whole. */
   good: DiskChain
-  /** What the next trial writes or deletes. `delete` finds a sealed file there. */
+  /** What the next trial writes, deletes, copies or merges. `delete` and `copy` find a sealed file there, `merge` one above another that goes. */
   prepare: (operation: Operation) => Promise<DiskFile>
   perform: (operation: Operation, file: DiskFile) => Promise<void>
   /** Frees what a trial left in progress, as the hub would, and names what does not hold then. */
@@ -48,6 +58,9 @@ export const openAgentWorld = async (options: Parameters<typeof openRealAgent>[0
   /** Mounted in turns: by a driver in a sandbox, and by the host itself. */
   const mountable: DiskChain[] = [good, await sealedDisk(real, hostImage)]
   const original = readFileSync(image)
+  const otherPath = join(real.folder, 'other-repository')
+  mkdirSync(otherPath)
+  await agent.ensureRepository('other', otherPath)
   /** What the disk of the trial must hold when it is a restore point. */
   let written: Buffer = original
   let number = 0
@@ -66,6 +79,31 @@ export const openAgentWorld = async (options: Parameters<typeof openRealAgent>[0
       parent_bases: parents,
       shared_connections: 10,
     })
+  const copyOf = (file: DiskFile): DiskFile => ({ ...file, repository_id: 'other' })
+  const copy = (file: DiskFile) =>
+    agent.copyFile({
+      file,
+      to_repository_id: 'other',
+      manifest_digest: null,
+      replace: false,
+      bytes_per_second: 0,
+      wait_seconds: 30,
+    })
+  /** The point below the trial's, which is merged into it. */
+  const goingOf = ({ base }: DiskFile) => `${base}-going`
+  const merge = async ({ base, ...disk }: DiskFile) => {
+    const { repository_id, vm_backup_context_id, disk_index } = disk
+    for (const step of ['prepare', 'finish'] as const)
+      await agent.mergeFile({
+        disk: { repository_id, vm_backup_context_id, disk_index },
+        base: goingOf({ ...disk, base }),
+        into_base: base,
+        below_bases: good.bases,
+        step,
+        stored_bytes: 0,
+        wait_seconds: 30,
+      })
+  }
   const fill = async (file: DiskFile, port: number, before: Buffer) => {
     written = Buffer.from(before)
     const client = await NbdClient.connect({ host: '127.0.0.1', port, exportName: file.base })
@@ -81,7 +119,7 @@ export const openAgentWorld = async (options: Parameters<typeof openRealAgent>[0
   }
   const write = async (file: DiskFile, parents: string[]) => {
     const { port } = await exportOf(file, parents)
-    await fill(file, port, parents.length > 0 ? original : Buffer.alloc(original.length))
+    await fill(file, port, parents.length > 1 ? written : parents.length > 0 ? original : Buffer.alloc(original.length))
     await agent.sealExport(file.base, sealRequest(file.base))
   }
   const read = async (work: Promise<Readable>) => buffer(await work)
@@ -119,6 +157,10 @@ export const openAgentWorld = async (options: Parameters<typeof openRealAgent>[0
     delete: async (file) => {
       await agent.deleteDiskFile(file)
     },
+    copy: async (file) => {
+      await copy(file)
+    },
+    merge,
   }
 
   const readBack = ({ bases, vm_backup_context_id, disk_index }: DiskChain): Buffer => {
@@ -132,6 +174,19 @@ export const openAgentWorld = async (options: Parameters<typeof openRealAgent>[0
     return readFileSync(raw)
   }
 
+  const checkCopy = async (file: DiskFile): Promise<string[]> => {
+    await copy(file)
+    const folder = (root: string) => join(root, file.vm_backup_context_id, `disk-${file.disk_index}`)
+    const violations = ['.qcow2', '.blocks', '.manifest.json'].flatMap((suffix) => {
+      const [own, copied] = [real.repositoryPath, otherPath].map((root) =>
+        readFileSync(join(folder(root), `${file.base}${suffix}`)),
+      )
+      return own!.equals(copied!) ? [] : [`the copy of ${file.base}${suffix} differs`]
+    })
+    await agent.deleteDiskFile(copyOf(file))
+    return violations
+  }
+
   const check = async (operation: Operation, file: DiskFile): Promise<string[]> => {
     const violations: string[] = []
     const state = await agent.getExport(file.base).catch(() => undefined)
@@ -142,13 +197,17 @@ export const openAgentWorld = async (options: Parameters<typeof openRealAgent>[0
         : state
     if (ended) await agent.dropExport(file.base, ended.status !== 'sealed')
     for (const { mount_id } of (await agent.listMounts()).mounts) await agent.removeMount(mount_id, 'user')
+    // What was begun goes on, and comes to its end.
+    if (operation === 'merge') await merge(file)
+    if (operation === 'copy') violations.push(...(await checkCopy(file)))
     const chain = { ...good, bases: operation === 'full' ? [file.base] : [file.base, ...good.bases] }
     const [found] = await agent.inspectChain(chain)
     if (found!.sealed) {
       const damages = await verify(chain)
       if (damages.length > 0) violations.push(`a restore point is damaged: ${JSON.stringify(damages)}`)
       if (!readBack(chain).equals(written)) violations.push('a restore point does not hold what was written')
-    } else if (ended?.status === 'sealed') violations.push('a sealed file is no restore point')
+    } else if (ended?.status === 'sealed' || operation === 'merge' || operation === 'copy')
+      violations.push('a sealed file is no restore point')
     await agent.deleteDiskFile(file)
     if ((await agent.inspectChain(chain))[0]!.exists) violations.push('a deleted file is still there')
     const damages = await verify(good)
@@ -162,10 +221,15 @@ export const openAgentWorld = async (options: Parameters<typeof openRealAgent>[0
     prepare: async (operation) => {
       const { repository_id, vm_backup_context_id } = good
       const file: DiskFile = { repository_id, vm_backup_context_id, disk_index: 0, base: `trial-${++number}` }
-      if (operation === 'delete') {
-        await write(file, good.bases)
-        await agent.dropExport(file.base, false)
+      const writeSealed = async (one: DiskFile, parents: string[]) => {
+        await write(one, parents)
+        await agent.dropExport(one.base, false)
       }
+      if (operation === 'merge') {
+        const going = { ...file, base: goingOf(file) }
+        await writeSealed(going, good.bases)
+        await writeSealed(file, [going.base, ...good.bases])
+      } else if (operation === 'delete' || operation === 'copy') await writeSealed(file, good.bases)
       return file
     },
     perform: (operation, file) => perform[operation](file),
