@@ -46,6 +46,7 @@ const environment = z.object({
   SENDENSE_MOUNT_IDLE_SECONDS: integer(1, 7 * 24 * 3600).default(3600),
   SENDENSE_STALL_SECONDS: integer(1, 24 * 3600).default(60),
   SENDENSE_STALL_FAIL_SECONDS: integer(1, 7 * 24 * 3600).default(300),
+  SENDENSE_CHAIN_LIMIT: integer(2, 1000).default(30),
   SENDENSE_SOURCES: z.string().min(1).optional(),
   SENDENSE_CORS_ORIGINS: z
     .string()
@@ -117,6 +118,7 @@ export const readSettings = (variables: Record<string, string | undefined>) => {
     mountIdleSeconds: env.SENDENSE_MOUNT_IDLE_SECONDS,
     stallSeconds: env.SENDENSE_STALL_SECONDS,
     stallFailSeconds: env.SENDENSE_STALL_FAIL_SECONDS,
+    chainLimit: env.SENDENSE_CHAIN_LIMIT,
     sourcesFile: env.SENDENSE_SOURCES ?? `${dataDir}/sources.json`,
     corsOrigins: env.SENDENSE_CORS_ORIGINS,
     tokenlessCallbacks: env.SENDENSE_TOKENLESS_CALLBACKS === 'loopback',
@@ -249,6 +251,7 @@ const routes: Route[] = [
   get('/backups/{id}/copies', 'backups/copies', 'viewer', ['DB']),
   post('/backups/{id}/copy', 'backups/copy', 'operator', ['DB', 'AGENT', 'CLOCK']),
   post('/backups/{id}/heal', 'backups/heal', 'operator', ['DB', 'AGENT', 'CLOCK']),
+  put('/backups/{backup_id}/protection', 'backups/protection', 'operator', ['DB']),
   post('/backups/{backup_id}/verify', 'backups/verify', 'operator', ['DB', 'CLOCK']),
   del('/backups/{backup_id}/verify', 'backups/stop-verify', 'operator', ['DB']),
 
@@ -355,6 +358,7 @@ const crons = (stallSeconds: number): Cron[] => [
     bindings: startsBackups,
   },
   { pattern: '*/2 * * * * *', function: 'jobs/copy', bindings: ['DB', 'AGENT', 'CLOCK'] },
+  { pattern: '*/2 * * * * *', function: 'jobs/merge', bindings: ['DB', 'AGENT', 'CLOCK'] },
   { pattern: '0 2 * * *', function: 'jobs/queue-copies', bindings: ['DB', 'CLOCK'] },
   { pattern: '41 * * * *', function: 'jobs/scrub', bindings: ['DB', 'CLOCK'] },
   { pattern: '17 3 * * *', function: 'jobs/apply-retention', bindings: ['DB', 'AGENT', 'CLOCK'] },

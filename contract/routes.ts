@@ -62,6 +62,7 @@ export const contractRoutes = lines(`
   POST /backups/{backup_id}/complete
   POST /backups/{backup_id}/cancel
   DELETE /backups/{backup_id}
+  PUT /backups/{backup_id}/protection
   POST /backups/{backup_id}/verify
   DELETE /backups/{backup_id}/verify
   GET /backups/{id}/copies

@@ -15,6 +15,8 @@ import { findCopy, queueCopy, updateCopy } from '../db/queries/copies.ts'
 import { insertRepository, listRepositories, repositoryPath } from '../db/queries/repositories.ts'
 import { findVmByContextId } from '../db/queries/vms.ts'
 import { identityOf, type Manifest } from '../host-agent/exports/manifest.ts'
+import { readSelfChecked } from '../host-agent/exports/self-checked.ts'
+import { journalOf } from '../host-agent/merges/merge-file.ts'
 import { identityFile } from '../host-agent/repositories.ts'
 import { type DiskFiles, readRepository } from './repository-files.ts'
 
@@ -34,6 +36,7 @@ export const adopt = async (db: Database, agent: AgentApi, paths: readonly strin
   for (const path of paths) {
     try {
       const repositoryId = await adoptRepository(db, agent, path, adopted)
+      await finishMerges(agent, repositoryId, path)
       await adoptBackups(db, repositoryId, path, adopted)
     } catch (error) {
       adopted.refused.push({ subject: path, problem: (error as Error).message })
@@ -61,6 +64,33 @@ const adoptRepository = async (db: Database, agent: AgentApi, path: string, adop
   })
   adopted.repositories.push(id)
   return id
+}
+
+/** What a hub that is gone had begun to merge: what goes is no restore point any more, what it goes into has to be one. */
+const finishMerges = async (agent: AgentApi, repositoryId: string, path: string): Promise<void> => {
+  const { disks } = await readRepository(path)
+  const inFolder = ({ contextId, diskIndex }: DiskFiles) =>
+    disks.filter((other) => other.contextId === contextId && other.diskIndex === diskIndex)
+  for (const into of disks.filter(({ suffixes }) => suffixes.has('.merge.json'))) {
+    const { parent } = readSelfChecked<{ parent: string }>(await readFile(journalOf(into.path), 'utf8'))
+    const parentOf = (base: string) => {
+      const file = inFolder(into).find((other) => other.base === base)?.manifest?.parent_file
+      return file?.replace(/\.qcow2$/, '')
+    }
+    const below: string[] = []
+    for (let base = parentOf(parent); base !== undefined && !below.includes(base); base = parentOf(base))
+      below.push(base)
+    const merge = {
+      disk: { repository_id: repositoryId, vm_backup_context_id: into.contextId, disk_index: into.diskIndex },
+      base: parent,
+      into_base: into.base,
+      below_bases: below,
+      stored_bytes: 0,
+      wait_seconds: 60,
+    }
+    while ((await agent.mergeFile({ ...merge, step: 'prepare' })).status !== 'done');
+    await agent.mergeFile({ ...merge, step: 'finish' })
+  }
 }
 
 const adoptBackups = async (db: Database, repositoryId: string, path: string, adopted: Adopted) => {

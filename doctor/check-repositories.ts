@@ -53,18 +53,26 @@ export const checkRepository = async (
     copies.some(({ status }) => status !== 'completed')
   const sources = new Map(copies.map(({ backup }) => [backup.job.id, backup]))
 
+  // Their files change their names in the moment when a merge ends.
+  const isMerging = new Set(backups.flatMap(({ job }) => (job.mergingInto === null ? [] : [job.id, job.mergingInto])))
+  for (const { backup } of copies)
+    if (backup.job.mergingInto !== null) for (const id of [backup.job.id, backup.job.mergingInto]) isMerging.add(id)
+
   const findings: Finding[] = []
   for (const [key, row] of rows) {
-    if (row.job.status !== 'completed') continue
+    if (row.job.status !== 'completed' || isMerging.has(row.job.id)) continue
     const parent = row.job.parentBackupId === null ? undefined : byId.get(row.job.parentBackupId)
     findings.push(...(await checkFiles(row, onDisk.get(key), parent)))
   }
   for (const [key, copy] of copied) {
-    if (copy.status !== 'completed') continue
+    if (copy.status !== 'completed' || isMerging.has(copy.job.id)) continue
     const parent = copy.job.parentBackupId === null ? undefined : sources.get(copy.job.parentBackupId)
     findings.push(...(await checkFiles(copy, onDisk.get(key), parent)))
   }
   for (const [key, disk] of onDisk) {
+    const job = (rows.get(key) ?? copied.get(key))?.job
+    if (disk.suffixes.has('.merge.json') && job && !isMerging.has(job.id))
+      findings.push({ invariant: 'I5', subject: disk.path, problem: 'has a merge that nobody goes on with' })
     if (copied.has(key)) continue
     const row = rows.get(key)
     if (!row) findings.push({ invariant: 'I5', subject: disk.path, problem: 'belongs to no backup' })

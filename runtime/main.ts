@@ -56,6 +56,7 @@ const bindings: Bindings = {
     mountIdleSeconds: settings.mountIdleSeconds,
     stallSeconds: settings.stallSeconds,
     stallFailSeconds: settings.stallFailSeconds,
+    chainLimit: settings.chainLimit,
     nbdPorts: settings.nbdPorts,
     tokenlessCallbacks: settings.tokenlessCallbacks,
   },

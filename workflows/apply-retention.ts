@@ -1,36 +1,63 @@
-/** Deletes chains that a policy no longer wants (contract section 8.5). */
+/** Takes away what a policy no longer wants (contract section 8.5): points that nothing builds on are deleted, others merged into the next. */
 import { HubError } from '../contract/errors.ts'
 import { insertAudit } from '../db/queries/audit.ts'
+import { markMerging } from '../db/queries/merges.ts'
 import type { Env } from '../runtime/bindings/index.ts'
 import { deleteBackup } from './delete-backup.ts'
-import { planRetention } from './plan-retention.ts'
+import { withChainLock } from './locks.ts'
+import { checkMerge } from './merge-backups.ts'
+import { type PlannedChain, type PlannedPoint, planRetention } from './plan-retention.ts'
 
-/** @returns ids of what was deleted */
-export const applyRetention = async (
-  env: Env<'DB' | 'AGENT' | 'CLOCK'>,
-  vmBackupContextId: string,
-): Promise<string[]> => {
-  const { DB, CLOCK } = env
+type RetentionEnv = Env<'DB' | 'AGENT' | 'CLOCK'>
+
+/** Running on it, protected, damaged or gone already: the next day looks again. */
+const isForAnotherDay = (error: unknown) => error instanceof HubError && error.status < 500
+
+/** @returns ids of what was deleted; what is merged goes later, bit by bit */
+export const applyRetention = async (env: RetentionEnv, vmBackupContextId: string): Promise<string[]> => {
   const deleted: string[] = []
-  for (const { points, policy, action } of await planRetention(env, vmBackupContextId)) {
-    if (action === 'keep') continue
-    const { id } = points[0]!.backup.job
-    try {
-      const { deletedIds } = await deleteBackup(env, id, true)
-      deleted.push(...deletedIds)
-      await insertAudit(DB.orm, {
-        at: CLOCK.now(),
-        actorKind: 'system',
-        action: 'retention',
-        method: 'DELETE',
-        path: `/backups/${id}`,
-        status: 200,
-        details: { deleted: deletedIds, policy: policy?.name ?? null },
-      })
-    } catch (error) {
-      // Running on it, protected, or gone already: the next day looks again.
-      if (!(error instanceof HubError) || error.status >= 500) throw error
-    }
-  }
+  for (const chain of await planRetention(env, vmBackupContextId)) deleted.push(...(await deleteUnneeded(env, chain)))
+  await beginMerges(env, vmBackupContextId)
   return deleted
+}
+
+const deleteUnneeded = async (env: RetentionEnv, { points, policy }: PlannedChain): Promise<string[]> => {
+  const { DB, CLOCK } = env
+  const oldest = points.find(({ action }) => action === 'delete')
+  if (!oldest) return []
+  const { id } = oldest.backup.job
+  try {
+    const { deletedIds } = await deleteBackup(env, id, true)
+    await insertAudit(DB.orm, {
+      at: CLOCK.now(),
+      actorKind: 'system',
+      action: 'retention',
+      method: 'DELETE',
+      path: `/backups/${id}`,
+      status: 200,
+      details: { deleted: deletedIds, policy: policy?.name ?? null },
+    })
+    return deletedIds
+  } catch (error) {
+    if (!isForAnotherDay(error)) throw error
+    return []
+  }
+}
+
+/** Under the chain's lock, so that nobody has just chosen such a point to restore, copy or protect. */
+const beginMerges = (env: RetentionEnv, vmBackupContextId: string): Promise<void> =>
+  withChainLock(env.DB, vmBackupContextId, async () => {
+    for (const { points } of await planRetention(env, vmBackupContextId))
+      for (const point of points)
+        if (point.action === 'merge')
+          await beginMerge(env, points, point).catch((error: unknown) => {
+            if (!isForAnotherDay(error)) throw error
+          })
+  })
+
+const beginMerge = async (env: RetentionEnv, points: readonly PlannedPoint[], { backup: going }: PlannedPoint) => {
+  const into = points.find(({ backup }) => backup.job.parentBackupId === going.job.id)
+  if (!into) return
+  await checkMerge(env, going, into.backup)
+  await markMerging(env.DB.orm, going.job.id, into.backup.job.id)
 }

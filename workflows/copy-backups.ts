@@ -23,6 +23,7 @@ import type { Env } from '../runtime/bindings/index.ts'
 import { chainOf, diskChainOf, diskFileOf, isWhole } from './chain-files.ts'
 import { copyUntil } from './copy-file.ts'
 import { withChainLock } from './locks.ts'
+import { restorePoint } from './restore-point.ts'
 
 type CopyEnv = Env<'DB' | 'AGENT' | 'CLOCK'>
 
@@ -78,10 +79,7 @@ const bytesOf = (backups: readonly JobWithDisks[]) =>
 
 /** @throws BACKUP_NOT_FOUND, BACKUP_NOT_COMPLETED, UNKNOWN_REPOSITORY, REPOSITORY_DISABLED, VALIDATION_FAILED, CHAIN_BROKEN, COPY_EXISTS, INSUFFICIENT_STORAGE */
 export const askForCopy = async ({ DB, AGENT, CLOCK }: CopyEnv, backupId: string, order: Order): Promise<CopyRow> => {
-  const backup = await findBackup(DB.orm, backupId)
-  if (!backup) throw new HubError('BACKUP_NOT_FOUND', 'Backup not found')
-  if (backup.job.status !== 'completed')
-    throw new HubError('BACKUP_NOT_COMPLETED', 'The backup is not completed', { details: `it is ${backup.job.status}` })
+  const backup = await restorePoint(DB.orm, backupId)
   const repository = await findRepository(DB.orm, order.repositoryId)
   if (!repository) throw new HubError('UNKNOWN_REPOSITORY', 'There is no such repository')
   if (!repository.enabled)

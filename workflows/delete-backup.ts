@@ -7,6 +7,7 @@ import { HubError } from '../contract/errors.ts'
 import { deleteBackupRow, findBackup, type JobRow, type JobWithDisks, updateBackup } from '../db/queries/backups.ts'
 import { dependentsOf, refreshChains } from '../db/queries/chains.ts'
 import { copiesOf, deleteCopy, findHeal } from '../db/queries/copies.ts'
+import { mergingInto } from '../db/queries/merges.ts'
 import { mountsOfBackups } from '../db/queries/mounts.ts'
 import { findRepository } from '../db/queries/repositories.ts'
 import type { Env } from '../runtime/bindings/index.ts'
@@ -34,6 +35,11 @@ const check = async (env: DeleteEnv, jobs: JobRow[]) => {
     if (isActive(job.status))
       throw new HubError('BACKUP_RUNNING', 'The backup is running', {
         details: 'cancel it first',
+        extra: { backup_id: job.id },
+      })
+    if (job.isProtected)
+      throw new HubError('BACKUP_PROTECTED', 'The backup is protected', {
+        details: 'end its protection first',
         extra: { backup_id: job.id },
       })
     const until = await protectedUntil(env, job)
@@ -94,7 +100,7 @@ export const deleteMarked = async (env: DeleteEnv, { job, disks }: JobWithDisks)
 
 /**
  * @param cascade also deletes what builds on it, newest first
- * @throws BACKUP_NOT_FOUND, HAS_DEPENDENTS, BACKUP_RUNNING, IMMUTABLE_RETENTION_ACTIVE, COPY_RUNNING
+ * @throws BACKUP_NOT_FOUND, HAS_DEPENDENTS, BACKUP_RUNNING, BACKUP_PROTECTED, IMMUTABLE_RETENTION_ACTIVE, COPY_RUNNING
  */
 export const deleteBackup = async (env: DeleteEnv, backupId: string, cascade: boolean): Promise<Deleted> => {
   const { DB } = env
@@ -118,6 +124,11 @@ export const deleteBackup = async (env: DeleteEnv, backupId: string, cascade: bo
         },
       })
     const jobs = [...dependents, target.job]
+    // What is being merged into one of them is no restore point without it.
+    for (let going = jobs; going.length > 0; jobs.push(...going)) {
+      const ids = new Set(jobs.map(({ id }) => id))
+      going = (await mergingInto(DB.orm, [...ids])).filter(({ id }) => !ids.has(id))
+    }
     await check(env, jobs)
     await markDeleting(env, jobs)
 

@@ -6,6 +6,7 @@ import { noteDiskChecked } from '../db/queries/verifications.ts'
 import type { Env } from '../runtime/bindings/index.ts'
 import { chainOf, diskChainOf, diskFileOf, placesOfCopies } from './chain-files.ts'
 import { copyUntil } from './copy-file.ts'
+import { restorePoint } from './restore-point.ts'
 import { askForVerification } from './verify-backups.ts'
 
 type HealEnv = Env<'DB' | 'AGENT' | 'CLOCK'>
@@ -33,10 +34,7 @@ export const askForHeal = async (
   repositoryId: string | undefined,
 ): Promise<{ backup: JobWithDisks; heal: HealRow | undefined }> => {
   const { DB, CLOCK } = env
-  const backup = await findBackup(DB.orm, backupId)
-  if (!backup) throw new HubError('BACKUP_NOT_FOUND', 'Backup not found')
-  if (backup.job.status !== 'completed')
-    throw new HubError('BACKUP_NOT_COMPLETED', 'The backup is not completed', { details: `it is ${backup.job.status}` })
+  const backup = await restorePoint(DB.orm, backupId)
   const running = await findHeal(DB.orm, backupId)
   if (running) return { backup, heal: running }
   const chain = await chainOf(DB.orm, backup)

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import type { DiskChain, MountState } from '../contract/agent.ts'
 import { HubError } from '../contract/errors.ts'
 import { isDuplicate } from '../db/database.ts'
-import { contextOfBackup, findBackup, type JobWithDisks } from '../db/queries/backups.ts'
+import { contextOfBackup, type JobWithDisks } from '../db/queries/backups.ts'
 import {
   deleteMount,
   findMountOfDisk,
@@ -15,6 +15,7 @@ import type { Env } from '../runtime/bindings/index.ts'
 import { chainOf, diskChainOf, isWhole, placesOfCopies } from './chain-files.ts'
 import { withChainLock, withMountLock } from './locks.ts'
 import { reconcileMounts } from './reconcile-mounts.ts'
+import { restorePoint } from './restore-point.ts'
 
 type MountEnv = Env<'DB' | 'AGENT' | 'CLOCK' | 'SETTINGS'>
 export type MountedDisk = { row: MountWithBackup; state: MountState }
@@ -69,12 +70,9 @@ const placesOf = async (
 
 /** @throws BACKUP_NOT_FOUND, DISK_NOT_FOUND, BACKUP_NOT_COMPLETED */
 const mountableDisk = async ({ DB }: MountEnv, backupId: string, diskIndex: number) => {
-  const backup = await findBackup(DB.orm, backupId)
-  if (!backup) throw backupNotFound(backupId)
+  const backup = await restorePoint(DB.orm, backupId)
   const disk = backup.disks.find((row) => row.diskIndex === diskIndex)
   if (!disk) throw new HubError('DISK_NOT_FOUND', `The backup has no disk ${diskIndex}`)
-  if (backup.job.status !== 'completed')
-    throw new HubError('BACKUP_NOT_COMPLETED', 'The backup is not completed', { details: `it is ${backup.job.status}` })
   return { backup, disk }
 }
 

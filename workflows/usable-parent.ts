@@ -10,7 +10,7 @@ export type UsableParent = { parent: JobWithDisks; chain: JobWithDisks[] }
 
 /** @param disks the VM's present disks */
 export const usableParent = async (
-  { DB, AGENT }: Env<'DB' | 'AGENT'>,
+  { DB, AGENT, SETTINGS }: Env<'DB' | 'AGENT' | 'SETTINGS'>,
   vmBackupContextId: string | undefined,
   disks: readonly VmDiskRow[],
 ): Promise<UsableParent | { reason: string }> => {
@@ -25,6 +25,11 @@ export const usableParent = async (
   }
   const chain = await chainOf(DB.orm, parent)
   if (!isWhole(chain)) return { reason: 'the chain of the last backup is damaged or not whole' }
+  // What is being merged away counts no more.
+  if (chain.filter(({ job }) => job.mergingInto === null).length >= SETTINGS.chainLimit)
+    return {
+      reason: `the chain of the last backup has ${SETTINGS.chainLimit} restore points, as many as SENDENSE_CHAIN_LIMIT allows`,
+    }
   for (const disk of disks) {
     const damaged = (await AGENT.inspectChain(diskChainOf(chain, disk.diskIndex))).find(
       ({ problem }) => problem !== null,

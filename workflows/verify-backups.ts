@@ -3,7 +3,7 @@
  * is. What is damaged, and all that builds on it, is neither restored nor built on any more.
  */
 import type { Damage } from '../contract/agent.ts'
-import { HubError } from '../contract/errors.ts'
+import type { Database } from '../db/database.ts'
 import { type DiskRow, findBackup, type JobWithDisks } from '../db/queries/backups.ts'
 import { dependentsOf } from '../db/queries/chains.ts'
 import {
@@ -21,6 +21,7 @@ import {
 import type { Env } from '../runtime/bindings/index.ts'
 import { chainOf, diskChainOf, diskFileOf } from './chain-files.ts'
 import { withChainLock } from './locks.ts'
+import { restorePoint } from './restore-point.ts'
 
 type VerifyEnv = Env<'DB' | 'AGENT' | 'CLOCK'>
 
@@ -36,10 +37,7 @@ export const askForVerification = async (
   backupId: string,
   bytesPerSecond: number,
 ): Promise<{ backup: JobWithDisks; run: VerificationRow | undefined }> => {
-  const backup = await findBackup(DB.orm, backupId)
-  if (!backup) throw new HubError('BACKUP_NOT_FOUND', 'Backup not found')
-  if (backup.job.status !== 'completed')
-    throw new HubError('BACKUP_NOT_COMPLETED', 'The backup is not completed', { details: `it is ${backup.job.status}` })
+  const backup = await restorePoint(DB.orm, backupId)
   const now = CLOCK.now()
   await queueVerification(DB.orm, { backupJobId: backupId, bytesPerSecond, freshSince: now, createdAt: now })
   return { backup, run: await findVerification(DB.orm, backupId) }
@@ -85,6 +83,8 @@ const goOn = async (env: VerifyEnv, run: VerificationRow, until: number): Promis
 
   for (const [at, member] of [...chain.entries()].toReversed()) {
     const below = chain.slice(at)
+    // What is being merged away is no restore point; what takes its place is read as a whole.
+    if (member.job.mergingInto !== null) continue
     for (const disk of member.disks) {
       if (isFresh(disk, run)) continue
       const isDone = await checkDisk(env, run, below, disk, until, progress)
@@ -136,6 +136,8 @@ const checkDisk = async (
     })
     const damages = together(known, state.damages)
     const found = damages.length > 0 ? damages : null
+    // Read by names that a merge has changed meanwhile: that says nothing of the files.
+    if (found && !(await isStillChain(DB, chain))) return false
     if (state.status === 'done') {
       await noteDiskChecked(DB.orm, disk.id, { verifyPosition: 0, damages: found, verifiedAt: CLOCK.now() })
       await progress(disk.id, disk.capacityBytes)
@@ -150,6 +152,14 @@ const checkDisk = async (
     if (performance.now() > until) return false
   }
 }
+
+/** Under the chain's lock: no merge is changing it. */
+const isStillChain = (db: Database, chain: readonly JobWithDisks[]): Promise<boolean> =>
+  withChainLock(db, chain[0]!.job.vmBackupContextId, async () => {
+    const newest = await findBackup(db.orm, chain[0]!.job.id)
+    const now = newest ? await chainOf(db.orm, newest) : []
+    return now.length === chain.length && now.every(({ job }, at) => job.id === chain[at]!.job.id)
+  })
 
 /** An agent that was restarted tells again only what lies behind the position that it was given. */
 const together = (known: readonly Damage[], told: readonly Damage[]): Damage[] => {

@@ -60,6 +60,10 @@ const backupFields = {
   size_bytes: z.int(),
   verify_state: z.enum(['unverified', 'verified', 'damaged']),
   verified_at: time.nullable(),
+  /** Kept whatever a policy says. */
+  protected: z.boolean(),
+  /** The backup that takes its place: no rule keeps this one any more. */
+  merging_into: z.string().nullable(),
   created_at: time,
   started_at: time.nullable(),
   completed_at: time.nullable(),
@@ -85,6 +89,8 @@ export const startAnswer = backup.extend({
   ),
   nbd_targets_string: z.string(),
 })
+
+export const protectionBody = z.object({ protected: z.boolean() })
 
 export const listQuery = z.object({
   vm_name: str(1).optional(),

@@ -84,12 +84,14 @@ export const retentionAnswer = z.object({
       backup_type: z.string(),
       completed_at: time.nullable(),
       size_bytes: z.int(),
-      action: z.enum(['keep', 'delete']),
+      /** `merge`: it goes, into the next point, which needs what it holds. */
+      action: z.enum(['keep', 'delete', 'merge']),
       /** Why it is kept. */
       reasons: z.array(z.string()),
     }),
   ),
   keep_count: z.int(),
+  /** Points that go, those that are merged among them. */
   delete_count: z.int(),
   freed_bytes: z.int(),
 })

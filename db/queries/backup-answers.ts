@@ -37,6 +37,8 @@ export const toBackup = ({ job, disks }: JobWithDisks, repositoryName: string): 
     size_bytes: sum(disks, (disk) => disk.storedBytes),
     verify_state: job.verifyState,
     verified_at: iso(job.verifiedAt),
+    protected: job.isProtected,
+    merging_into: job.mergingInto,
     created_at: job.createdAt.toISOString(),
     started_at: iso(job.startedAt),
     completed_at: iso(job.completedAt),

@@ -135,7 +135,13 @@ export const missingCopies = async (db: Executor, modes: ('immediate' | 'schedul
         eq(backupCopies.repositoryId, backupCopyRules.destinationRepositoryId),
       ),
     )
-    .where(and(eq(backupJobs.status, 'completed'), or(isNull(backupCopies.id), eq(backupCopies.status, 'failed'))))
+    .where(
+      and(
+        eq(backupJobs.status, 'completed'),
+        isNull(backupJobs.mergingInto),
+        or(isNull(backupCopies.id), eq(backupCopies.status, 'failed')),
+      ),
+    )
     .orderBy(asc(backupCopyRules.priority), asc(backupJobs.createdAt))
 
 export const toHeal = (row: HealRow | undefined): z.infer<typeof heal> | null =>

@@ -59,6 +59,7 @@ export const longestUnverified = async (db: Executor, before: Date): Promise<str
       .where(
         and(
           eq(backupJobs.status, 'completed'),
+          isNull(backupJobs.mergingInto),
           isNotNull(backupJobs.completedAt),
           or(isNull(backupJobs.verifiedAt), lt(backupJobs.verifiedAt, before)),
         ),

@@ -55,6 +55,10 @@ export const backupJobs = mysqlTable(
     /** What the last check of its files found, or of a file that it builds on. A damaged backup is never restored or built on. */
     verifyState: mysqlEnum(['unverified', 'verified', 'damaged']).notNull().default('unverified'),
     verifiedAt: time(),
+    /** The backup that builds on it and takes its place: no rule keeps this one any more. It is no restore point from here on. */
+    mergingInto: id64(),
+    /** Kept whatever a policy says. */
+    isProtected: flag(false),
     tags: json().$type<Record<string, string>>(),
     diskId: int(),
     changeId: text255(),
@@ -72,6 +76,7 @@ export const backupJobs = mysqlTable(
     index('backup_jobs_managed_list').on(table.vmContextId, table.createdAt, table.id),
     index('backup_jobs_cleanup').on(table.cleanupPending),
     index('backup_jobs_flow').on(table.flowJobId),
+    index('backup_jobs_merging').on(table.mergingInto),
     // Live events ask for what has just ended, twice a second.
     index('backup_jobs_completed').on(table.completedAt),
     index('backup_jobs_verified').on(table.status, table.verifiedAt),

@@ -29,12 +29,13 @@ export default defineFunction(
               action,
               reasons,
             })
+    const kept = points.filter(({ action }) => action === 'keep')
     const deleted = points.filter(({ action }) => action === 'delete')
     return {
       policy_id: policy.id,
       points,
-      keep_count: points.length - deleted.length,
-      delete_count: deleted.length,
+      keep_count: kept.length,
+      delete_count: points.length - kept.length,
       freed_bytes: deleted.reduce((total, { size_bytes }) => total + size_bytes, 0),
     }
   },

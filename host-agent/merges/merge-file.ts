@@ -182,5 +182,7 @@ const commit = async (
   signal.throwIfAborted()
   if (exitCode === 0 && stderr.trim() === '') return
   if (/No space left|Disk quota/.test(stderr)) throw new HubError('INSUFFICIENT_STORAGE', 'The repository is full')
-  throw new Error(`qemu-img ended with ${exitCode ?? killedBy}: ${stderr.trim()}`)
+  throw new HubError('SERVICE_UNAVAILABLE', 'The merge was cut off', {
+    details: `qemu-img ended with ${exitCode ?? killedBy}: ${stderr.trim()}`.slice(0, 500),
+  })
 }

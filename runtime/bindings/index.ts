@@ -16,6 +16,8 @@ export type HubSettings = {
   mountIdleSeconds: number
   stallSeconds: number
   stallFailSeconds: number
+  /** Restore points that a chain may have. */
+  chainLimit: number
   nbdPorts: { first: number; last: number }
   /** Whether callbacks from loopback may come without a token (contract section 26.2). */
   tokenlessCallbacks: boolean

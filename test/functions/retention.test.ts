@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { applyRetention } from '../../workflows/apply-retention.ts'
+import { runMerges } from '../../workflows/merge-backups.ts'
 import { type Alone, openAlone, readyVm } from '../support/alone.ts'
 import { finishBackups } from '../support/flows.ts'
 
@@ -50,14 +51,17 @@ it('keeps chains that hold a point which the counts name, and tells why before i
   // A Sunday; the rest of them in the week after it.
   const { points, delete_count, keep_count } = await plan(counted)
   expect(points.map(({ action }: { action: string }) => action)).toEqual([
-    ...['keep', 'keep', 'delete', 'delete', 'delete', 'delete', 'keep'],
+    ...['keep', 'delete', 'delete', 'delete', 'delete', 'delete', 'keep'],
   ])
-  expect([delete_count, keep_count]).toEqual([4, 3])
+  expect([delete_count, keep_count]).toEqual([5, 2])
   expect(points[0].reasons).toEqual(['weekly 2026-W09'])
-  expect(points[1].reasons).toEqual(['in a chain with points that are kept'])
-  expect(points[6].reasons).toEqual(['last 1 of 1', 'weekly 2026-W10', 'the newest chain'])
-  expect((await applyRetention(alone.bindings, context)).sort()).toEqual(ids.slice(2, 6).sort())
+  expect(points[6].reasons).toEqual(['last 1 of 1', 'weekly 2026-W10', 'the newest restore point'])
+  expect((await applyRetention(alone.bindings, context)).sort()).toEqual(ids.slice(1, 6).sort())
   expect((await plan(counted)).delete_count).toBe(0)
+  // Without counts a chain goes as a whole.
+  const days = await policyOf('days', { retention_days: 3 })
+  await alone.db.pool.query('UPDATE backup_jobs SET policy_id = ?', [days])
+  expect((await plan(days)).points.map(({ action }: { action: string }) => action)).toEqual(['delete', 'keep'])
   // Days keep beside the counts.
   const both = await policyOf('both', { retention_days: 365, keep: { last: 1 } })
   await alone.db.pool.query('UPDATE backup_jobs SET policy_id = ?', [both])
@@ -66,4 +70,86 @@ it('keeps chains that hold a point which the counts name, and tells why before i
   await alone.db.pool.query('UPDATE backup_jobs SET policy_id = ?', [off])
   expect((await plan(off)).delete_count).toBe(0)
   expect((await alone.call('GET', '/policies/none/retention')).body.code).toBe('POLICY_NOT_FOUND')
+})
+
+it('merges what the counts do not name into what builds on it, exactly', async () => {
+  const everything = (await alone.call('GET', '/policies')).body.find(({ name }: any) => name === 'everything').id
+  const { ids, context } = await backUp(everything, ['full', ...Array(6).fill('incremental')])
+  const named = await policyOf('last two', { retention_days: 0, keep: { last: 2 } })
+  await alone.db.pool.query('UPDATE backup_jobs SET policy_id = ? WHERE id IN (?)', [named, ids])
+  const protect = (id: string, value: boolean) => alone.call('PUT', `/backups/${id}/protection`, { protected: value })
+  expect((await protect(ids[2]!, true)).body).toMatchObject({ backup_id: ids[2], protected: true })
+  expect((await protect('backup-none-1', true)).status).toBe(404)
+
+  const { points } = await plan(named)
+  expect(points.map(({ action }: any) => action)).toEqual(['merge', 'merge', 'keep', 'merge', 'merge', 'keep', 'keep'])
+  expect(points[2].reasons).toEqual(['protected'])
+  // Those of other policies, and older ones, were deleted or stay as they are.
+  expect(await applyRetention(alone.bindings, context)).toEqual([])
+  const shown = async (id: string) => (await alone.call('GET', `/backups/${id}`)).body
+  expect(await shown(ids[0]!)).toMatchObject({ merging_into: ids[1], current_phase: 'merging', status: 'completed' })
+  // What goes is no restore point any more; what builds on it is.
+  for (const [method, path, body] of [
+    ['POST', '/restore/mount', { backup_id: ids[0], disk_index: 0 }],
+    ['POST', `/backups/${ids[0]}/verify`, {}],
+    ['POST', `/backups/${ids[0]}/copy`, { repository_id: vm.repositoryId }],
+    ['PUT', `/backups/${ids[0]}/protection`, { protected: true }],
+  ] as const)
+    expect((await alone.call(method, path, body)).body, path).toMatchObject({
+      code: 'BACKUP_NOT_COMPLETED',
+      details: `no rule keeps it: it is being merged into ${ids[1]}`,
+    })
+  expect((await alone.call('GET', `/backups/chain?vm_name=${vm.vmName}`)).status).toBe(200)
+
+  await runMerges(alone.bindings, 10_000)
+  const left = (await alone.call('GET', `/backups?vm_context_id=${context}&limit=3`)).body.backups
+  expect(
+    left.map(({ backup_id, backup_type, parent_backup_id }: any) => [backup_id, backup_type, parent_backup_id]),
+  ).toEqual([
+    [ids[6], 'incremental', ids[5]],
+    [ids[5], 'incremental', ids[2]],
+    [ids[2], 'full', null],
+  ])
+  expect(left[2].size_bytes).toBeGreaterThan(left[0].size_bytes)
+  expect((await plan(named)).delete_count).toBe(0)
+  expect((await alone.call('DELETE', `/backups/${ids[2]}?cascade=true`)).body.code).toBe('BACKUP_PROTECTED')
+  await protect(ids[2]!, false)
+  await applyRetention(alone.bindings, context)
+  await runMerges(alone.bindings, 10_000)
+  expect((await shown(ids[5]!)).backup_type).toBe('full')
+  const [actions] = await alone.db.pool.query("SELECT path FROM audit_log WHERE action = 'merge'")
+  expect(actions).toHaveLength(5)
+})
+
+it('waits with a merge while the chain is in use, and takes with a point what was to go into it', async () => {
+  const everything = (await alone.call('GET', '/policies')).body.find(({ name }: any) => name === 'everything').id
+  const { ids, context } = await backUp(everything, ['full', 'incremental', 'incremental'])
+  const named = await policyOf('last one', { retention_days: 0, keep: { last: 1 } })
+  await alone.db.pool.query('UPDATE backup_jobs SET policy_id = ? WHERE id IN (?)', [named, ids])
+  await applyRetention(alone.bindings, context)
+  const started = await alone.call('POST', '/backups', {
+    vm_name: vm.vmName,
+    repository_id: vm.repositoryId,
+    backup_type: 'incremental',
+    policy_id: named,
+  })
+  expect(started.body.parent_backup_id).toBe(ids[2])
+  await runMerges(alone.bindings, 10_000)
+  expect((await alone.call('GET', `/backups/${ids[0]}`)).body.merging_into).toBe(ids[1])
+  await alone.call('POST', `/backups/${started.body.backup_id}/cancel`)
+  const { body } = await alone.call('DELETE', `/backups/${ids[2]}`)
+  expect(body.deleted_backup_ids).toEqual([ids[2], ids[1], ids[0]])
+})
+
+it('lets no chain grow past its limit', async () => {
+  alone.bindings.SETTINGS.chainLimit = 3
+  const everything = (await alone.call('GET', '/policies')).body.find(({ name }: any) => name === 'everything').id
+  await backUp(everything, ['full', 'incremental', 'incremental'])
+  const { status, body } = await alone.call('POST', '/backups', {
+    vm_name: vm.vmName,
+    repository_id: vm.repositoryId,
+    backup_type: 'incremental',
+  })
+  expect([status, body.code]).toEqual([400, 'FULL_BACKUP_REQUIRED'])
+  expect(body.details).toContain('3 restore points')
 })

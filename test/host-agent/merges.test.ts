@@ -148,13 +148,16 @@ it('takes the full, a middle one and the next out of a chain', async () => {
     points = points.filter((_, index) => index !== at)
     await expectWhole(points)
     expect(readdirSync(folder()).sort()).toEqual(
-      points
-        .flatMap(({ base }) => ['.blocks', '.manifest.json', '.qcow2'].map((suffix) => `${base}${suffix}`))
-        .sort(),
+      points.flatMap(({ base }) => ['.blocks', '.manifest.json', '.qcow2'].map((suffix) => `${base}${suffix}`)).sort(),
     )
   }
   const manifest = JSON.parse(readFileSync(join(folder(), `${points[0]!.base}.manifest.json`), 'utf8'))
-  expect(manifest).toMatchObject({ backup_type: 'full', parent_file: null, parent_backup_id: null, parent_digest: null })
+  expect(manifest).toMatchObject({
+    backup_type: 'full',
+    parent_file: null,
+    parent_backup_id: null,
+    parent_digest: null,
+  })
   expect(manifest.origin_digest).toBe(points[0]!.digest)
   await remove(points)
 })

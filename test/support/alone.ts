@@ -110,6 +110,7 @@ export const openAlone = async ({
       mountIdleSeconds: 3600,
       stallSeconds: 60,
       stallFailSeconds: 300,
+      chainLimit: 30,
       nbdPorts,
       tokenlessCallbacks: false,
     },

@@ -116,7 +116,7 @@ export const openRealAgent = async ({
   }
   const isRunning = async () => {
     if (!hasEnded() && (await agent.health().then(ok, no))) return true
-    return !(await waitFor('the end of an agent that does not answer', async () => hasEnded(), 10_000).then(ok, no))
+    return !(await waitFor('the end of an agent that does not answer', async () => hasEnded(), 30_000).then(ok, no))
   }
   await start()
   return {

@@ -86,10 +86,33 @@ const whileTraced = async (
     const timer = setTimeout(() => tracer.kill('SIGKILL'), 1_000)
     await ended
     clearTimeout(timer)
+    // Then it leaves others stopped that it was about to let go.
+    if (tracer.signalCode === 'SIGKILL') for (const one of [pid, ...descendantsOf(pid)]) goOn(one)
   }
   const lines = readFileSync(log, 'utf8').split('\n')
   rmSync(log)
   return lines
+}
+
+const descendantsOf = (pid: number): number[] => {
+  try {
+    return readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
+      readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8')
+        .split(' ')
+        .filter((text) => text !== '')
+        .flatMap((child) => [Number(child), ...descendantsOf(Number(child))]),
+    )
+  } catch {
+    // It has just ended.
+    return []
+  }
+}
+const goOn = (pid: number) => {
+  try {
+    process.kill(pid, 'SIGCONT')
+  } catch {
+    // It has just ended.
+  }
 }
 
 /** Whether all of its threads are. */
