@@ -1,6 +1,7 @@
 /** Takes away what a policy no longer wants (contract section 8.5): points that nothing builds on are deleted, others merged into the next. */
 import { HubError } from '../contract/errors.ts'
 import { insertAudit } from '../db/queries/audit.ts'
+import { contextsDueForRetention, findBackupContextById, noteRetentionDone } from '../db/queries/backup-contexts.ts'
 import { markMerging } from '../db/queries/merges.ts'
 import type { Env } from '../runtime/bindings/index.ts'
 import { deleteBackup } from './delete-backup.ts'
@@ -15,10 +16,17 @@ const isForAnotherDay = (error: unknown) => error instanceof HubError && error.s
 
 /** @returns ids of what was deleted; what is merged goes later, bit by bit */
 export const applyRetention = async (env: RetentionEnv, vmBackupContextId: string): Promise<string[]> => {
+  const seen = await findBackupContextById(env.DB.orm, vmBackupContextId)
   const deleted: string[] = []
   for (const chain of await planRetention(env, vmBackupContextId)) deleted.push(...(await deleteUnneeded(env, chain)))
   await beginMerges(env, vmBackupContextId)
+  if (seen?.retentionDue) await noteRetentionDone(env.DB.orm, seen)
   return deleted
+}
+
+/** What a hub that died after the end of a backup has left to do. */
+export const applyDueRetention = async (env: RetentionEnv): Promise<void> => {
+  for (const id of await contextsDueForRetention(env.DB.orm)) await applyRetention(env, id)
 }
 
 const deleteUnneeded = async (env: RetentionEnv, { points, policy }: PlannedChain): Promise<string[]> => {

@@ -5,7 +5,7 @@
 import type { ExportState, SealBody } from '../contract/agent.ts'
 import { isActive } from '../contract/api/backups.ts'
 import { HubError } from '../contract/errors.ts'
-import { countEnded, findBackupContextById } from '../db/queries/backup-contexts.ts'
+import { countEnded, findBackupContextById, setRetentionDue } from '../db/queries/backup-contexts.ts'
 import {
   findBackup,
   type JobRow,
@@ -161,6 +161,7 @@ const commit = async (
       cleanupPending: true,
     })
     await countEnded(tx, after.job, now)
+    if (after.job.policyId !== null) await setRetentionDue(tx, after.job.vmBackupContextId)
     await refreshChains(tx, after.job.vmBackupContextId)
     const completed = (await findBackup(tx, backupId))!
     await queueImmediateCopies(tx, completed, now)

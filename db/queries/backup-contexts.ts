@@ -49,6 +49,23 @@ export const deleteUnusedContext = async (tx: Executor, contextId: string) => {
 export const contextIds = async (db: Executor): Promise<string[]> =>
   (await db.select({ id: vmBackupContexts.contextId }).from(vmBackupContexts)).map(({ id }) => id)
 
+/** With a backup that is completed: retention has to look at its context. */
+export const setRetentionDue = (tx: Executor, contextId: string) =>
+  tx.update(vmBackupContexts).set({ retentionDue: true }).where(eq(vmBackupContexts.contextId, contextId))
+/** Retention has looked, when `lastBackupId` was the newest: one that was completed meanwhile is still to be looked at. */
+export const noteRetentionDone = (db: Executor, { contextId, lastBackupId }: BackupContextRow) =>
+  db
+    .update(vmBackupContexts)
+    .set({ retentionDue: false })
+    .where(and(eq(vmBackupContexts.contextId, contextId), sql`${vmBackupContexts.lastBackupId} <=> ${lastBackupId}`))
+export const contextsDueForRetention = async (db: Executor): Promise<string[]> =>
+  (
+    await db
+      .select({ id: vmBackupContexts.contextId })
+      .from(vmBackupContexts)
+      .where(eq(vmBackupContexts.retentionDue, true))
+  ).map(({ id }) => id)
+
 /** Counts the end of a job in its context. */
 export const countEnded = (tx: Executor, job: JobRow, completedAt: Date | undefined) =>
   tx
