@@ -43,8 +43,11 @@ export type AgentWorld = {
 }
 
 const path = (text: string) => ({ path_b64: Buffer.from(text).toString('base64') })
-const errorText = (error: unknown) =>
-  error instanceof Error ? `${error.message} ${(error as { details?: string }).details ?? ''}` : String(error)
+const errorText = (error: unknown): string => {
+  if (!(error instanceof Error)) return String(error)
+  const { details, cause } = error as { details?: string; cause?: unknown }
+  return [error.message, details, ...(cause === undefined ? [] : [`(${errorText(cause)})`])].filter(Boolean).join(' ')
+}
 
 export const openAgentWorld = async (options: Parameters<typeof openRealAgent>[0] = {}): Promise<AgentWorld> => {
   const real = await openRealAgent(options)

@@ -78,7 +78,7 @@ const whileTraced = async (
   })
   const ended = new Promise((resolve) => tracer.once('exit', resolve))
   try {
-    await waitFor('strace', async () => isTraced(pid), 10_000)
+    await waitFor('strace', async () => isTraced(pid), 60_000)
     await work()
   } finally {
     tracer.kill('SIGTERM')
