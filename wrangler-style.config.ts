@@ -300,6 +300,14 @@ const routes: Route[] = [
   put('/policies/{id}', 'policies/update', 'admin', ['DB']),
   del('/policies/{id}', 'policies/delete', 'admin', ['DB']),
 
+  post('/notifications', 'notifications/create', 'admin', ['DB', 'KEYS']),
+  get('/notifications', 'notifications/list', 'admin', ['DB']),
+  get('/notifications/{id}', 'notifications/show', 'admin', ['DB']),
+  put('/notifications/{id}', 'notifications/update', 'admin', ['DB', 'KEYS']),
+  del('/notifications/{id}', 'notifications/delete', 'admin', ['DB']),
+  post('/notifications/{id}/test', 'notifications/test', 'admin', ['DB', 'KEYS', 'CLOCK', 'NOTIFIER']),
+  get('/notifications/{id}/deliveries', 'notifications/deliveries', 'admin', ['DB']),
+
   post('/schedules', 'schedules/create', 'operator', ['DB', 'CLOCK']),
   get('/schedules', 'schedules/list', 'viewer', ['DB', 'CLOCK']),
   get('/schedules/{id}', 'schedules/show', 'viewer', ['DB']),
@@ -359,6 +367,8 @@ const crons = (stallSeconds: number): Cron[] => [
   },
   { pattern: '*/2 * * * * *', function: 'jobs/copy', bindings: ['DB', 'AGENT', 'CLOCK'] },
   { pattern: '*/2 * * * * *', function: 'jobs/merge', bindings: ['DB', 'AGENT', 'CLOCK'] },
+  { pattern: '*/2 * * * * *', function: 'jobs/send-notifications', bindings: ['DB', 'KEYS', 'CLOCK', 'NOTIFIER'] },
+  { pattern: '*/5 * * * *', function: 'jobs/watch-storage', bindings: ['DB', 'AGENT', 'CLOCK'] },
   { pattern: '0 2 * * *', function: 'jobs/queue-copies', bindings: ['DB', 'CLOCK'] },
   { pattern: '41 * * * *', function: 'jobs/scrub', bindings: ['DB', 'CLOCK'] },
   { pattern: '17 3 * * *', function: 'jobs/apply-retention', bindings: ['DB', 'AGENT', 'CLOCK'] },

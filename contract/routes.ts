@@ -107,6 +107,13 @@ export const contractRoutes = lines(`
   GET /policies/{id}/retention
   PUT /policies/{id}
   DELETE /policies/{id}
+  POST /notifications
+  GET /notifications
+  GET /notifications/{id}
+  PUT /notifications/{id}
+  DELETE /notifications/{id}
+  POST /notifications/{id}/test
+  GET /notifications/{id}/deliveries
   POST /schedules
   GET /schedules
   GET /schedules/{id}

@@ -14,6 +14,7 @@ import type { Bindings } from './bindings/index.ts'
 import { keyFileSchema, openKeys } from './bindings/keys.ts'
 import { openLogins } from './bindings/logins.ts'
 import { openNodeClient } from './bindings/node.ts'
+import { openNotifier } from './bindings/notifier.ts'
 import { RequestLog } from './bindings/runtime-info.ts'
 import { startCrons } from './crons.ts'
 import { databaseAddress } from './database-address.ts'
@@ -60,6 +61,7 @@ const bindings: Bindings = {
     nbdPorts: settings.nbdPorts,
     tokenlessCallbacks: settings.tokenlessCallbacks,
   },
+  NOTIFIER: openNotifier(version),
   EVENTS: openEvents((endedSince) => liveSubjects(db.orm, endedSince)),
   RUNTIME: {
     startedAt: new Date(),

@@ -6,6 +6,7 @@ import { readFile } from 'node:fs/promises'
 import type { z } from 'zod'
 import type { Database } from '../db/database.ts'
 import { listCredentials, updateCredential } from '../db/queries/credentials.ts'
+import { listRules, updateRule } from '../db/queries/notifications.ts'
 import { writeFileDurably } from '../durable/write-file.ts'
 import { type Keys, keyFileSchema, newKeyFile, openKeys } from './bindings/keys.ts'
 
@@ -13,12 +14,10 @@ import { type Keys, keyFileSchema, newKeyFile, openKeys } from './bindings/keys.
 const rotatingSchema = keyFileSchema.extend({ previousKey: keyFileSchema.shape.masterKey.optional() })
 type Rotating = z.infer<typeof rotatingSchema>
 
-/** Where stored secrets lie; see workflows/secrets.ts. */
-const place = 'credential password'
-
 const writeKeys = (path: string, keys: Rotating) => writeFileDurably(path, JSON.stringify(keys))
 
-const reencrypt = (value: string, from: Keys, to: Keys) => {
+/** @param place where the secret lies; see workflows/secrets.ts */
+const reencrypt = (value: string, place: string, from: Keys, to: Keys) => {
   try {
     to.decrypt(value, place)
     return value
@@ -44,7 +43,12 @@ export const rotateKeys = async (db: Database, path: string, isAsked: boolean): 
   await db.transaction(async (tx) => {
     for (const { id, passwordEncrypted } of await listCredentials(tx))
       if (passwordEncrypted !== '')
-        await updateCredential(tx, id, { passwordEncrypted: reencrypt(passwordEncrypted, from, to) })
+        await updateCredential(tx, id, {
+          passwordEncrypted: reencrypt(passwordEncrypted, 'credential password', from, to),
+        })
+    for (const { id, secretEncrypted } of await listRules(tx))
+      if (secretEncrypted !== '')
+        await updateRule(tx, id, { secretEncrypted: reencrypt(secretEncrypted, 'notification secret', from, to) })
   })
   await writeKeys(path, { hubId, masterKey })
 }

@@ -5,12 +5,14 @@
 import type { ExportState, SealBody } from '../contract/agent.ts'
 import { isActive } from '../contract/api/backups.ts'
 import { HubError } from '../contract/errors.ts'
+import type { Executor } from '../db/database.ts'
 import { countEnded, findBackupContextById, setRetentionDue } from '../db/queries/backup-contexts.ts'
 import {
   findBackup,
   type JobRow,
   type JobWithDisks,
   lockBackup,
+  newestEnded,
   updateActiveBackup,
   updateBackup,
   updateBackupDisk,
@@ -21,6 +23,7 @@ import type { Env } from '../runtime/bindings/index.ts'
 import { queueImmediateCopies } from './copy-backups.ts'
 import { type EndEnv, failBackup } from './end-backup.ts'
 import { withJobLock } from './locks.ts'
+import { notify } from './notify.ts'
 
 /** @param changeId null: the disk has no change tracking, and no incremental can build on it */
 export type CompletedDisk = { diskIndex: number; changeId: string | null; bytesTransferred: number | null }
@@ -165,8 +168,17 @@ const commit = async (
     await refreshChains(tx, after.job.vmBackupContextId)
     const completed = (await findBackup(tx, backupId))!
     await queueImmediateCopies(tx, completed, now)
+    await tellRecovered(tx, completed.job, now)
     return completed
   })
+
+/** The first good backup after one that has failed. */
+const tellRecovered = async (tx: Executor, job: JobRow, now: Date): Promise<void> => {
+  const [, before] = await newestEnded(tx, job.vmBackupContextId, 2)
+  if (before?.status !== 'failed') return
+  const subject = { vm_name: job.vmName, backup_id: job.id, repository_id: job.repositoryId }
+  await notify(tx, 'backup_recovered', `${job.vmName} is backed up again`, subject, now)
+}
 
 /** Frees the exports and ports of a completed backup; its files stay. @returns whether all of it is done */
 export const cleanUpCompleted = async (

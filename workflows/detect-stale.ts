@@ -2,6 +2,7 @@
 import { activeBackups, type JobWithDisks, updateActiveBackup } from '../db/queries/backups.ts'
 import type { Env } from '../runtime/bindings/index.ts'
 import { failBackup } from './end-backup.ts'
+import { notify } from './notify.ts'
 
 /** The latest of start, telemetry and complete. */
 const lastSign = ({ job, disks }: JobWithDisks): number =>
@@ -10,6 +11,13 @@ const lastSign = ({ job, disks }: JobWithDisks): number =>
       (at) => at?.getTime() ?? 0,
     ),
   )
+
+const stall = ({ DB, CLOCK }: Env<'DB' | 'CLOCK'>, { job }: JobWithDisks): Promise<void> =>
+  DB.transaction(async (tx) => {
+    if (!(await updateActiveBackup(tx, job.id, { status: 'stalled' }))) return
+    const subject = { vm_name: job.vmName, backup_id: job.id, repository_id: job.repositoryId }
+    await notify(tx, 'backup_stalled', `The backup of ${job.vmName} gives no sign of life`, subject, CLOCK.now())
+  })
 
 export const detectStale = async (env: Env<'DB' | 'AGENT' | 'NODE' | 'CLOCK' | 'SETTINGS'>): Promise<void> => {
   const { DB, AGENT, CLOCK, SETTINGS } = env
@@ -23,7 +31,6 @@ export const detectStale = async (env: Env<'DB' | 'AGENT' | 'NODE' | 'CLOCK' | '
     const silentSeconds = (CLOCK.now().getTime() - lastSign(backup)) / 1000
     if (silentSeconds >= SETTINGS.stallFailSeconds)
       await failBackup(env, backup.job.id, `no telemetry for ${Math.round(silentSeconds)} seconds`)
-    else if (silentSeconds >= SETTINGS.stallSeconds && backup.job.status !== 'stalled')
-      await updateActiveBackup(DB.orm, backup.job.id, { status: 'stalled' })
+    else if (silentSeconds >= SETTINGS.stallSeconds && backup.job.status !== 'stalled') await stall(env, backup)
   }
 }

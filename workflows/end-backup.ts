@@ -5,6 +5,7 @@ import { deletePortsOfJob, deleteProcess } from '../db/queries/ports.ts'
 import type { Env } from '../runtime/bindings/index.ts'
 import { diskFileOf } from './chain-files.ts'
 import { withJobLock } from './locks.ts'
+import { notify } from './notify.ts'
 
 export type EndEnv = Env<'DB' | 'AGENT' | 'NODE' | 'CLOCK'>
 type Ending = { status: 'failed' | 'cancelled'; message: string | null; tellNode: boolean }
@@ -54,6 +55,11 @@ export const endBackupLocked = async (
     await endOpenDisks(tx, backupId, status)
     const backup = await findBackup(tx, backupId)
     await countEnded(tx, backup!.job, undefined)
+    if (status === 'failed') {
+      const { vmName, repositoryId } = backup!.job
+      const subject = { vm_name: vmName, backup_id: backupId, repository_id: repositoryId, details: message }
+      await notify(tx, 'backup_failed', `The backup of ${vmName} has failed`, subject, CLOCK.now())
+    }
     return true
   })
   if (!ended) return false

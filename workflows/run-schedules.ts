@@ -22,6 +22,7 @@ import type { Env } from '../runtime/bindings/index.ts'
 import { advanceFlow } from './advance-flow.ts'
 import { beginFlow } from './begin-flow.ts'
 import { nextCronTime } from './cron-times.ts'
+import { notify } from './notify.ts'
 
 export type ScheduleEnv = Env<'DB' | 'AGENT' | 'NODE' | 'KEYS' | 'CLOCK' | 'SETTINGS'>
 
@@ -138,17 +139,16 @@ const fire = ({ DB, CLOCK }: Env<'DB' | 'CLOCK'>, scheduleId: string): Promise<v
     const isMissed = now.getTime() - latest.getTime() > graceMs
     const missed = isMissed ? times : times.slice(0, -1)
     await noteScheduleTimes(tx, scheduleId, { nextExecutionAt: nextTimeOf(schedule, now) })
-    if (missed.length > 0)
-      await skip(
-        tx,
-        schedule,
-        missed[0]!,
-        now,
+    if (missed.length > 0) {
+      const why =
         missed.length === 1
           ? 'missed: no hub was running at that time'
-          : `missed: no hub was running at ${missed.length} times from ${missed[0]!.toISOString()} to ${missed.at(-1)!.toISOString()}`,
-        { missed: missed.slice(0, 100).map((at) => at.toISOString()), missed_count: missed.length },
-      )
+          : `missed: no hub was running at ${missed.length} times from ${missed[0]!.toISOString()} to ${missed.at(-1)!.toISOString()}`
+      const details = { missed: missed.slice(0, 100).map((at) => at.toISOString()), missed_count: missed.length }
+      await skip(tx, schedule, missed[0]!, now, why, details)
+      const subject = { schedule_id: schedule.id, details: why }
+      await notify(tx, 'run_missed', `The schedule ${schedule.name} has missed a run`, subject, now)
+    }
     if (isMissed) return
     const before = schedule.skipIfRunning ? await runningRunOf(tx, scheduleId) : undefined
     if (before)

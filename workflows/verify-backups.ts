@@ -21,6 +21,7 @@ import {
 import type { Env } from '../runtime/bindings/index.ts'
 import { chainOf, diskChainOf, diskFileOf } from './chain-files.ts'
 import { withChainLock } from './locks.ts'
+import { notify } from './notify.ts'
 import { restorePoint } from './restore-point.ts'
 
 type VerifyEnv = Env<'DB' | 'AGENT' | 'CLOCK'>
@@ -175,7 +176,17 @@ const judge = async ({ DB, CLOCK }: VerifyEnv, backupId: string): Promise<boolea
   // Under the chain's lock: no start has looked at the chain before and builds on it after.
   await withChainLock(DB, backup.job.vmBackupContextId, async () => {
     const ids = isWhole ? [] : (await dependentsOf(DB.orm, backup.job)).map(({ id }) => id)
-    await setVerifyState(DB.orm, [backupId, ...ids], isWhole ? 'verified' : 'damaged', CLOCK.now())
+    await DB.transaction(async (tx) => {
+      await setVerifyState(tx, [backupId, ...ids], isWhole ? 'verified' : 'damaged', CLOCK.now())
+      if (isWhole || backup.job.verifyState === 'damaged') return
+      const { vmName, repositoryId } = backup.job
+      const details = backup.disks
+        .flatMap(({ damages }) => damages ?? [])
+        .map(({ file, detail }) => `${file} ${detail}`)
+        .join('; ')
+      const subject = { vm_name: vmName, backup_id: backupId, repository_id: repositoryId, details }
+      await notify(tx, 'verify_failed', `A restore point of ${vmName} is damaged`, subject, CLOCK.now())
+    })
   })
   return isWhole
 }

@@ -147,6 +147,17 @@ export const lockBackup = async (tx: Executor, id: string): Promise<JobWithDisks
   return job && { job, disks: (await disksOfBackups(tx, [job.id])).get(job.id) ?? [] }
 }
 
+/** Of a context, newest first: what completed or failed. */
+export const newestEnded = (db: Executor, vmBackupContextId: string, limit: number): Promise<JobRow[]> =>
+  db
+    .select()
+    .from(backupJobs)
+    .where(
+      and(eq(backupJobs.vmBackupContextId, vmBackupContextId), inArray(backupJobs.status, ['completed', 'failed'])),
+    )
+    .orderBy(...newestFirst)
+    .limit(limit)
+
 /** The backup and disk whose file has this name, without its suffix; the newest of several. */
 export const findByDiskFile = async (
   db: Executor,

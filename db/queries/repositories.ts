@@ -70,6 +70,18 @@ export const updateRepository = (db: Executor, id: string, change: Partial<typeo
     .update(backupRepositories)
     .set({ ...change, updatedAt: sql`CURRENT_TIMESTAMP(3)` })
     .where(eq(backupRepositories.id, id))
+/** @returns false when somebody else has changed it meanwhile */
+export const markStorageState = async (
+  tx: Executor,
+  { id, storageState }: RepositoryRow,
+  now: RepositoryRow['storageState'],
+): Promise<boolean> => {
+  const [result] = await tx
+    .update(backupRepositories)
+    .set({ storageState: now })
+    .where(and(eq(backupRepositories.id, id), eq(backupRepositories.storageState, storageState)))
+  return result.affectedRows === 1
+}
 export const deleteRepository = (db: Executor, id: string) =>
   db.delete(backupRepositories).where(eq(backupRepositories.id, id))
 

@@ -16,6 +16,8 @@ export const backupRepositories = mysqlTable(
     usedSizeBytes: big().notNull().default(0),
     availableSizeBytes: big().notNull().default(0),
     lastCheckAt: time(),
+    /** As it was last told to those who want to know. */
+    storageState: mysqlEnum(['ok', 'low', 'unreachable']).notNull().default('ok'),
     createdAt: createdAt(),
     updatedAt: updatedAt(),
   },

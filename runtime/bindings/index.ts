@@ -5,6 +5,7 @@ import type { Database } from '../../db/database.ts'
 import type { Events } from './events.ts'
 import type { Keys } from './keys.ts'
 import type { Logins } from './logins.ts'
+import type { Notifier } from './notifier.ts'
 import type { RuntimeInfo } from './runtime-info.ts'
 
 /** Settings that functions and workflows read; the environment behind them is read in wrangler-style.config.ts alone. */
@@ -33,6 +34,7 @@ export type Bindings = {
   CLOCK: Clock
   SETTINGS: HubSettings
   EVENTS: Events
+  NOTIFIER: Notifier
   RUNTIME: RuntimeInfo
 }
 export type BindingName = keyof Bindings

@@ -10,6 +10,7 @@ import { openEvents } from '../../runtime/bindings/events.ts'
 import type { Bindings } from '../../runtime/bindings/index.ts'
 import { newKeyFile, openKeys } from '../../runtime/bindings/keys.ts'
 import { openLogins } from '../../runtime/bindings/logins.ts'
+import { openNotifier } from '../../runtime/bindings/notifier.ts'
 import { RequestLog } from '../../runtime/bindings/runtime-info.ts'
 import { type Loaded, loadFunctions } from '../../runtime/load.ts'
 import { log } from '../../runtime/log.ts'
@@ -114,6 +115,7 @@ export const openAlone = async ({
       nbdPorts,
       tokenlessCallbacks: false,
     },
+    NOTIFIER: openNotifier('test'),
     EVENTS: openEvents((endedSince) => liveSubjects(db.orm, endedSince), 50),
     RUNTIME: {
       startedAt: clock.now(),
