@@ -162,8 +162,16 @@ const lane = (title: string, isByCall: boolean): Lane => ({
       const injection = { calls, fault: 'signal=SIGKILL', nth, onwards: false }
       return {
         what: `${victim} killed at call ${nth} of ${calls}`,
-        during: async (work) =>
-          (await whileInjected(hub.pidOf(victim), injection, join(hub.folder, 'strace.log'), work)).length > 0,
+        during: async (work) => {
+          const { struck, wasStuck } = await whileInjected(
+            hub.pidOf(victim),
+            injection,
+            join(hub.folder, 'strace.log'),
+            work,
+          )
+          if (wasStuck) await hub.kill(victim).catch(() => undefined)
+          return struck.length > 0
+        },
       }
     }
 

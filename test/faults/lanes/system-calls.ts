@@ -69,7 +69,7 @@ const lane = (title: string, draw: (group: CallGroup, random: Random) => Fault, 
             answer = `${(error as { code?: string }).code ?? ''} ${error.message}`
           })
         }
-        const struck = await whileInjected(
+        const { struck, wasStuck } = await whileInjected(
           real.pid(),
           { calls, fault, nth, onwards },
           join(real.folder, 'strace.log'),
@@ -77,8 +77,10 @@ const lane = (title: string, draw: (group: CallGroup, random: Random) => Fault, 
         )
         const what = `${operation} with ${fault} at call ${nth}${onwards ? ' and after' : ''} of ${calls}: ${answer}; struck ${struck.slice(0, 3).join(' | ')}`
         const violations = /WRONG BYTES|verification found/.test(answer) ? [answer] : []
+        // What strace left in any state is no agent to go on with.
+        if (wasStuck) await real.kill()
         if (!(await real.isRunning())) {
-          if (!mayDie) violations.push('the host-agent has died of it')
+          if (!mayDie && !wasStuck) violations.push('the host-agent has died of it')
           await real.start()
         }
         violations.push(...(await world.check(operation, file)))

@@ -26,21 +26,25 @@ export type Injection = {
   onwards: boolean
 }
 
+/** `wasStuck`: strace could not let go of what it traced, which may be stopped in any state since. */
+type Traced = { lines: string[]; wasStuck: boolean }
+
 /** Runs `work` while the fault lies in wait. @returns the calls that were struck */
 export const whileInjected = async (
   pid: number,
   { calls, fault, nth, onwards }: Injection,
   log: string,
   work: () => Promise<void>,
-): Promise<string[]> => {
+): Promise<{ struck: string[]; wasStuck: boolean }> => {
   const when = `${nth}${onwards ? '+' : ''}`
-  const lines = await whileTraced(
+  const { lines, wasStuck } = await whileTraced(
     pid,
     ['-e', `trace=${calls}`, '-e', `inject=${calls}:${fault}:when=${when}`],
     log,
     work,
   )
-  return lines.filter((line) => line.includes('(INJECTED)') || line.includes('+++ killed by SIGKILL'))
+  const struck = lines.filter((line) => line.includes('(INJECTED)') || line.includes('+++ killed by SIGKILL'))
+  return { struck, wasStuck }
 }
 
 /** @returns how many calls of each group the thread or process made that made most of them, in `work` */
@@ -49,7 +53,7 @@ export const countCalls = async (
   log: string,
   work: () => Promise<void>,
 ): Promise<Record<CallGroup, number>> => {
-  const lines = await whileTraced(pid, ['-e', `trace=${Object.values(systemCalls).join()}`], log, work)
+  const { lines } = await whileTraced(pid, ['-e', `trace=${Object.values(systemCalls).join()}`], log, work)
   const most = (calls: string): number => {
     const perThread = new Map<string, number>()
     for (const line of lines) {
@@ -64,13 +68,7 @@ export const countCalls = async (
   >
 }
 
-/** @returns the lines of strace's log */
-const whileTraced = async (
-  pid: number,
-  options: string[],
-  log: string,
-  work: () => Promise<void>,
-): Promise<string[]> => {
+const whileTraced = async (pid: number, options: string[], log: string, work: () => Promise<void>): Promise<Traced> => {
   // Its crashes are not told: the first process of a sandbox that crashes is not let die while it is traced, and crashes for ever.
   const quietly = ['-f', '-qq', '-e', 'signal=!SIGSEGV,SIGTRAP,SIGILL,SIGABRT', '-o', log]
   const tracer = spawn('/usr/bin/strace', [...quietly, ...options, '-p', String(pid)], {
@@ -91,7 +89,7 @@ const whileTraced = async (
   }
   const lines = readFileSync(log, 'utf8').split('\n')
   rmSync(log)
-  return lines
+  return { lines, wasStuck: tracer.signalCode === 'SIGKILL' }
 }
 
 const descendantsOf = (pid: number): number[] => {
@@ -115,8 +113,9 @@ const goOn = (pid: number) => {
   }
 }
 
-/** Whether all of its threads are. */
+/** Whether all of its threads are. One that has ended may be listed for as long as an earlier tracer of it was not asked. */
 const isTraced = (pid: number) =>
-  readdirSync(`/proc/${pid}/task`).every(
-    (thread) => !readFileSync(`/proc/${pid}/task/${thread}/status`, 'utf8').includes('TracerPid:\t0\n'),
-  )
+  readdirSync(`/proc/${pid}/task`).every((thread) => {
+    const status = readFileSync(`/proc/${pid}/task/${thread}/status`, 'utf8')
+    return !status.includes('TracerPid:\t0\n') || /^State:\t[ZX]/m.test(status)
+  })
