@@ -8,6 +8,7 @@ import type { Readable } from 'node:stream'
 import { z } from 'zod'
 import { type ArchiveFormat, type Entry, entry, type Partition } from './api/restore.ts'
 import { exportNamePattern, safeIdPattern } from './names.ts'
+import { type NetworkShare, networkShare } from './shares.ts'
 
 const safeId = z.string().regex(safeIdPattern)
 const exportName = z.string().regex(exportNamePattern)
@@ -29,7 +30,14 @@ export type AgentHealth = {
   max_mounts: number
 }
 
-export const repositoryBody = z.object({ path: z.string().min(1).max(400) })
+/** A folder of this host, or a share that the agent mounts. */
+export const repositoryBody = z.union([
+  z.object({ path: z.string().min(1).max(400) }),
+  z.object({ share: networkShare }),
+])
+export type RepositoryPlace = string | NetworkShare
+/** `locks`: whether its files must be lockable. */
+export const testRepositoryBody = z.object({ place: repositoryBody, locks: z.boolean() })
 export type RepositoryStorage = {
   total_bytes: number
   used_bytes: number
@@ -205,6 +213,10 @@ export type MergeState = {
   stored_bytes: number
 }
 
+/** Makes a sealed file immutable; what is locked for longer stays so. */
+export const lockBody = z.object({ file: diskFile, until: z.iso.datetime() })
+export type LockBody = z.infer<typeof lockBody>
+
 export const mountBody = diskChain.extend({ vm_name: z.string().max(255) })
 export type MountBody = z.infer<typeof mountBody>
 export type MountEndReason = 'user' | 'expired' | 'backup_deleted' | 'restart' | 'failed'
@@ -271,10 +283,10 @@ export type CleanupState = {
 export interface AgentApi {
   health(): Promise<AgentHealth>
 
-  /** Makes a folder known as a repository and measures it. REPOSITORY_TEST_FAILED when it can't be used. */
-  ensureRepository(repositoryId: string, path: string): Promise<RepositoryStorage>
+  /** Makes a folder or a share known as a repository and measures it. REPOSITORY_TEST_FAILED when it can't be used. */
+  ensureRepository(repositoryId: string, place: RepositoryPlace): Promise<RepositoryStorage>
   /** The same checks, nothing kept. */
-  testRepository(path: string): Promise<RepositoryStorage>
+  testRepository(place: RepositoryPlace, locks?: boolean): Promise<RepositoryStorage>
   /** REPOSITORY_NOT_FOUND, SERVICE_UNAVAILABLE when the storage does not answer. */
   repositoryStorage(repositoryId: string): Promise<RepositoryStorage>
   forgetRepository(repositoryId: string): Promise<void>
@@ -291,7 +303,9 @@ export interface AgentApi {
 
   /** Looks at the files of a chain, in the order asked. */
   inspectChain(chain: DiskChain): Promise<FileCheck[]>
-  /** Removes one disk's file with its manifest and checksums, and emptied folders. A file already gone is no error. */
+  /** Nobody changes or removes the file until then, this agent included. CHAIN_BROKEN when it is not sealed. */
+  lockFile(body: LockBody): Promise<void>
+  /** Removes one disk's file with its manifest and checksums, and emptied folders. A file already gone is no error. IMMUTABLE_RETENTION_ACTIVE. */
   deleteDiskFile(file: DiskFile): Promise<{ freed_bytes: number }>
 
   /** Checks the newest file of a chain. The same call again joins the check that runs, or takes the result of one that has ended. */

@@ -11,7 +11,7 @@ export type DiskFiles = {
   base: string
   /** Without suffix. */
   path: string
-  /** `.merge.json`: another point is being merged into this one. */
+  /** `.merge.json`: another point is being merged into this one; `.lock.json`: until when it is immutable. */
   suffixes: Set<string>
   manifest: (Manifest & { digest: string }) | undefined
   /** Why there is no manifest to be read; undefined when it is simply not there. */
@@ -25,7 +25,7 @@ export type RepositoryFiles = {
   unreadable: string[]
 }
 
-const suffixPattern = /^(.+?)(\.qcow2|\.blocks|\.manifest\.json|\.merge\.json)$/
+const suffixPattern = /^(.+?)(\.qcow2|\.blocks|\.manifest\.json|\.merge\.json|\.lock\.json)$/
 
 /** @param root of the repository @throws Error when it can not be read */
 export const readRepository = async (root: string): Promise<RepositoryFiles> => {

@@ -106,6 +106,7 @@ export const openAgent = async (settings: AgentSettings): Promise<Agent> => {
       await merges.close()
       await mounts.close()
       await exports.close()
+      await repositories.close()
       if (typeof openers.sandboxes !== 'string') await openers.sandboxes.close()
       await backend.close()
     },

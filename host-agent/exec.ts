@@ -13,6 +13,7 @@ import type { ToolAnswer, ToolRequest } from './tool-runner.ts'
 /** Where Debian keeps the tools. */
 export const program = {
   bwrap: '/usr/bin/bwrap',
+  chattr: '/usr/bin/chattr',
   btrfstune: '/usr/bin/btrfstune',
   losetup: '/usr/sbin/losetup',
   mknod: '/usr/bin/mknod',
@@ -24,6 +25,7 @@ export const program = {
   qemuNbd: '/usr/bin/qemu-nbd',
   qemuStorageDaemon: '/usr/bin/qemu-storage-daemon',
   setpriv: '/usr/bin/setpriv',
+  stat: '/usr/bin/stat',
   umount: '/usr/bin/umount',
 } as const
 

@@ -14,18 +14,27 @@ import {
   statfs,
 } from 'node:fs/promises'
 import { dirname, join, resolve, sep } from 'node:path'
-import type { DiskChain, DiskFile, FileCheck, RepositoryStorage } from '../contract/agent.ts'
+import { isDeepStrictEqual } from 'node:util'
+import type { DiskChain, DiskFile, FileCheck, RepositoryPlace, RepositoryStorage } from '../contract/agent.ts'
 import { HubError } from '../contract/errors.ts'
 import { diskFolder } from '../contract/names.ts'
+import { type NetworkShare, sourceOf } from '../contract/shares.ts'
 import { syncPath } from '../durable/write-file.ts'
+import { program, run } from './exec.ts'
 import { checkHeader } from './exports/qcow2.ts'
 import { Ledger, writeDurably } from './ledger.ts'
+import { lock, probeLocks, unlock } from './locks.ts'
+import { mountShare, unmountShare } from './shares.ts'
+import { StorageWatch } from './storage-watch.ts'
 import { isTrouble } from './trouble.ts'
 
-type Entry = { path: string }
+/** `share`: mounted at the path by us. */
+type Entry = { path: string; share?: NetworkShare }
 export const identityFile = 'sendense-repository.json'
 /** A storage that answers slower than this is reported as not answering. */
 const storageTimeoutMs = 10_000
+/** Longer than a mount command is given. */
+const mountWaitMs = 35_000
 /** The system's own folders, which no backup may be written into. */
 const systemFolders = ['/bin', '/boot', '/dev', '/etc', '/lib', '/lib64', '/proc', '/run', '/sbin', '/sys', '/usr']
 
@@ -35,14 +44,14 @@ export const keyOfFile = (file: DiskFile) =>
 
 const within = (path: string, folder: string) => path === folder || path.startsWith(folder === '/' ? '/' : folder + sep)
 
+const notAnswering = () =>
+  new HubError('SERVICE_UNAVAILABLE', 'The storage does not answer', { headers: { 'Retry-After': '10' } })
+
 /** @throws SERVICE_UNAVAILABLE when a hung storage keeps the work from ending */
-const inTime = async <T>(work: Promise<T>): Promise<T> => {
+const inTime = async <T>(work: Promise<T>, timeoutMs = storageTimeoutMs): Promise<T> => {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new HubError('SERVICE_UNAVAILABLE', 'The storage does not answer')),
-      storageTimeoutMs,
-    )
+    timer = setTimeout(() => reject(notAnswering()), timeoutMs)
   })
   return Promise.race([work, late]).finally(() => clearTimeout(timer))
 }
@@ -90,34 +99,103 @@ const usableFolder = async (path: string): Promise<string> => {
   return real
 }
 
+/** @param hasLocks whether files in it must be lockable */
+const testFolder = async (path: string, hasLocks: boolean): Promise<RepositoryStorage> => {
+  const root = await usableFolder(path)
+  if (hasLocks)
+    await probeLocks(root).catch((cause: Error) => {
+      throw testFailed('files in it can not be made immutable (chattr +i)', cause)
+    })
+  return measure(root)
+}
+
 export class Repositories {
   readonly #ledger: Ledger<Entry>
-  readonly #roots = new Map<string, string>()
+  readonly #entries = new Map<string, Entry>()
+  readonly #credentials: string
+  readonly #watch = new StorageWatch(
+    () => [...this.#entries].flatMap(([id, { share }]) => (share ? [id] : [])),
+    (id) => this.#lookAtShare(id),
+  )
 
   constructor(stateDir: string) {
     this.#ledger = new Ledger(stateDir, 'repositories')
+    this.#credentials = join(stateDir, 'credentials')
   }
 
   async open(): Promise<void> {
     await this.#ledger.open()
-    for (const [id, { path }] of await this.#ledger.all()) this.#roots.set(id, path)
+    for (const [id, entry] of await this.#ledger.all()) this.#entries.set(id, entry)
+    // Whoever does not answer is mounted once it does; the others need not wait for it.
+    await this.#watch.run()
+  }
+
+  /** Shares are let go; they stay known, and the next agent mounts them again. */
+  async close(): Promise<void> {
+    this.#watch.close()
+    for (const [id, { share }] of this.#entries)
+      if (share) await unmountShare(share, this.#credentials, id).catch(() => undefined)
   }
 
   /** @throws REPOSITORY_TEST_FAILED, SERVICE_UNAVAILABLE */
-  async ensure(id: string, path: string): Promise<RepositoryStorage> {
+  async ensure(id: string, place: RepositoryPlace): Promise<RepositoryStorage> {
+    const share = typeof place === 'string' ? undefined : place
+    const path = share?.mount_point ?? (place as string)
+    this.#refuseOverlap(id, path, share)
+    const known = this.#entries.get(id)?.share
+    // Other options, another password: what is mounted knows nothing of them.
+    if (known && !isDeepStrictEqual(known, share)) await unmountShare(known, this.#credentials, id)
+    else if (known && this.#watch.isHung(id)) throw notAnswering()
+    if (share) await this.#mountAt(share, id)
     const root = await inTime(usableFolder(path))
-    for (const [other, folder] of this.#roots)
-      if (other !== id && (within(root, folder) || within(folder, root)))
-        throw testFailed(`${path} overlaps another repository`)
-    await this.#writeIdentity(id, root)
-    await this.#ledger.put(id, { path: root })
-    this.#roots.set(id, root)
+    this.#refuseOverlap(id, root, share)
+    await inTime(this.#writeIdentity(id, root))
+    const entry: Entry = share ? { path: root, share } : { path: root }
+    await this.#ledger.put(id, entry)
+    this.#entries.set(id, entry)
+    this.#watch.forget(id)
     return inTime(measure(root))
   }
 
   /** @throws REPOSITORY_TEST_FAILED, SERVICE_UNAVAILABLE */
-  async test(path: string): Promise<RepositoryStorage> {
-    return inTime(usableFolder(path).then(measure))
+  async test(place: RepositoryPlace, hasLocks = false): Promise<RepositoryStorage> {
+    if (typeof place === 'string') return inTime(testFolder(place, hasLocks))
+    if ([...this.#entries.values()].some(({ path }) => path === place.mount_point))
+      return inTime(testFolder(place.mount_point, hasLocks))
+    const id = `test-${process.pid}-${Date.now()}`
+    await this.#mountAt(place, id)
+    try {
+      return await inTime(testFolder(place.mount_point, hasLocks))
+    } finally {
+      await unmountShare(place, this.#credentials, id)
+      // Ours when it was made for this; one that was there stays when it holds anything.
+      await rmdir(place.mount_point).catch(() => undefined)
+    }
+  }
+
+  #refuseOverlap(id: string, root: string, share: NetworkShare | undefined) {
+    for (const [other, entry] of this.#entries) {
+      if (other === id) continue
+      const isSameShare = share && entry.share && sourceOf(share) === sourceOf(entry.share)
+      if (isSameShare || within(root, entry.path) || within(entry.path, root))
+        throw testFailed(`${share ? sourceOf(share) : root} overlaps another repository`)
+    }
+  }
+
+  /** An empty folder that is nobody else's, or the one where it is mounted already. */
+  async #mountAt(share: NetworkShare, id: string): Promise<void> {
+    const at = share.mount_point
+    if (at === '/' || systemFolders.some((folder) => within(at, folder)))
+      throw testFailed(`${at} belongs to the operating system`)
+    await inTime(mountShare(share, this.#credentials, id), mountWaitMs)
+  }
+
+  /** In a process of its own: a hung share takes no thread of ours. */
+  async #lookAtShare(id: string): Promise<void> {
+    const entry = this.#entries.get(id)
+    if (!entry?.share) return
+    await mountShare(entry.share, this.#credentials, id)
+    await run(program.stat, ['--file-system', '--', join(entry.path, identityFile)], { timeoutMs: storageTimeoutMs })
   }
 
   async storage(id: string): Promise<RepositoryStorage> {
@@ -131,15 +209,19 @@ export class Repositories {
   }
 
   async forget(id: string): Promise<void> {
-    this.#roots.delete(id)
+    const entry = this.#entries.get(id)
+    this.#entries.delete(id)
+    this.#watch.forget(id)
+    if (entry?.share) await unmountShare(entry.share, this.#credentials, id)
     await this.#ledger.remove(id)
   }
 
-  /** @throws REPOSITORY_NOT_FOUND */
+  /** @throws REPOSITORY_NOT_FOUND, SERVICE_UNAVAILABLE for a share that does not answer */
   root(id: string): string {
-    const root = this.#roots.get(id)
-    if (!root) throw new HubError('REPOSITORY_NOT_FOUND', 'The host-agent does not know this repository')
-    return root
+    const entry = this.#entries.get(id)
+    if (!entry) throw new HubError('REPOSITORY_NOT_FOUND', 'The host-agent does not know this repository')
+    if (this.#watch.isHung(id)) throw notAnswering()
+    return entry.path
   }
 
   /** Absolute path of a disk's file, without its suffix. */
@@ -204,6 +286,7 @@ export class Repositories {
       (info) => info.blocks * 512,
       () => 0,
     )
+    await unlock(path)
     // The manifest goes first: without it the rest is no restore point, whenever we are interrupted.
     for (const suffix of ['.manifest.json', '.blocks', '.qcow2', '.merge.json']) {
       await rm(path + suffix, { force: true })
@@ -213,6 +296,16 @@ export class Repositories {
     await syncPath(folder).catch(ignoreMissing)
     if (await removeIfEmpty(folder)) await removeContext(dirname(folder))
     return freed
+  }
+
+  /** @throws CHAIN_BROKEN when it is no sealed file */
+  async lock(file: DiskFile, until: Date): Promise<void> {
+    const path = this.diskPath(file)
+    await stat(`${path}.manifest.json`).catch((cause: unknown) => {
+      if (isTrouble(cause)) throw cause
+      throw new HubError('CHAIN_BROKEN', 'The file that is to be locked is not there', { details: file.base, cause })
+    })
+    await lock(path, until)
   }
 
   /** The real path of a file that is named by a path below a repository. @throws PATH_INVALID */

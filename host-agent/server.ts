@@ -13,6 +13,7 @@ import {
   exportNameSchema,
   guestPath,
   listingBody,
+  lockBody,
   mergeBody,
   mountBody,
   mountEndReasons,
@@ -20,6 +21,7 @@ import {
   repositoryBody,
   repositoryIdSchema,
   sealBody,
+  testRepositoryBody,
   verifyBody,
 } from '../contract/agent.ts'
 import { errorBody, HubError } from '../contract/errors.ts'
@@ -91,14 +93,17 @@ export const createServerApp = (agent: Agent) => {
   const exportName = (c: Context<Env>) => check(exportNameSchema, c.req.param('name'))
   const repository = (c: Context<Env>) => check(repositoryIdSchema, c.req.param('id'))
 
+  const placeOf = (asked: z.output<typeof repositoryBody>) => ('path' in asked ? asked.path : asked.share)
+
   app.get('/health', async (c) => c.json(await agent.health()))
 
   app.put('/repositories/:id', async (c) =>
-    c.json(await agent.repositories.ensure(repository(c), (await body(c, repositoryBody)).path)),
+    c.json(await agent.repositories.ensure(repository(c), placeOf(await body(c, repositoryBody)))),
   )
-  app.post('/repositories/test', async (c) =>
-    c.json(await agent.repositories.test((await body(c, repositoryBody)).path)),
-  )
+  app.post('/repositories/test', async (c) => {
+    const { place, locks } = await body(c, testRepositoryBody)
+    return c.json(await agent.repositories.test(placeOf(place), locks))
+  })
   app.get('/repositories/:id/storage', async (c) => c.json(await agent.repositories.storage(repository(c))))
   app.delete('/repositories/:id', async (c) => {
     await agent.repositories.forget(repository(c))
@@ -124,6 +129,12 @@ export const createServerApp = (agent: Agent) => {
     await agent.copies.stop(file)
     const remove = () => agent.repositories.deleteDiskFile(file)
     return c.json({ freed_bytes: await agent.merges.makeWay(file, remove) })
+  })
+
+  app.post('/disk-files/lock', async (c) => {
+    const { file, until } = await body(c, lockBody)
+    await agent.repositories.lock(file, new Date(until))
+    return c.json({})
   })
 
   app.post('/verifications', async (c) => c.json(await agent.verifications.verify(await body(c, verifyBody))))

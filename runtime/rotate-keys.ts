@@ -7,6 +7,7 @@ import type { z } from 'zod'
 import type { Database } from '../db/database.ts'
 import { listCredentials, updateCredential } from '../db/queries/credentials.ts'
 import { listRules, updateRule } from '../db/queries/notifications.ts'
+import { listRepositories, updateRepository } from '../db/queries/repositories.ts'
 import { writeFileDurably } from '../durable/write-file.ts'
 import { type Keys, keyFileSchema, newKeyFile, openKeys } from './bindings/keys.ts'
 
@@ -46,6 +47,13 @@ export const rotateKeys = async (db: Database, path: string, isAsked: boolean): 
         await updateCredential(tx, id, {
           passwordEncrypted: reencrypt(passwordEncrypted, 'credential password', from, to),
         })
+    for (const { id, config } of await listRepositories(tx)) {
+      const { password_encrypted: sealed } = config
+      if (typeof sealed === 'string' && sealed !== '')
+        await updateRepository(tx, id, {
+          config: { ...config, password_encrypted: reencrypt(sealed, 'repository password', from, to) },
+        })
+    }
     for (const { id, secretEncrypted } of await listRules(tx))
       if (secretEncrypted !== '')
         await updateRule(tx, id, { secretEncrypted: reencrypt(secretEncrypted, 'notification secret', from, to) })

@@ -21,12 +21,15 @@ export type Deleted = { deletedIds: string[]; freedBytes: number }
 
 const dayMs = 24 * 3600 * 1000
 
-/** Until when a backup can't be deleted; undefined when it can. */
+/** Until when a backup, or a copy that would go with it, can't be deleted; undefined when it can. */
 const protectedUntil = async ({ DB, CLOCK }: DeleteEnv, job: JobRow): Promise<Date | undefined> => {
+  const dates = (await copiesOf(DB.orm, [job.id])).map(({ lockedUntil }) => lockedUntil)
+  dates.push(job.lockedUntil)
   const repository = await findRepository(DB.orm, job.repositoryId)
-  if (!repository?.isImmutable || job.status !== 'completed' || job.completedAt === null) return undefined
-  const until = new Date(job.completedAt.getTime() + repository.minRetentionDays * dayMs)
-  return until > CLOCK.now() ? until : undefined
+  if (repository?.isImmutable && job.status === 'completed' && job.completedAt !== null)
+    dates.push(new Date(job.completedAt.getTime() + repository.minRetentionDays * dayMs))
+  const latest = Math.max(0, ...dates.map((date) => date?.getTime() ?? 0))
+  return latest > CLOCK.now().getTime() ? new Date(latest) : undefined
 }
 
 /** Everything that can forbid it, for the whole set, before anything is touched. */
@@ -86,6 +89,8 @@ export const deleteMarked = async (env: DeleteEnv, { job, disks }: JobWithDisks)
     }
     for (const disk of disks) freed += (await AGENT.deleteDiskFile(diskFileOf(job, disk))).freed_bytes
   } catch (cause) {
+    // Its agent knows a lock that we do not.
+    if (cause instanceof HubError && cause.code === 'IMMUTABLE_RETENTION_ACTIVE') throw cause
     throw new HubError('INTERNAL', 'A file of the backup could not be removed', {
       details: 'the same call again goes on',
       cause,

@@ -4,7 +4,7 @@ import type { Env } from '../runtime/bindings/index.ts'
 import { notify } from './notify.ts'
 import { measureOrNull } from './repositories.ts'
 
-type WatchEnv = Env<'DB' | 'AGENT' | 'CLOCK'>
+type WatchEnv = Env<'DB' | 'AGENT' | 'CLOCK' | 'KEYS'>
 
 /** Told below this share of free room; taken back above the other, so that it is not told again and again at the edge. */
 const [lowPercent, enoughPercent] = [10, 12]

@@ -62,6 +62,8 @@ const backupFields = {
   verified_at: time.nullable(),
   /** Kept whatever a policy says. */
   protected: z.boolean(),
+  /** Until when its files are immutable. */
+  locked_until: time.nullable(),
   /** The backup that takes its place: no rule keeps this one any more. */
   merging_into: z.string().nullable(),
   created_at: time,

@@ -12,12 +12,23 @@ const absolutePath = z
     params: { code: 'FORMAT' },
   })
 
+/** Of every type; which of them a repository has is its type's to say (see locationOf in workflows/repositories.ts). */
 export const repositoryConfig = z.object({
   path: absolutePath.optional(),
   disk_path: absolutePath.optional(),
   auto_mount: z.boolean().optional(),
   mount_options: str(0, 255).optional(),
+  mount_point: absolutePath.optional(),
+  server: str(1, 253).optional(),
+  export_path: str(1, 400).optional(),
+  nfs_version: str(1, 8).optional(),
+  share_name: str(1, 80).optional(),
+  username: str(0, 255).optional(),
+  /** Never shown. */
+  password: str(0, 1024).optional(),
+  domain: str(0, 255).optional(),
 })
+export type RepositoryConfig = z.infer<typeof repositoryConfig>
 
 const immutableConfig = z.object({
   type: z.literal('linux_chattr').optional(),

@@ -38,6 +38,7 @@ export const toBackup = ({ job, disks }: JobWithDisks, repositoryName: string): 
     verify_state: job.verifyState,
     verified_at: iso(job.verifiedAt),
     protected: job.isProtected,
+    locked_until: iso(job.lockedUntil),
     merging_into: job.mergingInto,
     created_at: job.createdAt.toISOString(),
     started_at: iso(job.startedAt),

@@ -21,6 +21,13 @@ export const toStorage = (id: string, measured: RepositoryStorage, backups: numb
   last_check_at: at.toISOString(),
 })
 
+/** A password is never shown, only that there is one. */
+const shownConfig = ({ config, repositoryType }: RepositoryRow): Record<string, unknown> => {
+  const { password_encrypted, ...shown } = config
+  if (repositoryType === 'local') return { ...shown, disk_path: config.path }
+  return password_encrypted === undefined ? shown : { ...shown, password_set: true }
+}
+
 /** @param storage null when it could not be measured now */
 export const toRepository = (
   row: RepositoryRow,
@@ -31,7 +38,7 @@ export const toRepository = (
   name: row.name,
   type: row.repositoryType,
   enabled: row.enabled,
-  config: { ...row.config, ...(row.repositoryType === 'local' ? { disk_path: row.config.path } : {}) },
+  config: shownConfig(row),
   is_immutable: row.isImmutable,
   immutable_config: row.immutableConfig ?? null,
   min_retention_days: row.minRetentionDays,
@@ -41,7 +48,8 @@ export const toRepository = (
   updated_at: row.updatedAt.toISOString(),
 })
 
-export const repositoryPath = (row: RepositoryRow) => String(row.config.path)
+/** Where its files lie on its storage host. */
+export const repositoryPath = (row: RepositoryRow) => String(row.config.path ?? row.config.mount_point)
 
 /** By name. */
 export const listRepositories = (

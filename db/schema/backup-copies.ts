@@ -21,6 +21,8 @@ export const backupCopies = mysqlTable(
     copyStartedAt: time(),
     copyCompletedAt: time(),
     verifiedAt: time(),
+    /** Until when its files are immutable; null: they are not. */
+    lockedUntil: time(),
     verificationStatus: mysqlEnum(['pending', 'passed', 'failed']).notNull().default('pending'),
     errorMessage: text(),
     /** As its rule says, or the call that asked for it. */

@@ -59,6 +59,8 @@ export const backupJobs = mysqlTable(
     mergingInto: id64(),
     /** Kept whatever a policy says. */
     isProtected: flag(false),
+    /** Until when its files are immutable; null: they are not. */
+    lockedUntil: time(),
     tags: json().$type<Record<string, string>>(),
     diskId: int(),
     changeId: text255(),

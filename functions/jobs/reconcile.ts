@@ -2,12 +2,10 @@
 import { defineCron } from '../../runtime/function.ts'
 import { reconcileJobs } from '../../workflows/reconcile-jobs.ts'
 import { forgetOldMounts, reconcileMounts } from '../../workflows/reconcile-mounts.ts'
-import { announceRepositories } from '../../workflows/repositories.ts'
 
 export default defineCron(
   { summary: 'Reconcile jobs and mounts', needs: ['DB', 'AGENT', 'NODE', 'CLOCK'] },
   async (env) => {
-    await announceRepositories(env)
     await reconcileJobs(env)
     await reconcileMounts(env)
     await forgetOldMounts(env)

@@ -2,4 +2,7 @@
 import { defineCron } from '../../runtime/function.ts'
 import { watchStorage } from '../../workflows/watch-storage.ts'
 
-export default defineCron({ summary: 'Watch the room in repositories', needs: ['DB', 'AGENT', 'CLOCK'] }, watchStorage)
+export default defineCron(
+  { summary: 'Watch the room in repositories', needs: ['DB', 'AGENT', 'CLOCK', 'KEYS'] },
+  watchStorage,
+)

@@ -11,25 +11,25 @@ import {
 } from '../../db/queries/repositories.ts'
 import { answer, defineFunction } from '../../runtime/function.ts'
 import { withFreeName } from '../../workflows/free-name.ts'
-import { localPath, refuseOverlap } from '../../workflows/repositories.ts'
+import { placeOf, refuseOverlap, storedConfig } from '../../workflows/repositories.ts'
 
 export default defineFunction(
   {
     summary: 'Add a repository',
-    needs: ['DB', 'AGENT', 'CLOCK'],
+    needs: ['DB', 'AGENT', 'CLOCK', 'KEYS'],
     body: createRepositoryBody,
     responses: { 201: createRepositoryAnswer },
     errors: ['UNSUPPORTED_REPOSITORY_TYPE', 'REPOSITORY_TEST_FAILED', 'NAME_TAKEN'],
   },
-  async ({ body, env: { DB, AGENT, CLOCK } }) => {
-    const path = localPath(body.type, body.config)
+  async ({ body, env: { DB, AGENT, CLOCK, KEYS } }) => {
+    const id = `repo-${randomUUID()}`
+    const place = placeOf(body.type, id, body.config)
     if (body.is_immutable && body.min_retention_days < 1)
       throw new HubError('VALIDATION_FAILED', 'The request is not valid', {
         fields: [{ field: 'min_retention_days', message: 'must be at least 1 when immutable', code: 'RANGE' }],
       })
-    await refuseOverlap({ DB }, path)
-    await AGENT.testRepository(path)
-    const id = `repo-${randomUUID()}`
+    await refuseOverlap({ DB }, place)
+    await AGENT.testRepository(place, body.is_immutable)
     // The row first: it makes the name ours. Without a folder that the agent accepts, it goes again.
     await withFreeName(body.name, () =>
       insertRepository(DB.orm, {
@@ -37,13 +37,13 @@ export default defineFunction(
         name: body.name,
         repositoryType: body.type,
         enabled: body.enabled,
-        config: { ...body.config, disk_path: undefined, path },
+        config: storedConfig(KEYS, place, body.config),
         isImmutable: body.is_immutable,
         immutableConfig: body.immutable_config ?? null,
         minRetentionDays: body.min_retention_days,
       }),
     )
-    const measured = await AGENT.ensureRepository(id, path).catch(async (error: unknown) => {
+    const measured = await AGENT.ensureRepository(id, place).catch(async (error: unknown) => {
       await deleteRepository(DB.orm, id)
       throw error
     })

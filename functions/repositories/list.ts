@@ -8,7 +8,7 @@ import { measureOrNull } from '../../workflows/repositories.ts'
 export default defineFunction(
   {
     summary: 'List repositories',
-    needs: ['DB', 'AGENT', 'CLOCK'],
+    needs: ['DB', 'AGENT', 'CLOCK', 'KEYS'],
     query: listRepositoriesQuery,
     responses: { 200: repositoriesAnswer },
   },

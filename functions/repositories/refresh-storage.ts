@@ -5,7 +5,11 @@ import { defineFunction } from '../../runtime/function.ts'
 import { measureOrNull } from '../../workflows/repositories.ts'
 
 export default defineFunction(
-  { summary: 'Measure all repositories', needs: ['DB', 'AGENT', 'CLOCK'], responses: { 200: refreshStorageAnswer } },
+  {
+    summary: 'Measure all repositories',
+    needs: ['DB', 'AGENT', 'CLOCK', 'KEYS'],
+    responses: { 200: refreshStorageAnswer },
+  },
   async ({ env }) => {
     const rows = await listRepositories(env.DB.orm)
     const backups = await backupCounts(

@@ -10,7 +10,7 @@ import { measureOrNull } from '../../workflows/repositories.ts'
 export default defineFunction(
   {
     summary: 'One repository',
-    needs: ['DB', 'AGENT', 'CLOCK'],
+    needs: ['DB', 'AGENT', 'CLOCK', 'KEYS'],
     params: z.object({ id }),
     responses: { 200: repository },
     errors: ['REPOSITORY_NOT_FOUND'],

@@ -19,7 +19,7 @@ const healthOf = (percent: number | undefined) =>
 export default defineFunction(
   {
     summary: 'Capacity over all repositories',
-    needs: ['DB', 'AGENT', 'CLOCK'],
+    needs: ['DB', 'AGENT', 'CLOCK', 'KEYS'],
     responses: { 200: storageSummaryAnswer },
   },
   async ({ env }) => {

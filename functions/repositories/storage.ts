@@ -10,7 +10,7 @@ import { measureRepository } from '../../workflows/repositories.ts'
 export default defineFunction(
   {
     summary: 'Measure a repository',
-    needs: ['DB', 'AGENT', 'CLOCK'],
+    needs: ['DB', 'AGENT', 'CLOCK', 'KEYS'],
     params: z.object({ id }),
     responses: { 200: storage },
     errors: ['REPOSITORY_NOT_FOUND'],

@@ -1,9 +1,10 @@
 /** POST /repositories/test: tests a configuration without saving it. */
+import { randomUUID } from 'node:crypto'
 import { testRepositoryAnswer, testRepositoryBody } from '../../contract/api/repositories.ts'
 import { HubError } from '../../contract/errors.ts'
 import { toStorage } from '../../db/queries/repositories.ts'
 import { defineFunction } from '../../runtime/function.ts'
-import { localPath } from '../../workflows/repositories.ts'
+import { placeOf } from '../../workflows/repositories.ts'
 
 export default defineFunction(
   {
@@ -14,9 +15,9 @@ export default defineFunction(
     errors: ['UNSUPPORTED_REPOSITORY_TYPE'],
   },
   async ({ body, env: { AGENT, CLOCK } }) => {
-    const path = localPath(body.type, body.config)
+    const place = placeOf(body.type, `test-${randomUUID()}`, body.config)
     try {
-      const measured = await AGENT.testRepository(path)
+      const measured = await AGENT.testRepository(place)
       return {
         success: true,
         message: 'the repository can be used',

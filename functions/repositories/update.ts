@@ -1,32 +1,39 @@
-/** PATCH /repositories/{id}: changes a repository; a changed path is tested first. */
+/** PATCH /repositories/{id}: changes a repository; a changed place is tested first. */
 import { z } from 'zod'
 import { id } from '../../contract/api/common.ts'
 import { updateRepositoryAnswer, updateRepositoryBody } from '../../contract/api/repositories.ts'
 import { type FieldError, HubError } from '../../contract/errors.ts'
-import { backupCounts, repositoryPath, toRepository, updateRepository } from '../../db/queries/repositories.ts'
+import { backupCounts, toRepository, updateRepository } from '../../db/queries/repositories.ts'
 import { defineFunction } from '../../runtime/function.ts'
 import { existingRepository } from '../../workflows/existing-repository.ts'
 import { withFreeName } from '../../workflows/free-name.ts'
-import { localPath, measureOrNull, refuseOverlap } from '../../workflows/repositories.ts'
+import {
+  changedConfig,
+  isElsewhere,
+  measureOrNull,
+  openConfig,
+  placeOf,
+  placeOfRow,
+  refuseOverlap,
+  storedConfig,
+} from '../../workflows/repositories.ts'
 
 export default defineFunction(
   {
     summary: 'Change a repository',
-    needs: ['DB', 'AGENT', 'CLOCK'],
+    needs: ['DB', 'AGENT', 'CLOCK', 'KEYS'],
     params: z.object({ id }),
     body: updateRepositoryBody,
     responses: { 200: updateRepositoryAnswer },
     errors: ['REPOSITORY_NOT_FOUND', 'REPOSITORY_TEST_FAILED', 'NAME_TAKEN'],
   },
   async ({ params, body, env }) => {
-    const { DB, AGENT } = env
+    const { DB, AGENT, KEYS } = env
     const before = await existingRepository(DB.orm, params.id)
     const backups = (await backupCounts(DB.orm, [before.id])).get(before.id) ?? 0
-    const path =
-      body.config && (body.config.path ?? body.config.disk_path) !== undefined
-        ? localPath(before.repositoryType, body.config)
-        : repositoryPath(before)
-    const moved = path !== repositoryPath(before)
+    const config = body.config && changedConfig(openConfig(KEYS, before), body.config)
+    const place = config && placeOf(before.repositoryType, before.id, config)
+    const moved = place !== undefined && isElsewhere(place, placeOfRow(KEYS, before))
     const fields: FieldError[] = []
     if (body.type !== undefined && body.type !== before.repositoryType)
       fields.push({ field: 'type', message: 'can not be changed', code: 'FORBIDDEN' })
@@ -44,19 +51,19 @@ export default defineFunction(
       })
     if (fields.length > 0) throw new HubError('VALIDATION_FAILED', 'The request is not valid', { fields })
 
-    if (moved) {
-      await refuseOverlap({ DB }, path, before.id)
-      await AGENT.testRepository(path)
+    if (place !== undefined) {
+      await refuseOverlap({ DB }, place, before.id)
+      await AGENT.testRepository(place)
     }
     await withFreeName(body.name, () =>
       updateRepository(DB.orm, before.id, {
         name: body.name,
         enabled: body.enabled,
         minRetentionDays: body.min_retention_days,
-        config: body.config ? { ...before.config, ...body.config, disk_path: undefined, path } : undefined,
+        config: config && storedConfig(KEYS, place!, config),
       }),
     )
-    if (moved) await AGENT.ensureRepository(before.id, path)
+    if (place !== undefined) await AGENT.ensureRepository(before.id, place)
     const after = await existingRepository(DB.orm, before.id)
     return {
       success: true,

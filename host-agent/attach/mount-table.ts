@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { program, run } from '../exec.ts'
 
 /** mountinfo writes space, tab, newline and backslash as octal. */
-const plainPath = (text: string) =>
+export const plainPath = (text: string) =>
   text.replace(/\\(\d{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))
 
 /** Mount points of this host, in the order they were mounted. */

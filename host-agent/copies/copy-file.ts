@@ -10,6 +10,7 @@ import { syncPath } from '../../durable/write-file.ts'
 import { sha256 } from '../exports/blocks.ts'
 import { identityOf, readManifest } from '../exports/manifest.ts'
 import { writeDurably } from '../ledger.ts'
+import { whileHealed } from '../locks.ts'
 import { isTrouble } from '../trouble.ts'
 
 const pieceBytes = 4 * 1024 * 1024
@@ -79,7 +80,7 @@ export const copyDiskFile = async (file: FileToCopy, report: Report, signal: Abo
   if (sha256(blocks).toString('hex') !== manifest.checksums.digest)
     throw broken(`${name}.blocks: does not match the digest in the manifest`)
   await copyBytes(file, size, report, signal)
-  await ofTarget(async () => {
+  const replace = async () => {
     await chmod(`${target}.qcow2.tmp`, 0o444)
     await rename(`${target}.qcow2.tmp`, `${target}.qcow2`)
     await syncPath(dirname(target))
@@ -87,7 +88,8 @@ export const copyDiskFile = async (file: FileToCopy, report: Report, signal: Abo
     const context = (path: string) => join(dirname(dirname(path)), 'context.json')
     await writeDurably(context(target), await readFile(context(source)))
     await writeDurably(`${target}.manifest.json`, await readFile(`${source}.manifest.json`), 0o444)
-  })
+  }
+  await ofTarget(() => whileHealed(target, replace))
 }
 
 const copyBytes = async (

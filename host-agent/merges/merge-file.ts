@@ -14,6 +14,7 @@ import { checkHeader, mergeNode } from '../exports/qcow2.ts'
 import { checkStructure } from '../exports/seal.ts'
 import { readSelfChecked, selfChecked } from '../exports/self-checked.ts'
 import { writeDurably } from '../ledger.ts'
+import { refuseLocked, unlock } from '../locks.ts'
 import { isTrouble } from '../trouble.ts'
 
 /** `manifest`: what the child's is to be, once the parent's file holds all of it; null until then. */
@@ -66,6 +67,7 @@ const exists = (path: string): Promise<boolean> =>
 /** Whether the parent is the child's and both are what was sealed. Changes nothing. @throws CHAIN_BROKEN */
 export const checkMergeable = async ({ child, parent, below }: MergePaths): Promise<void> => {
   if (await readJournal(child)) return
+  for (const path of [child, parent]) await refuseLocked(path)
   const [own, parents] = await Promise.all(
     [child, parent].map((path) => orBroken(`${path}.manifest.json`, () => readManifest(path))),
   )
@@ -96,6 +98,7 @@ export const prepareMerge = async (
   await checkMergeable(paths)
   const own = await orBroken(`${child}.manifest.json`, () => readManifest(child))
   const parents = await orBroken(`${parent}.manifest.json`, () => readManifest(parent))
+  for (const path of [child, parent]) await unlock(path)
   // From here on the parent is no restore point.
   await writeJournal(child, { parent: basename(parent), manifest: null })
   for (const path of [child, parent]) await chmod(qcow2(path), 0o600)

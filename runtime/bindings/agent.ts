@@ -2,7 +2,7 @@
 import { Agent as HttpAgent, type IncomingMessage, request } from 'node:http'
 import type { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
-import type { AgentApi } from '../../contract/agent.ts'
+import type { AgentApi, RepositoryPlace } from '../../contract/agent.ts'
 import { errorFromBody, HubError } from '../../contract/errors.ts'
 
 /** Attaching, checking or deleting takes long on a slow disk; past this something hangs. */
@@ -73,13 +73,14 @@ export const openAgentClient = (socketPath: string): AgentApi & { close: () => v
 
   const mount = (id: string) => `/mounts/${encodeURIComponent(id)}`
   const exported = (name: string) => `/exports/${encodeURIComponent(name)}`
+  const placed = (place: RepositoryPlace) => (typeof place === 'string' ? { path: place } : { share: place })
   const repository = (id: string) => `/repositories/${encodeURIComponent(id)}`
 
   return {
     health: () => call('GET', '/health', undefined, 5_000),
 
-    ensureRepository: (id, path) => call('PUT', repository(id), { path }),
-    testRepository: (path) => call('POST', '/repositories/test', { path }),
+    ensureRepository: (id, place) => call('PUT', repository(id), placed(place)),
+    testRepository: (place, locks = false) => call('POST', '/repositories/test', { place: placed(place), locks }),
     repositoryStorage: (id) => call('GET', `${repository(id)}/storage`),
     forgetRepository: (id) => call('DELETE', repository(id)),
 
@@ -96,6 +97,7 @@ export const openAgentClient = (socketPath: string): AgentApi & { close: () => v
     stopVerify: (file) => call('POST', '/verifications/stop', file),
 
     copyFile: (body) => call('POST', '/copies', body),
+    lockFile: (body) => call('POST', '/disk-files/lock', body),
     mergeFile: (body) => call('POST', '/merges', body),
     stopCopy: (target) => call('POST', '/copies/stop', target),
 

@@ -12,9 +12,11 @@ import type {
   ExportBody,
   ExportState,
   GuestPath,
+  LockBody,
   MergeBody,
   MergeState,
   MountState,
+  RepositoryPlace,
   VerifyBody,
   VerifyState,
 } from '../../contract/agent.ts'
@@ -25,10 +27,13 @@ const keyOf = (file: DiskFile) => `${file.repository_id}/${file.vm_backup_contex
 const firstPid = 900_000
 const time = '2026-01-02T03:04:05Z'
 
-type File = { sealed: boolean; storedBytes: number; damaged?: boolean; mergedFrom?: string }
+const pathOf = (place: RepositoryPlace) => (typeof place === 'string' ? place : place.mount_point)
+
+type File = { sealed: boolean; storedBytes: number; damaged?: boolean; mergedFrom?: string; lockedUntil?: string }
 
 export class FakeAgent implements AgentApi {
   readonly repositories = new Map<string, string>()
+  readonly places = new Map<string, RepositoryPlace>()
   readonly files = new Map<string, File>()
   readonly exports = new Map<string, { state: ExportState; body: ExportBody }>()
   readonly mounts = new Map<string, MountState>()
@@ -74,16 +79,24 @@ export class FakeAgent implements AgentApi {
     }
   }
 
-  async ensureRepository(id: string, path: string) {
-    const measured = await this.testRepository(path)
-    this.repositories.set(id, path)
+  async ensureRepository(id: string, place: RepositoryPlace) {
+    const measured = await this.testRepository(place)
+    this.repositories.set(id, pathOf(place))
+    this.places.set(id, place)
     return measured
   }
-  async testRepository(path: string) {
+  /** Folders whose files can not be locked. */
+  readonly lockless = new Set<string>()
+  async testRepository(place: RepositoryPlace, locks = false) {
     this.#check()
+    const path = pathOf(place)
     if (this.badPaths.has(path) || path.includes('/missing'))
       throw new HubError('REPOSITORY_TEST_FAILED', 'The repository can not be used', {
         details: `${path} is not reachable`,
+      })
+    if (locks && this.lockless.has(path))
+      throw new HubError('REPOSITORY_TEST_FAILED', 'The repository can not be used', {
+        details: 'files in it can not be made immutable (chattr +i)',
       })
     return { ...this.storage, mount_point: path }
   }
@@ -219,9 +232,17 @@ export class FakeAgent implements AgentApi {
   async stopVerify() {
     this.#check()
   }
+  async lockFile({ file, until }: LockBody) {
+    this.#check()
+    const known = this.files.get(keyOf(file))
+    if (!known?.sealed) throw new HubError('CHAIN_BROKEN', 'The file that is to be locked is not there')
+    if (!known.lockedUntil || known.lockedUntil < until) known.lockedUntil = until
+  }
   async deleteDiskFile(file: DiskFile) {
     this.#check()
     const known = this.files.get(keyOf(file))
+    if (known?.lockedUntil !== undefined && known.lockedUntil > new Date().toISOString())
+      throw new HubError('IMMUTABLE_RETENTION_ACTIVE', 'The backup is protected by its repository')
     this.files.delete(keyOf(file))
     return { freed_bytes: known?.storedBytes ?? 0 }
   }
