@@ -2,7 +2,18 @@
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
-const questions = ['full-backup', 'incremental', 'mount', 'download', 'list', 'copy', 'load']
+const questions = [
+  'full-backup',
+  'incremental',
+  'mount',
+  'download',
+  'list',
+  'site-lists',
+  'copy',
+  'merge',
+  'flow',
+  'load',
+]
 const asked = process.argv.slice(2)
 process.stdout.write('| What | Sendense Hub | Peer or floor | Ratio | Goal | Met |\n|---|---|---|---|---|---|\n')
 for (const question of asked.length > 0 ? asked : questions) {

@@ -163,8 +163,8 @@ export class Repositories {
     if ([...this.#entries.values()].some(({ path }) => path === place.mount_point))
       return inTime(testFolder(place.mount_point, hasLocks))
     const id = `test-${process.pid}-${Date.now()}`
-    await this.#mountAt(place, id)
     try {
+      await this.#mountAt(place, id)
       return await inTime(testFolder(place.mount_point, hasLocks))
     } finally {
       await unmountShare(place, this.#credentials, id)

@@ -19,7 +19,8 @@ const mountTimeoutMs = 30_000
 const fixedOptions = {
   nfs: ['soft', 'nosuid', 'nodev', 'noexec'],
   // nobrl: QEMU's locks stay on this host; as mandatory locks of the server they would keep us from reading what we write.
-  cifs: ['soft', 'nobrl', 'nosuid', 'nodev', 'noexec', 'uid=0', 'gid=0', 'file_mode=0600', 'dir_mode=0700'],
+  // A share knows no owners: whoever is handed a file by us (qemu-nbd's user) may open it, and nobody else gets through the folders to it.
+  cifs: ['soft', 'nobrl', 'nosuid', 'nodev', 'noexec', 'uid=0', 'gid=0', 'file_mode=0666', 'dir_mode=0700'],
 }
 /** In tenths of a second; the kernel's own is a minute, three times. */
 const defaultTimeouts = ['timeo=50', 'retrans=2']

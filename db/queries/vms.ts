@@ -1,5 +1,6 @@
 /** Managed VMs, their disks and their groups. */
 import { and, asc, count, desc, eq, inArray, like, notExists, or, sql } from 'drizzle-orm'
+import { alias } from 'drizzle-orm/mysql-core'
 import type { z } from 'zod'
 import type { Paging } from '../../contract/api/common.ts'
 import type { context, vmDisk, vmStatuses } from '../../contract/api/vm-contexts.ts'
@@ -171,21 +172,29 @@ type LastBackup = { backup_id: string; backup_type: string; status: string; comp
 /** The newest backup of each VM, whatever became of it. */
 export const lastBackups = async (db: Executor, contextIds: string[]): Promise<Map<string, LastBackup>> => {
   if (contextIds.length === 0) return new Map()
+  const other = alias(backupJobs, 'other')
+  // One look into the index a VM: grouping would read all rows that a VM has.
   const newest = db
-    .select({ vmContextId: backupJobs.vmContextId, at: sql`max(${backupJobs.createdAt})`.as('at') })
-    .from(backupJobs)
-    .where(inArray(backupJobs.vmContextId, contextIds))
-    .groupBy(backupJobs.vmContextId)
-    .as('newest')
+    .select({ id: other.id })
+    .from(other)
+    .where(eq(other.vmContextId, vmReplicationContexts.contextId))
+    .orderBy(desc(other.createdAt), desc(other.id))
+    .limit(1)
   const rows = await db
-    .select()
-    .from(backupJobs)
-    .innerJoin(newest, and(eq(backupJobs.vmContextId, newest.vmContextId), eq(backupJobs.createdAt, newest.at)))
-    .orderBy(asc(backupJobs.id))
+    .select({
+      contextId: vmReplicationContexts.contextId,
+      id: backupJobs.id,
+      type: backupJobs.backupType,
+      status: backupJobs.status,
+      completedAt: backupJobs.completedAt,
+    })
+    .from(vmReplicationContexts)
+    .innerJoin(backupJobs, eq(backupJobs.id, newest))
+    .where(inArray(vmReplicationContexts.contextId, contextIds))
   return new Map(
-    rows.map(({ backup_jobs: job }) => [
-      job.vmContextId!,
-      { backup_id: job.id, backup_type: job.backupType, status: job.status, completed_at: iso(job.completedAt) },
+    rows.map(({ contextId, id, type, status, completedAt }) => [
+      contextId,
+      { backup_id: id, backup_type: type, status, completed_at: iso(completedAt) },
     ]),
   )
 }
