@@ -104,11 +104,14 @@ export const prepareMerge = async (
   for (const path of [child, parent]) await chmod(qcow2(path), 0o600)
   await commit([child, parent, ...below].map(qcow2), onProgress, signal)
   signal.throwIfAborted()
-  await syncPath(qcow2(parent))
-  await checkStructure(qcow2(parent))
-  const difference = await mergedDifference(qcow2(child), qcow2(parent), signal)
+  // Looked at while it goes to the disk: what is read is what is being written there, and an error of the disk is the flush's to tell.
+  const [difference, structure] = await Promise.all([
+    mergedDifference(qcow2(child), qcow2(parent), signal),
+    structureChecksum(qcow2(parent), signal),
+    checkStructure(qcow2(parent)),
+    syncPath(qcow2(parent)),
+  ])
   if (difference !== null) throw new Error(`the merged file differs at ${difference}`)
-  const structure = await structureChecksum(qcow2(parent), signal)
   for (const path of [child, parent]) await chmod(qcow2(path), 0o444)
   await syncPath(qcow2(parent))
   const { size, blocks } = await stat(qcow2(parent))

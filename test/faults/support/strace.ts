@@ -1,5 +1,5 @@
 /** Makes one system call of the agent or of a tool that it runs go wrong, from outside, with strace. */
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { readdirSync, readFileSync, rmSync } from 'node:fs'
 import { waitFor } from '../../../runtime/service.ts'
 
@@ -71,25 +71,42 @@ export const countCalls = async (
 const whileTraced = async (pid: number, options: string[], log: string, work: () => Promise<void>): Promise<Traced> => {
   // Its crashes are not told: the first process of a sandbox that crashes is not let die while it is traced, and crashes for ever.
   const quietly = ['-f', '-qq', '-e', 'signal=!SIGSEGV,SIGTRAP,SIGILL,SIGABRT', '-o', log]
-  const tracer = spawn('/usr/bin/strace', [...quietly, ...options, '-p', String(pid)], {
-    stdio: ['ignore', 'ignore', 'inherit'],
-  })
-  const ended = new Promise((resolve) => tracer.once('exit', resolve))
+  const args = [...quietly, ...options, '-p', String(pid)]
+  const tracer = await attach(pid, args)
   try {
-    await waitFor('strace', async () => isTraced(pid), 60_000)
     await work()
   } finally {
-    tracer.kill('SIGTERM')
-    // It can wait for ever for a process whose threads died while it let them go.
-    const timer = setTimeout(() => tracer.kill('SIGKILL'), 1_000)
-    await ended
-    clearTimeout(timer)
-    // Then it leaves others stopped that it was about to let go.
-    if (tracer.signalCode === 'SIGKILL') for (const one of [pid, ...descendantsOf(pid)]) goOn(one)
+    await letGo(tracer)
+    for (const one of [pid, ...descendantsOf(pid)]) wake(one)
   }
   const lines = readFileSync(log, 'utf8').split('\n')
   rmSync(log)
   return { lines, wasStuck: tracer.signalCode === 'SIGKILL' }
+}
+
+const attachTries = 5
+/** A thread that begins while strace looks for threads is not always found: it is tried again. */
+const attach = async (pid: number, args: string[]): Promise<ChildProcess> => {
+  for (let attempt = 1; ; attempt++) {
+    const tracer = spawn('/usr/bin/strace', args, { stdio: ['ignore', 'ignore', 'inherit'] })
+    try {
+      await waitFor('strace', async () => isTraced(pid), 10_000)
+      return tracer
+    } catch (error) {
+      await letGo(tracer)
+      wake(pid)
+      if (attempt === attachTries) throw error
+    }
+  }
+}
+const letGo = async (tracer: ChildProcess): Promise<void> => {
+  if (tracer.exitCode !== null || tracer.signalCode !== null) return
+  const ended = new Promise((resolve) => tracer.once('exit', resolve))
+  tracer.kill('SIGTERM')
+  // It can wait for ever for a process whose threads died while it let them go.
+  const timer = setTimeout(() => tracer.kill('SIGKILL'), 1_000)
+  await ended
+  clearTimeout(timer)
 }
 
 const descendantsOf = (pid: number): number[] => {
@@ -105,12 +122,14 @@ const descendantsOf = (pid: number): number[] => {
     return []
   }
 }
-const goOn = (pid: number) => {
-  try {
-    process.kill(pid, 'SIGCONT')
-  } catch {
-    // It has just ended.
-  }
+/** Strace may leave stopped what it was about to let go, and take the news of a child's death with it. */
+const wake = (pid: number) => {
+  for (const signal of ['SIGCONT', 'SIGCHLD'] as const)
+    try {
+      process.kill(pid, signal)
+    } catch {
+      // It has just ended.
+    }
 }
 
 /** Whether all of its threads are. One that has ended may be listed for as long as an earlier tracer of it was not asked. */
