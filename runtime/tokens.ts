@@ -1,6 +1,7 @@
 /** Makes and reads the three kinds of token of contract section 1.6. All are HS256, of this hub alone, for one audience. */
-import { randomUUID } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { errors, type JWTPayload, jwtVerify, SignJWT } from 'jose'
+import { LRUCache } from 'lru-cache'
 import type { Role } from '../contract/api/auth.ts'
 import { HubError } from '../contract/errors.ts'
 import type { Clock } from './bindings/index.ts'
@@ -55,7 +56,23 @@ export const signDownloadToken = async (
   expiresAt: new Date((Math.floor(now.getTime() / 1000) + downloadTokenSeconds) * 1000),
 })
 
+/**
+ * What tokens say whose signature was found good, by digest: a busy hub sees the same few hundred again and again, and checking one takes longer than most
+ * answers. A key that is rotated comes with a new process; whether a user still may is looked up for every request all the same.
+ */
+const verified = new WeakMap<Uint8Array, LRUCache<string, JWTPayload>>()
+const verifiedMax = 2_000
+const verifiedBy = ({ signingKey }: Signer): LRUCache<string, JWTPayload> => {
+  const known = verified.get(signingKey) ?? new LRUCache({ max: verifiedMax })
+  verified.set(signingKey, known)
+  return known
+}
+
 const verify = async (keys: Signer, audience: Audience | Audience[], token: string, clock: Clock) => {
+  const known = verifiedBy(keys)
+  const name = createHash('sha256').update(`${audience} ${token}`).digest('base64')
+  const before = known.get(name)
+  if (before?.exp !== undefined && before.exp > clock.now().getTime() / 1000) return before as Record<string, unknown>
   try {
     const { payload } = await jwtVerify(token, keys.signingKey, {
       algorithms: ['HS256'],
@@ -64,6 +81,7 @@ const verify = async (keys: Signer, audience: Audience | Audience[], token: stri
       currentDate: clock.now(),
       requiredClaims: ['exp', 'iat'],
     })
+    known.set(name, payload)
     return payload as Record<string, unknown>
   } catch (cause) {
     if (cause instanceof errors.JWTExpired) throw new HubError('TOKEN_EXPIRED', 'The token has expired', { cause })
