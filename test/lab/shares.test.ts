@@ -47,7 +47,8 @@ const startSmb = async (folder: string, shared: string) => {
     ].join('\n'),
   )
   sh('/usr/bin/smbpasswd', ['-c', configuration, '-a', '-s', 'root'], `${password}\n${password}\n`)
-  smbd = spawn('/usr/sbin/smbd', ['--foreground', '--no-process-group', '-s', configuration], { stdio: 'ignore' })
+  // A group of its own: at its end it takes its whole group along.
+  smbd = spawn('/usr/sbin/smbd', ['--foreground', '-s', configuration], { stdio: 'ignore', detached: true })
   await waitFor('smbd', async () => sh('/usr/bin/ss', ['-ltn']).includes(':1445'), 60_000)
 }
 
