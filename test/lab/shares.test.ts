@@ -48,7 +48,10 @@ const startSmb = async (folder: string, shared: string) => {
   )
   sh('/usr/bin/smbpasswd', ['-c', configuration, '-a', '-s', 'root'], `${password}\n${password}\n`)
   // A group of its own: at its end it takes its whole group along.
-  smbd = spawn('/usr/sbin/smbd', ['--foreground', '-s', configuration], { stdio: 'ignore', detached: true })
+  smbd = spawn('/usr/sbin/smbd', ['--foreground', '--no-process-group', '-s', configuration], {
+    stdio: 'ignore',
+    detached: true,
+  })
   await waitFor('smbd', async () => sh('/usr/bin/ss', ['-ltn']).includes(':1445'), 60_000)
 }
 
