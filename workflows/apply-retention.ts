@@ -2,7 +2,7 @@
 import { HubError } from '../contract/errors.ts'
 import { insertAudit } from '../db/queries/audit.ts'
 import { contextsDueForRetention, findBackupContextById, noteRetentionDone } from '../db/queries/backup-contexts.ts'
-import { markMerging } from '../db/queries/merges.ts'
+import { isContextCopied, markMerging } from '../db/queries/merges.ts'
 import type { Env } from '../runtime/bindings/index.ts'
 import { deleteBackup } from './delete-backup.ts'
 import { withChainLock } from './locks.ts'
@@ -55,6 +55,8 @@ const deleteUnneeded = async (env: RetentionEnv, { points, policy }: PlannedChai
 /** Under the chain's lock, so that nobody has just chosen such a point to restore, copy or protect. */
 const beginMerges = (env: RetentionEnv, vmBackupContextId: string): Promise<void> =>
   withChainLock(env.DB, vmBackupContextId, async () => {
+    // What goes is written to, and must not be read by a copy; the next time finds it.
+    if (await isContextCopied(env.DB.orm, vmBackupContextId)) return
     for (const { points } of await planRetention(env, vmBackupContextId))
       for (const point of points)
         if (point.action === 'merge')

@@ -17,6 +17,7 @@ import {
   queueCopy,
   updateCopy,
 } from '../db/queries/copies.ts'
+import { isMerging } from '../db/queries/merges.ts'
 import { rulesOf } from '../db/queries/policies.ts'
 import { findRepository, repositoryPath } from '../db/queries/repositories.ts'
 import type { Env } from '../runtime/bindings/index.ts'
@@ -34,15 +35,17 @@ type Order = { repositoryId: string; ruleId: string | null; verifyAfterCopy: boo
 
 /** Queues the copy of a backup, and of what it builds on where that is not there. @param chain newest first */
 const queueChain = async (tx: Executor, chain: readonly JobWithDisks[], order: Order, now: Date): Promise<void> => {
+  // What is being merged away is copied no more: what takes its place is copied as a whole.
   for (const { job } of chain.toReversed())
-    await queueCopy(tx, {
-      id: randomUUID(),
-      sourceBackupId: job.id,
-      repositoryId: order.repositoryId,
-      copyRuleId: order.ruleId,
-      verifyAfterCopy: order.verifyAfterCopy,
-      createdAt: now,
-    })
+    if (job.mergingInto === null)
+      await queueCopy(tx, {
+        id: randomUUID(),
+        sourceBackupId: job.id,
+        repositoryId: order.repositoryId,
+        copyRuleId: order.ruleId,
+        verifyAfterCopy: order.verifyAfterCopy,
+        createdAt: now,
+      })
 }
 
 /** What an `immediate` rule asks for, in the transaction that completes the backup: no hub can die in between. */
@@ -144,8 +147,8 @@ const failCopy = async (env: CopyEnv, copy: CopyRow, backup: JobWithDisks, messa
 const begin = ({ DB, CLOCK }: CopyEnv, copy: CopyRow, seen: JobWithDisks): Promise<boolean> =>
   withChainLock(DB, seen.job.vmBackupContextId, async () => {
     const now = await stateOfBackup(DB.orm, copy.sourceBackupId)
-    // A backup that is being deleted takes its copies with it.
-    if (now?.status !== 'completed') return false
+    // A backup that is being deleted or merged away takes its copies with it.
+    if (now?.status !== 'completed' || (await isMerging(DB.orm, copy.sourceBackupId))) return false
     const repository = await findRepository(DB.orm, copy.repositoryId)
     await updateCopy(DB.orm, copy.id, {
       status: 'copying',
@@ -160,7 +163,9 @@ const begin = ({ DB, CLOCK }: CopyEnv, copy: CopyRow, seen: JobWithDisks): Promi
 const parentState = async ({ DB }: CopyEnv, copy: CopyRow, backup: JobWithDisks) => {
   const { parentBackupId } = backup.job
   if (parentBackupId === null) return 'none'
-  return (await findCopy(DB.orm, parentBackupId, copy.repositoryId))?.status ?? 'failed'
+  const status = (await findCopy(DB.orm, parentBackupId, copy.repositoryId))?.status ?? 'failed'
+  // One that is being merged away is not copied any more: once it is gone, this one builds on another.
+  return status !== 'completed' && (await isMerging(DB.orm, parentBackupId)) ? 'pending' : status
 }
 
 /** @returns false: time is up, and the next round goes on */

@@ -26,7 +26,7 @@ const damagedFiles = async ({ AGENT }: HealEnv, chain: readonly JobWithDisks[]):
 /**
  * Queues it when there is something to heal.
  * @param repositoryId of the copy to heal from; undefined: any
- * @throws BACKUP_NOT_FOUND, BACKUP_NOT_COMPLETED, COPY_NOT_FOUND
+ * @throws BACKUP_NOT_FOUND, BACKUP_NOT_COMPLETED, CHAIN_IN_USE, COPY_NOT_FOUND
  */
 export const askForHeal = async (
   env: HealEnv,
@@ -38,6 +38,8 @@ export const askForHeal = async (
   const running = await findHeal(DB.orm, backupId)
   if (running) return { backup, heal: running }
   const chain = await chainOf(DB.orm, backup)
+  if (chain.some(({ job }) => job.mergingInto !== null))
+    throw new HubError('CHAIN_IN_USE', 'Restore points of this chain are being merged', { details: 'try again later' })
   const from = (await placesOfCopies(env, chain)).find((id) => repositoryId === undefined || id === repositoryId)
   if (from === undefined) throw new HubError('COPY_NOT_FOUND', 'There is no complete copy to heal this backup from')
   if ((await damagedFiles(env, chain)).length === 0) return { backup, heal: undefined }

@@ -18,7 +18,7 @@ import {
 } from '../db/queries/backups.ts'
 import { refreshChains } from '../db/queries/chains.ts'
 import { copiesOf, updateCopy } from '../db/queries/copies.ts'
-import { isContextBusy, nextMerges } from '../db/queries/merges.ts'
+import { isContextCopied, isContextMounted, nextMerges } from '../db/queries/merges.ts'
 import type { Env } from '../runtime/bindings/index.ts'
 import { chainOf, diskChainOf, diskFileOf } from './chain-files.ts'
 import { removeCopyFiles } from './copy-backups.ts'
@@ -144,8 +144,9 @@ const finishIfIdle = async (env: MergeEnv, job: JobRow): Promise<boolean> => {
     const { DB } = env
     const pair = await pairOf(env, job)
     if (!pair) return false
-    if ((await activeBackupIn(DB.orm, job.vmBackupContextId)) || (await isContextBusy(DB.orm, job.vmBackupContextId)))
-      return false
+    const context = job.vmBackupContextId
+    if (await activeBackupIn(DB.orm, context)) return false
+    if ((await isContextMounted(DB.orm, context)) || (await isContextCopied(DB.orm, context))) return false
     // As things are now: a copy may have been completed meanwhile, and is merged in the next round then.
     const tasks = tasksOf(pair, await placesOf(env, pair))
     if (!(await prepare(env, tasks, 0))) return false

@@ -12,6 +12,15 @@ const mergingPhase = 'merging'
 export const markMerging = (tx: Executor, id: string, into: string) =>
   updateBackup(tx, id, { mergingInto: into, currentPhase: mergingPhase, cleanupPending: false })
 
+/** Whether a backup is being merged away. */
+export const isMerging = async (db: Executor, id: string): Promise<boolean> =>
+  (
+    await db
+      .select({ id: backupJobs.id })
+      .from(backupJobs)
+      .where(and(eq(backupJobs.id, id), isNotNull(backupJobs.mergingInto)))
+  ).length > 0
+
 /** Those that nothing older has to be merged into first; oldest first. */
 export const nextMerges = async (db: Executor): Promise<JobRow[]> => {
   const parent = alias(backupJobs, 'parent')
@@ -29,16 +38,21 @@ export const nextMerges = async (db: Executor): Promise<JobRow[]> => {
 export const mergingInto = async (db: Executor, ids: string[]): Promise<JobRow[]> =>
   ids.length === 0 ? [] : db.select().from(backupJobs).where(inArray(backupJobs.mergingInto, ids))
 
-/** Whether files of a VM in a repository, or copies of them, are being read or written: mounted, healed, copied. */
-export const isContextBusy = async (db: Executor, vmBackupContextId: string): Promise<boolean> => {
-  const ofContext = eq(backupJobs.vmBackupContextId, vmBackupContextId)
-  const [mounts, heals, copies] = await Promise.all([
-    db
+/** Whether a restore point of a VM in a repository is mounted. */
+export const isContextMounted = async (db: Executor, vmBackupContextId: string): Promise<boolean> =>
+  (
+    await db
       .select({ id: restoreMounts.id })
       .from(restoreMounts)
       .innerJoin(backupDisks, eq(backupDisks.id, restoreMounts.backupDiskId))
       .where(eq(backupDisks.vmBackupContextId, vmBackupContextId))
-      .limit(1),
+      .limit(1)
+  ).length > 0
+
+/** Whether files of a VM in a repository, or copies of them, are being copied or healed. */
+export const isContextCopied = async (db: Executor, vmBackupContextId: string): Promise<boolean> => {
+  const ofContext = eq(backupJobs.vmBackupContextId, vmBackupContextId)
+  const [heals, copies] = await Promise.all([
     db
       .select({ id: backupHeals.backupJobId })
       .from(backupHeals)
@@ -52,5 +66,5 @@ export const isContextBusy = async (db: Executor, vmBackupContextId: string): Pr
       .where(and(ofContext, inArray(backupCopies.status, ['copying', 'verifying'])))
       .limit(1),
   ])
-  return mounts.length + heals.length + copies.length > 0
+  return heals.length + copies.length > 0
 }

@@ -11,7 +11,7 @@ export default defineFunction(
     params: backupParams,
     body: healBody,
     responses: { 200: healAnswer },
-    errors: ['BACKUP_NOT_FOUND', 'BACKUP_NOT_COMPLETED', 'COPY_NOT_FOUND'],
+    errors: ['BACKUP_NOT_FOUND', 'BACKUP_NOT_COMPLETED', 'CHAIN_IN_USE', 'COPY_NOT_FOUND'],
   },
   async ({ params, body, env }) => {
     const { backup, heal } = await askForHeal(env, params.id, body.repository_id)

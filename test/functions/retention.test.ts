@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { applyRetention } from '../../workflows/apply-retention.ts'
+import { runCopies } from '../../workflows/copy-backups.ts'
 import { runMerges } from '../../workflows/merge-backups.ts'
 import { type Alone, openAlone, readyVm } from '../support/alone.ts'
 import { finishBackups } from '../support/flows.ts'
@@ -152,4 +153,37 @@ it('lets no chain grow past its limit', async () => {
   })
   expect([status, body.code]).toEqual([400, 'FULL_BACKUP_REQUIRED'])
   expect(body.details).toContain('3 restore points')
+})
+
+it('copies no point that is being merged away, and heals nothing meanwhile', async () => {
+  alone.bindings.SETTINGS.chainLimit = 30
+  const second = (
+    await alone.call('POST', '/repositories', { name: 'second', type: 'local', config: { path: '/second' } })
+  ).body.id
+  const everything = (await alone.call('GET', '/policies')).body.find(({ name }: any) => name === 'everything').id
+  const { ids, context } = await backUp(everything, ['full', 'incremental', 'incremental'])
+  const copied = async (id: string) => (await alone.call('GET', `/backups/${id}/copies`)).body
+  const named = await policyOf('last one, copied', { retention_days: 0, keep: { last: 1 } })
+  await alone.db.pool.query('UPDATE backup_jobs SET policy_id = ? WHERE id IN (?)', [named, ids])
+  // A copy that is under way is not disturbed.
+  await alone.call('POST', `/backups/${ids[0]}/copy`, { repository_id: second, verify_after_copy: false })
+  await alone.db.pool.query("UPDATE backup_copies SET status = 'copying'")
+  await applyRetention(alone.bindings, context)
+  expect((await alone.call('GET', `/backups/${ids[0]}`)).body.merging_into).toBeNull()
+  await runCopies(alone.bindings, 5_000)
+  expect(await copied(ids[0]!)).toMatchObject([{ status: 'completed' }])
+  await applyRetention(alone.bindings, context)
+  expect((await alone.call('GET', `/backups/${ids[1]}`)).body.merging_into).toBe(ids[2])
+
+  await alone.call('POST', `/backups/${ids[2]}/copy`, { repository_id: second, verify_after_copy: false })
+  expect(await copied(ids[1]!)).toEqual([])
+  await runCopies(alone.bindings, 5_000)
+  expect(await copied(ids[2]!)).toMatchObject([{ status: 'pending' }])
+  expect((await alone.call('POST', `/backups/${ids[2]}/heal`, {})).body.code).toBe('CHAIN_IN_USE')
+  await runMerges(alone.bindings, 10_000)
+  await runCopies(alone.bindings, 5_000)
+  expect(await copied(ids[2]!)).toMatchObject([{ status: 'completed' }])
+  expect((await alone.call('GET', `/backups/${ids[2]}`)).body.backup_type).toBe('full')
+  // What the going one had there is gone with it.
+  expect([...alone.agent.files.keys()].filter((key) => key.startsWith(second))).toHaveLength(2)
 })
