@@ -1,4 +1,4 @@
-/** vms, backup, backups, chain, verify, copies, copy, heal */
+/** vms, backup, backups, chain, verify, protect, unprotect, copies, copy, heal */
 import type { Command } from 'commander'
 import { call, type Json, repositoryNamed, withQuery } from '../client.ts'
 import { Failure } from '../failure.ts'
@@ -16,7 +16,7 @@ const backupColumns: Column[] = [
   ['BACKUP', (backup) => backup.backup_id],
   ['VM', (backup) => backup.vm_name],
   ['TYPE', (backup) => backup.backup_type],
-  ['STATUS', (backup) => backup.status],
+  ['STATUS', (backup) => (backup.merging_into ? 'merging' : backup.status)],
   ['CREATED', (backup) => when(backup.created_at)],
   ['SIZE', (backup) => size(backup.size_bytes)],
   ['CHECKED', (backup) => backup.verify_state],
@@ -131,6 +131,16 @@ export const addBackupCommands = (program: Command) => {
       if (checked.verify_state !== 'verified') throw new Failure('failed', `${id} is ${checked.verify_state}`)
       if (!json) print(`${id} is as it was written`)
     })
+  for (const isProtected of [true, false])
+    program
+      .command(`${isProtected ? 'protect' : 'unprotect'} <backup>`)
+      .description(isProtected ? 'keep a backup whatever its policy says' : 'let its policy decide on a backup again')
+      .action(async (id: string, _, command: Command) => {
+        const { json } = command.optsWithGlobals<Common>()
+        const backup = await call('PUT', `/backups/${id}/protection`, { protected: isProtected })
+        if (json) printJson(backup)
+        else print(`${id} is ${isProtected ? 'protected' : 'not protected any more'}`)
+      })
   addCopyCommands(program)
 }
 

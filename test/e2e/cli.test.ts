@@ -70,6 +70,8 @@ it('backs up, checks, copies, and gets files back', async () => {
   expect(backups.map((backup: { backup_type: string }) => backup.backup_type)).toEqual(['incremental', 'full'])
   expect(await done('chain', 'vm')).toMatch(/1 +backup-vm-\d+ +full .* yes +unverified\n2 /)
   expect(await done('verify', backup_id)).toBe(`${backup_id} is as it was written`)
+  expect(await done('protect', backup_id)).toBe(`${backup_id} is protected`)
+  expect((await json('unprotect', backup_id)).protected).toBe(false)
 
   const second = join(hub.folder, 'second')
   mkdirSync(second)
