@@ -12,6 +12,7 @@ const questions = [
   'copy',
   'merge',
   'flow',
+  'site',
   'load',
 ]
 const asked = process.argv.slice(2)

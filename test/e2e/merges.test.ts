@@ -105,8 +105,15 @@ it('goes on with a merge whatever dies meanwhile', async () => {
 it('restores first: a mount is served in the middle of a merge, which waits for its end', async () => {
   const mount = await must('POST', '/restore/mount', { backup_id: (await points())[0].backup_id, disk_index: 0 })
   await nextPoint()
-  const going = (await points()).find(({ merging_into }) => merging_into !== null)
-  expect(going).toBeDefined()
+  let going: any
+  await waitFor(
+    'retention to look at it',
+    async () => {
+      going = (await points()).find(({ merging_into }) => merging_into !== null)
+      return going !== undefined
+    },
+    20_000,
+  )
   const { body } = await hub.api('POST', '/restore/mount', { backup_id: going.backup_id, disk_index: 0 })
   expect(body.code).toBe('BACKUP_NOT_COMPLETED')
   const into = await must('POST', '/restore/mount', { backup_id: going.merging_into, disk_index: 0 })
