@@ -163,11 +163,13 @@ export class Repositories {
     if ([...this.#entries.values()].some(({ path }) => path === place.mount_point))
       return inTime(testFolder(place.mount_point, hasLocks))
     const id = `test-${process.pid}-${Date.now()}`
+    let isOurs = false
     try {
-      await this.#mountAt(place, id)
+      isOurs = await this.#mountAt(place, id)
       return await inTime(testFolder(place.mount_point, hasLocks))
     } finally {
-      await unmountShare(place, this.#credentials, id)
+      // What somebody else had mounted there stays.
+      if (isOurs) await unmountShare(place, this.#credentials, id)
       // Ours when it was made for this; one that was there stays when it holds anything.
       await rmdir(place.mount_point).catch(() => undefined)
     }
@@ -182,12 +184,12 @@ export class Repositories {
     }
   }
 
-  /** An empty folder that is nobody else's, or the one where it is mounted already. */
-  async #mountAt(share: NetworkShare, id: string): Promise<void> {
+  /** An empty folder that is nobody else's, or the one where it is mounted already. @returns whether this call mounted it */
+  async #mountAt(share: NetworkShare, id: string): Promise<boolean> {
     const at = share.mount_point
     if (at === '/' || systemFolders.some((folder) => within(at, folder)))
       throw testFailed(`${at} belongs to the operating system`)
-    await inTime(mountShare(share, this.#credentials, id), mountWaitMs)
+    return inTime(mountShare(share, this.#credentials, id), mountWaitMs)
   }
 
   /** In a process of its own: a hung share takes no thread of ours. */

@@ -60,14 +60,14 @@ const mountedAt = async (path: string): Promise<{ type: string; source: string }
   return type === undefined ? undefined : { type, source: plainPath(source!) }
 }
 
-/** Mounts a share, if it is not mounted there already. @throws REPOSITORY_TEST_FAILED */
-export const mountShare = async (share: NetworkShare, credentialsFolder: string, id: string): Promise<void> => {
+/** Mounts a share, if it is not mounted there already. @returns whether this call mounted it @throws REPOSITORY_TEST_FAILED */
+export const mountShare = async (share: NetworkShare, credentialsFolder: string, id: string): Promise<boolean> => {
   const { type, mount_point: at } = share
   const [helper, source] = [helpers[type], sourceOf(share)]
   const present = await mountedAt(at)
   if (present) {
     if (present.type.startsWith(type) && present.source.replace(/(?<=.)\/$/, '') === source.replace(/(?<=.)\/$/, ''))
-      return
+      return false
     throw failed(`${at} is mounted already, from ${present.source}`)
   }
   if (!existsSync(helper.path))
@@ -90,9 +90,11 @@ export const mountShare = async (share: NetworkShare, credentialsFolder: string,
       timeoutMs: mountTimeoutMs,
     })
   } catch (error) {
+    await rm(credentials, { force: true })
     const said = error instanceof ToolError ? error.stderr.trim().split('\n')[0] : ''
     throw failed(`${source} can not be mounted: ${said || 'it does not answer'}`.slice(0, 400), error)
   }
+  return true
 }
 
 /** Unmounts a share and forgets its secret. What is still used, or does not answer, is let go lazily. */

@@ -19,14 +19,22 @@ export const applyRetention = async (env: RetentionEnv, vmBackupContextId: strin
   const seen = await findBackupContextById(env.DB.orm, vmBackupContextId)
   const deleted: string[] = []
   for (const chain of await planRetention(env, vmBackupContextId)) deleted.push(...(await deleteUnneeded(env, chain)))
-  await beginMerges(env, vmBackupContextId)
-  if (seen?.retentionDue) await noteRetentionDone(env.DB.orm, seen)
+  // What a copy keeps from beginning is looked at again.
+  const hasBegun = await beginMerges(env, vmBackupContextId)
+  if (hasBegun && seen?.retentionDue) await noteRetentionDone(env.DB.orm, seen)
   return deleted
+}
+
+/** Each by itself: a repository that does not answer keeps no other from its turn. @throws the first error, after all were tried */
+export const applyToAll = async (env: RetentionEnv, vmBackupContextIds: readonly string[]): Promise<void> => {
+  const failures: unknown[] = []
+  for (const id of vmBackupContextIds) await applyRetention(env, id).catch((error: unknown) => failures.push(error))
+  if (failures.length > 0) throw failures[0]
 }
 
 /** What a hub that died after the end of a backup has left to do. */
 export const applyDueRetention = async (env: RetentionEnv): Promise<void> => {
-  for (const id of await contextsDueForRetention(env.DB.orm)) await applyRetention(env, id)
+  await applyToAll(env, await contextsDueForRetention(env.DB.orm))
 }
 
 const deleteUnneeded = async (env: RetentionEnv, { points, policy }: PlannedChain): Promise<string[]> => {
@@ -52,17 +60,21 @@ const deleteUnneeded = async (env: RetentionEnv, { points, policy }: PlannedChai
   }
 }
 
-/** Under the chain's lock, so that nobody has just chosen such a point to restore, copy or protect. */
-const beginMerges = (env: RetentionEnv, vmBackupContextId: string): Promise<void> =>
+/**
+ * Under the chain's lock, so that nobody has just chosen such a point to restore, copy or protect.
+ * @returns false when a copy is under way
+ */
+const beginMerges = (env: RetentionEnv, vmBackupContextId: string): Promise<boolean> =>
   withChainLock(env.DB, vmBackupContextId, async () => {
-    // What goes is written to, and must not be read by a copy; the next time finds it.
-    if (await isContextCopied(env.DB.orm, vmBackupContextId)) return
+    // What goes is written to, and must not be read by a copy.
+    if (await isContextCopied(env.DB.orm, vmBackupContextId)) return false
     for (const { points } of await planRetention(env, vmBackupContextId))
       for (const point of points)
         if (point.action === 'merge')
           await beginMerge(env, points, point).catch((error: unknown) => {
             if (!isForAnotherDay(error)) throw error
           })
+    return true
   })
 
 const beginMerge = async (env: RetentionEnv, points: readonly PlannedPoint[], { backup: going }: PlannedPoint) => {

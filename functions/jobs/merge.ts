@@ -7,6 +7,9 @@ import { runMerges } from '../../workflows/merge-backups.ts'
 const roundMs = 4_000
 
 export default defineCron({ summary: 'Merge restore points', needs: ['DB', 'AGENT', 'CLOCK'] }, async (env) => {
-  await applyDueRetention(env)
-  await runMerges(env, roundMs)
+  try {
+    await applyDueRetention(env)
+  } finally {
+    await runMerges(env, roundMs)
+  }
 })
