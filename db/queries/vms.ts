@@ -1,6 +1,6 @@
 /** Managed VMs, their disks and their groups. */
-import { and, asc, count, desc, eq, inArray, like, notExists, or, sql } from 'drizzle-orm'
-import { alias } from 'drizzle-orm/mysql-core'
+import { and, asc, count, desc, eq, inArray, like, max, notExists, or, sql } from 'drizzle-orm'
+import type { AnyMySqlColumn } from 'drizzle-orm/mysql-core'
 import type { z } from 'zod'
 import type { Paging } from '../../contract/api/common.ts'
 import type { context, vmDisk, vmStatuses } from '../../contract/api/vm-contexts.ts'
@@ -77,7 +77,13 @@ export const toVmDisk = (row: VmDiskRow): z.infer<typeof vmDisk> => ({
   disk_change_id: row.diskChangeId,
 })
 
-/** Groups of several VMs at once, by context id. */
+/** More ids than this in a statement cost more than the rows of VMs that nobody asked for. */
+const manyVms = 500
+/** @returns the condition for these VMs; for many of them there is none, and the caller leaves out what it does not know */
+const amongVms = (column: AnyMySqlColumn, contextIds: string[]) =>
+  contextIds.length > manyVms ? undefined : inArray(column, contextIds)
+
+/** Groups of several VMs at once, by context id. There may be more of them than were asked for. */
 export const groupsOf = async (db: Executor, contextIds: string[]): Promise<Map<string, Group[]>> => {
   const groups = new Map<string, Group[]>()
   if (contextIds.length === 0) return groups
@@ -91,7 +97,7 @@ export const groupsOf = async (db: Executor, contextIds: string[]): Promise<Map<
     })
     .from(vmGroupMemberships)
     .innerJoin(vmMachineGroups, eq(vmMachineGroups.id, vmGroupMemberships.groupId))
-    .where(inArray(vmGroupMemberships.vmContextId, contextIds))
+    .where(amongVms(vmGroupMemberships.vmContextId, contextIds))
     .orderBy(asc(vmMachineGroups.name))
   for (const { contextId, id, name, priority, enabled } of rows) {
     const known = groups.get(contextId) ?? []
@@ -163,7 +169,7 @@ export const diskCounts = async (db: Executor, contextIds: string[]): Promise<Ma
   const rows = await db
     .select({ contextId: vmDisks.vmContextId, disks: count() })
     .from(vmDisks)
-    .where(inArray(vmDisks.vmContextId, contextIds))
+    .where(amongVms(vmDisks.vmContextId, contextIds))
     .groupBy(vmDisks.vmContextId)
   return new Map(rows.map(({ contextId, disks }) => [contextId, disks]))
 }
@@ -172,28 +178,28 @@ type LastBackup = { backup_id: string; backup_type: string; status: string; comp
 /** The newest backup of each VM, whatever became of it. */
 export const lastBackups = async (db: Executor, contextIds: string[]): Promise<Map<string, LastBackup>> => {
   if (contextIds.length === 0) return new Map()
-  const other = alias(backupJobs, 'other')
-  // One look into the index a VM: grouping would read all rows that a VM has.
+  // One look into the index a VM.
   const newest = db
-    .select({ id: other.id })
-    .from(other)
-    .where(eq(other.vmContextId, vmReplicationContexts.contextId))
-    .orderBy(desc(other.createdAt), desc(other.id))
-    .limit(1)
+    .select({ contextId: backupJobs.vmContextId, at: max(backupJobs.createdAt).as('at') })
+    .from(backupJobs)
+    .where(amongVms(backupJobs.vmContextId, contextIds))
+    .groupBy(backupJobs.vmContextId)
+    .as('newest')
   const rows = await db
     .select({
-      contextId: vmReplicationContexts.contextId,
+      contextId: newest.contextId,
       id: backupJobs.id,
       type: backupJobs.backupType,
       status: backupJobs.status,
       completedAt: backupJobs.completedAt,
     })
-    .from(vmReplicationContexts)
-    .innerJoin(backupJobs, eq(backupJobs.id, newest))
-    .where(inArray(vmReplicationContexts.contextId, contextIds))
+    .from(newest)
+    .innerJoin(backupJobs, and(eq(backupJobs.vmContextId, newest.contextId), eq(backupJobs.createdAt, newest.at)))
+    // Of two in one millisecond the greater id is the newer one: it comes last and stays.
+    .orderBy(asc(backupJobs.id))
   return new Map(
     rows.map(({ contextId, id, type, status, completedAt }) => [
-      contextId,
+      contextId!,
       { backup_id: id, backup_type: type, status, completed_at: iso(completedAt) },
     ]),
   )

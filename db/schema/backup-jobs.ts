@@ -75,7 +75,15 @@ export const backupJobs = mysqlTable(
     // Lists are newest first; the id breaks ties, so the index alone gives a page.
     index('backup_jobs_vm_list').on(table.vmName, table.createdAt, table.id),
     index('backup_jobs_context_list').on(table.vmBackupContextId, table.createdAt, table.id),
-    index('backup_jobs_managed_list').on(table.vmContextId, table.createdAt, table.id),
+    // With all that a list of VMs says of each one's newest backup: 5 000 rows of a million are read from the index alone.
+    index('backup_jobs_managed').on(
+      table.vmContextId,
+      table.createdAt,
+      table.id,
+      table.backupType,
+      table.status,
+      table.completedAt,
+    ),
     index('backup_jobs_cleanup').on(table.cleanupPending),
     index('backup_jobs_flow').on(table.flowJobId),
     index('backup_jobs_merging').on(table.mergingInto),

@@ -57,6 +57,8 @@ export class FakeAgent implements AgentApi {
   readonly mountable = new Set<string>()
   /** Every call fails as if the agent were gone. */
   down = false
+  /** Repositories, by id, whose storage does not answer. */
+  readonly silent = new Set<string>()
   storage = { total_bytes: 1e12, used_bytes: 1e11, available_bytes: 9e11 }
   maxMounts = 8
   #pid = firstPid
@@ -111,6 +113,7 @@ export class FakeAgent implements AgentApi {
   #root(id: string) {
     const root = this.repositories.get(id)
     if (!root) throw new HubError('REPOSITORY_NOT_FOUND', 'The host-agent does not know this repository')
+    if (this.silent.has(id)) throw new HubError('SERVICE_UNAVAILABLE', 'The storage does not answer')
     return root
   }
 

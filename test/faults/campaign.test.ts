@@ -8,6 +8,7 @@ const seed = 20261121
 const trials: Record<keyof typeof lanes, number> = {
   'A-times': 25,
   'A-calls': 50,
+  'A-merge': 15,
   'A-services': 6,
   'A-service-calls': 4,
   'B-calls': 35,

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { applyRetention } from '../../workflows/apply-retention.ts'
+import { applyDueRetention, applyRetention, applyToAll } from '../../workflows/apply-retention.ts'
 import { runCopies } from '../../workflows/copy-backups.ts'
 import { runMerges } from '../../workflows/merge-backups.ts'
 import { type Alone, openAlone, readyVm } from '../support/alone.ts'
@@ -168,11 +168,13 @@ it('copies no point that is being merged away, and heals nothing meanwhile', asy
   // A copy that is under way is not disturbed.
   await alone.call('POST', `/backups/${ids[0]}/copy`, { repository_id: second, verify_after_copy: false })
   await alone.db.pool.query("UPDATE backup_copies SET status = 'copying'")
-  await applyRetention(alone.bindings, context)
+  await alone.db.pool.query('UPDATE vm_backup_contexts SET retention_due = (context_id = ?)', [context])
+  await applyDueRetention(alone.bindings)
   expect((await alone.call('GET', `/backups/${ids[0]}`)).body.merging_into).toBeNull()
   await runCopies(alone.bindings, 5_000)
   expect(await copied(ids[0]!)).toMatchObject([{ status: 'completed' }])
-  await applyRetention(alone.bindings, context)
+  // The copy's end is waited for by itself: nobody needs to ask again.
+  await applyDueRetention(alone.bindings)
   expect((await alone.call('GET', `/backups/${ids[1]}`)).body.merging_into).toBe(ids[2])
 
   await alone.call('POST', `/backups/${ids[2]}/copy`, { repository_id: second, verify_after_copy: false })
@@ -186,4 +188,52 @@ it('copies no point that is being merged away, and heals nothing meanwhile', asy
   expect((await alone.call('GET', `/backups/${ids[2]}`)).body.backup_type).toBe('full')
   // What the going one had there is gone with it.
   expect([...alone.agent.files.keys()].filter((key) => key.startsWith(second))).toHaveLength(2)
+})
+
+it('goes on with the others while one repository does not answer, and comes back to it', async () => {
+  const everything = (await alone.call('GET', '/policies')).body.find(({ name }: any) => name === 'everything').id
+  const here = await backUp(everything, ['full', 'incremental'])
+  const other = await readyVm(alone, { name: 'other' })
+  const { body } = await alone.call(
+    'POST',
+    '/backups',
+    { vm_name: 'other', repository_id: other.repositoryId, backup_type: 'full', policy_id: everything },
+    { token: await alone.freshToken() },
+  )
+  alone.clock.advance(60)
+  await finishBackups(alone)
+  const there = { id: body.backup_id as string, context: body.vm_backup_context_id as string }
+  alone.tokens.admin = await alone.freshToken()
+  const second = await alone.call('POST', '/backups', {
+    vm_name: 'other',
+    repository_id: other.repositoryId,
+    backup_type: 'incremental',
+    policy_id: everything,
+  })
+  alone.clock.advance(60)
+  await finishBackups(alone)
+  const newest = second.body.backup_id as string
+  const named = await policyOf('last one of two', { retention_days: 0, keep: { last: 1 } })
+  await alone.db.pool.query('UPDATE backup_jobs SET policy_id = ? WHERE id IN (?)', [
+    named,
+    [...here.ids, there.id, newest],
+  ])
+  const merging = async (id: string) => (await alone.call('GET', `/backups/${id}`)).body.merging_into
+
+  alone.agent.silent.add(other.repositoryId)
+  await expect(applyToAll(alone.bindings, [there.context, here.context])).rejects.toThrow('does not answer')
+  expect(await merging(there.id)).toBeNull()
+  expect(await merging(here.ids[0]!)).toBe(here.ids[1])
+  alone.agent.silent.clear()
+  await applyToAll(alone.bindings, [there.context, here.context])
+  expect(await merging(there.id)).toBe(newest)
+
+  // Merges of the one that is silent wait; they keep no other from its turn.
+  alone.agent.silent.add(other.repositoryId)
+  await runMerges(alone.bindings, 10_000)
+  expect((await alone.call('GET', `/backups/${here.ids[0]}`)).status).toBe(404)
+  expect(await merging(there.id)).toBe(newest)
+  alone.agent.silent.clear()
+  await runMerges(alone.bindings, 10_000)
+  expect((await alone.call('GET', `/backups/${there.id}`)).status).toBe(404)
 })

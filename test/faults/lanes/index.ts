@@ -9,11 +9,12 @@ import { killServices, killServicesAtCalls } from './kill-services.ts'
 import { powerCut } from './power-cut.ts'
 import { powerCutOfHub } from './power-cut-hub.ts'
 import { races } from './races.ts'
-import { failingCalls, killAtCalls } from './system-calls.ts'
+import { failingCalls, killAtCalls, killMergeAtCalls } from './system-calls.ts'
 
 export const lanes: Record<string, Lane> = {
   'A-times': killAgent,
   'A-calls': killAtCalls,
+  'A-merge': killMergeAtCalls,
   'A-services': killServices,
   'A-service-calls': killServicesAtCalls,
   'B-calls': failingCalls,

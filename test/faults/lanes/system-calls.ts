@@ -5,7 +5,7 @@
 import { join } from 'node:path'
 import type { Random } from '../../support/damage.ts'
 import type { Lane } from '../lane.ts'
-import { type AgentWorld, type Operation, openAgentWorld, operations } from '../support/agent-world.ts'
+import { type AgentWorld, operations as allOperations, type Operation, openAgentWorld } from '../support/agent-world.ts'
 import { type CallGroup, countCalls, type Injection, systemCalls, whileInjected } from '../support/strace.ts'
 
 /** What each kind of call can answer when a machine is in trouble. */
@@ -23,7 +23,7 @@ const parts = 10_000
 const groups = Object.keys(systemCalls) as CallGroup[]
 /** How many calls of each group the thread makes that makes most of them, in every operation: each was watched once, without a fault. */
 type Calls = Map<Operation, [CallGroup, number][]>
-const watchAll = async ({ real, prepare, perform, check }: AgentWorld): Promise<Calls> => {
+const watchAll = async ({ real, prepare, perform, check }: AgentWorld, operations: Operation[]): Promise<Calls> => {
   const calls: Calls = new Map()
   for (const operation of operations) {
     const file = await prepare(operation)
@@ -46,13 +46,18 @@ const drawError = (group: CallGroup, random: Random): Fault => {
   return { fault: `error=${error}`, onwards: random(3) === 0 && error !== 'EINTR' }
 }
 
-const lane = (title: string, draw: (group: CallGroup, random: Random) => Fault, mayDie: boolean): Lane => ({
+const lane = (
+  title: string,
+  draw: (group: CallGroup, random: Random) => Fault,
+  mayDie: boolean,
+  operations: Operation[] = [...allOperations],
+): Lane => ({
   title,
   open: async () => {
     // One thread, so that the Nth call is the Nth of all.
     const world = await openAgentWorld({ fileThreads: 1 })
     const { real } = world
-    const counts = await watchAll(world)
+    const counts = await watchAll(world, operations)
     return {
       trial: async (random) => {
         const operation = operations[random(operations.length)]!
@@ -92,4 +97,7 @@ const lane = (title: string, draw: (group: CallGroup, random: Random) => Fault, 
 })
 
 export const killAtCalls = lane('kill -9 at a system call, of the host-agent or a tool of it', drawKill, true)
+export const killMergeAtCalls = lane('kill -9 at a system call, while restore points are merged', drawKill, true, [
+  'merge',
+])
 export const failingCalls = lane('a failing system call of the host-agent or a tool of it', drawError, false)
