@@ -67,7 +67,7 @@ export const sumOf = (parts: Counts[]): Counts => {
     survived: sum('survived'),
     violated: sum('violated'),
     notFired: sum('notFired'),
-    seconds: Math.max(...parts.map(({ seconds }) => seconds)),
+    seconds: Math.max(0, ...parts.map(({ seconds }) => seconds)),
     violations: parts.flatMap(({ violations }) => violations),
   }
 }

@@ -1,6 +1,6 @@
 /** Makes one system call of the agent or of a tool that it runs go wrong, from outside, with strace. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { readdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { waitFor } from '../../../runtime/service.ts'
 
 /** What changes something outside of the process, in groups that strace counts alike. */
@@ -73,6 +73,7 @@ const whileTraced = async (pid: number, options: string[], log: string, work: ()
   const quietly = ['-f', '-qq', '-e', 'signal=!SIGSEGV,SIGTRAP,SIGILL,SIGABRT', '-o', log]
   const args = [...quietly, ...options, '-p', String(pid)]
   const tracer = await attach(pid, args)
+  if (!tracer) return { lines: [], wasStuck: true }
   try {
     await work()
   } finally {
@@ -85,8 +86,11 @@ const whileTraced = async (pid: number, options: string[], log: string, work: ()
 }
 
 const attachTries = 5
-/** A thread that begins while strace looks for threads is not always found: it is tried again. */
-const attach = async (pid: number, args: string[]): Promise<ChildProcess> => {
+/**
+ * A thread that begins while strace looks for threads is not always found: it is tried again.
+ * @returns undefined when the fault struck meanwhile, in a process that was doing nothing, and the process is gone
+ */
+const attach = async (pid: number, args: string[]): Promise<ChildProcess | undefined> => {
   for (let attempt = 1; ; attempt++) {
     const tracer = spawn('/usr/bin/strace', args, { stdio: ['ignore', 'ignore', 'inherit'] })
     try {
@@ -94,6 +98,7 @@ const attach = async (pid: number, args: string[]): Promise<ChildProcess> => {
       return tracer
     } catch (error) {
       await letGo(tracer)
+      if (!existsSync(`/proc/${pid}`)) return undefined
       wake(pid)
       if (attempt === attachTries) throw error
     }
