@@ -170,6 +170,7 @@ const startsBackups: readonly BindingName[] = ['DB', 'AGENT', 'NODE', 'KEYS', 'C
 
 const routes: Route[] = [
   post('/auth/login', 'auth/login', 'open', ['DB', 'KEYS', 'CLOCK', 'LOGINS']),
+  post('/auth/logout', 'auth/logout', 'viewer', []),
   get('/auth/me', 'auth/me', 'viewer', ['DB']),
   post('/auth/change-password', 'auth/change-password', 'viewer', ['DB', 'KEYS', 'CLOCK', 'LOGINS']),
 
@@ -194,6 +195,7 @@ const routes: Route[] = [
   get('/metrics', 'metrics/show', 'viewer', ['DB', 'CLOCK', 'SETTINGS'], {
     aliases: [{ path: '/metrics', root: true }],
   }),
+  get('/summary', 'summary/show', 'viewer', ['DB', 'CLOCK']),
   get('/debug/health', 'debug/health', 'viewer', ['DB', 'AGENT', 'NODE', 'CLOCK', 'RUNTIME']),
   get('/debug/failover-jobs', 'debug/failover-jobs', 'viewer', ['DB', 'CLOCK']),
   get('/debug/endpoints', 'debug/endpoints', 'viewer', ['CLOCK', 'RUNTIME']),

@@ -9,6 +9,7 @@ const lines = (text: string) =>
 /** Systems that are built. */
 export const contractRoutes = lines(`
   POST /auth/login
+  POST /auth/logout
   GET /auth/me
   POST /auth/change-password
   GET /users
@@ -27,6 +28,7 @@ export const contractRoutes = lines(`
   GET /events
   GET /metrics
   GET root:/metrics
+  GET /summary
   GET /debug/health
   GET /debug/failover-jobs
   GET /debug/endpoints

@@ -14,6 +14,8 @@ type Credentials = {
   authorization: string[]
   /** Every `token` of the query. */
   queryTokens: string[]
+  /** Of a browser that has logged in. */
+  session?: { token: string; isOwnPage: boolean } | undefined
   remoteAddress: string
 }
 
@@ -45,10 +47,21 @@ const leastRole = (one: Role, other: Role) => (roles.indexOf(one) < roles.indexO
 
 export const isLoopback = (address: string) => /^(127\.|::1$|::ffff:127\.)/.test(address)
 
-/** Who calls. @throws UNAUTHENTICATED, TOKEN_INVALID, TOKEN_EXPIRED */
+/**
+ * Whether a browser's request comes from a page of the hub itself: other ports of the same host are the same site to a cookie, and must change nothing.
+ * Browsers name the page's origin with everything that changes something.
+ */
+export const isFromOwnPage = (method: string, headers: Headers): boolean => {
+  if (method === 'GET' || method === 'HEAD') return true
+  if (headers.get('sec-fetch-site') === 'same-origin') return true
+  const origin = headers.get('origin')
+  return origin !== null && URL.canParse(origin) && new URL(origin).host === headers.get('host')
+}
+
+/** Who calls. @throws UNAUTHENTICATED, TOKEN_INVALID, TOKEN_EXPIRED, FORBIDDEN */
 export const authenticate = async (
   rule: Rule,
-  { authorization, queryTokens, remoteAddress }: Credentials,
+  { authorization, queryTokens, session, remoteAddress }: Credentials,
   bindings: Pick<Bindings, 'KEYS' | 'CLOCK' | 'SETTINGS' | 'DB'>,
 ): Promise<Caller> => {
   const { KEYS, CLOCK, SETTINGS } = bindings
@@ -57,6 +70,12 @@ export const authenticate = async (
   if (given.length > 1) throw new HubError('UNAUTHENTICATED', 'Send one token, not several')
 
   if (given.length === 0) {
+    if (session && !session.isOwnPage)
+      throw new HubError('FORBIDDEN', 'This request does not come from a page of the hub', {
+        details:
+          'a proxy before the hub must leave the Host header as it is; scripts send Authorization: Bearer <token>',
+      })
+    if (session) return bearerOf(session.token, bindings)
     if (rule.callback && SETTINGS.tokenlessCallbacks && isLoopback(remoteAddress)) return { kind: 'tokenless' }
     throw new HubError('UNAUTHENTICATED', 'Log in first', { details: 'send Authorization: Bearer <token>' })
   }

@@ -18,6 +18,7 @@ import { openNotifier } from './bindings/notifier.ts'
 import { RequestLog } from './bindings/runtime-info.ts'
 import { startCrons } from './crons.ts'
 import { databaseAddress } from './database-address.ts'
+import { loadGui } from './gui.ts'
 import { loadFunctions } from './load.ts'
 import { log } from './log.ts'
 import { openapiDocument } from './openapi.ts'
@@ -32,6 +33,7 @@ const suffix = import.meta.url.endsWith('.ts') ? '.ts' : '.js'
 const loaded = await loadFunctions(map, new URL('../functions/', import.meta.url), suffix)
 const keys = openKeys(keyFileSchema.parse(JSON.parse(await readFile(settings.keyFile, 'utf8'))))
 const swagger = await loadSwaggerAssets(projectRoot)
+const gui = await loadGui(new URL('dist-gui/', projectRoot))
 
 // The database driver loads parts of itself with its first connection; afterwards the checkout may be out of reach.
 const warmUp = openDatabase(databaseAddress(settings, userInfo().username))
@@ -81,7 +83,7 @@ const bindings: Bindings = {
 if (settings.tokenlessCallbacks)
   log.warn('callbacks from loopback are accepted without a token (SENDENSE_TOKENLESS_CALLBACKS)')
 
-const app = createApp(loaded.routes, bindings, { limits: map.limits, corsOrigins: settings.corsOrigins })
+const app = createApp(loaded.routes, bindings, { limits: map.limits, corsOrigins: settings.corsOrigins, gui })
 const server = createAdaptorServer({
   fetch: app.fetch,
   // A request must be here within a minute; answers may take as long as they flow.

@@ -9,12 +9,14 @@ import { cors } from 'hono/cors'
 import { HTTPException } from 'hono/http-exception'
 import type { z } from 'zod'
 import { errorBody, HubError } from '../contract/errors.ts'
+import { readSessionCookie } from '../contract/session-cookie.ts'
 import { isDatabaseDown } from '../db/database.ts'
 import { openAudit } from './audit.ts'
-import { authenticate, authorize } from './auth.ts'
+import { authenticate, authorize, isFromOwnPage } from './auth.ts'
 import type { Bindings } from './bindings/index.ts'
 import { type Alias, fullPath, type Limits } from './config.ts'
 import { Answer, type Caller } from './function.ts'
+import type { Gui } from './gui.ts'
 import type { LoadedRoute } from './load.ts'
 import { causes, log } from './log.ts'
 import { cutWhenStalled } from './stalled-clients.ts'
@@ -30,6 +32,8 @@ export type RouterOptions = {
   corsOrigins: readonly string[]
   /** Tests only: an answer that does not fit its declared shape becomes a 500. */
   checkAnswers?: boolean
+  /** Pages for people: what no route has and the console has is answered by it. */
+  gui?: Gui | undefined
 }
 
 const exposedHeaders = [
@@ -51,6 +55,11 @@ const authorizationHeaders = (c: AppContext): string[] => {
   const raw = c.env?.incoming?.rawHeaders
   if (!raw) return [c.req.header('authorization')].filter((value) => value !== undefined)
   return raw.filter((_, at) => at % 2 === 1 && raw[at - 1]!.toLowerCase() === 'authorization')
+}
+
+const sessionOf = (c: AppContext) => {
+  const token = readSessionCookie(c.req.header('cookie'))
+  return token ? { token, isOwnPage: isFromOwnPage(c.req.method, c.req.raw.headers) } : undefined
 }
 
 /** Fixed segments win over parameters (contract section 1.7); Hono takes the first that was registered. */
@@ -238,6 +247,7 @@ export const createApp = (routes: readonly LoadedRoute[], bindings: Bindings, op
           {
             authorization: authorizationHeaders(c),
             queryTokens: c.req.queries('token') ?? [],
+            session: sessionOf(c),
             remoteAddress: remoteAddress(c),
           },
           bindings,
@@ -272,7 +282,7 @@ export const createApp = (routes: readonly LoadedRoute[], bindings: Bindings, op
     })
   }
 
-  app.notFound((c) => answerError(routeNotFound(c), c))
+  app.notFound((c) => options.gui?.(c.req.raw) ?? answerError(routeNotFound(c), c))
   app.onError((error, c) => answerError(error, c))
   return app
 }

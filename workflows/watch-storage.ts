@@ -1,5 +1,6 @@
 /** Measures all repositories, and tells once when one runs out of room or can not be reached. */
 import { listRepositories, markStorageState, type RepositoryRow } from '../db/queries/repositories.ts'
+import { noteUsage } from '../db/queries/repository-usage.ts'
 import type { Env } from '../runtime/bindings/index.ts'
 import { notify } from './notify.ts'
 import { measureOrNull } from './repositories.ts'
@@ -12,6 +13,7 @@ const [lowPercent, enoughPercent] = [10, 12]
 const watch = async (env: WatchEnv, row: RepositoryRow): Promise<void> => {
   const { DB, CLOCK } = env
   const storage = await measureOrNull(env, row, 0)
+  if (storage) await noteUsage(DB.orm, row.id, storage.used_bytes, CLOCK.now())
   const freePercent = storage && (storage.available_bytes / Math.max(1, storage.total_bytes)) * 100
   const state =
     freePercent === null

@@ -13,6 +13,11 @@ export const vmStatuses = [
   'cleanup_required',
 ] as const
 
+/** What the list of VMs is sorted by; `-`: downwards. */
+const sortFields = ['vm_name', 'current_status', 'cpu_count', 'memory_mb', 'last_job_at', 'created_at'] as const
+export type VmSort = (typeof sortFields)[number] | `-${(typeof sortFields)[number]}`
+export const vmSorts = sortFields.flatMap((field): VmSort[] => [field, `-${field}`])
+
 const contextFields = {
   context_id: z.string(),
   vm_name: z.string(),
@@ -59,6 +64,10 @@ export const vmContextsAnswer = z.object({
       last_backup: z
         .object({ backup_id: z.string(), backup_type: z.string(), status: z.string(), completed_at: time.nullable() })
         .nullable(),
+      /** Whether an enabled flow backs it up, by itself or in a group. */
+      is_protected: z.boolean(),
+      /** Of those flows; null when no schedule drives any. */
+      next_run: time.nullable(),
     }),
   ),
   ...listCounts,

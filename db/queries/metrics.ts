@@ -1,5 +1,5 @@
 /** Figures for monitoring: few queries, however large the site is. */
-import { and, count, eq, isNull, max, sql, sum } from 'drizzle-orm'
+import { and, count, eq, isNull, max, sum } from 'drizzle-orm'
 import type { Executor } from '../database.ts'
 import {
   backupCopies,
@@ -10,9 +10,9 @@ import {
   protectionFlows,
   restoreMounts,
   scheduleExecutions,
-  vmGroupMemberships,
   vmReplicationContexts,
 } from '../schema/index.ts'
+import { isUnprotected } from './protection.ts'
 
 /** The last completed backup of each managed VM; null where there is none. */
 export const lastGoodBackups = async (db: Executor) => {
@@ -47,16 +47,7 @@ export const lastGoodBackups = async (db: Executor) => {
 
 /** VMs that no enabled flow protects, neither by itself nor by a group that it is an enabled member of. */
 export const countUnprotectedVms = async (db: Executor): Promise<number> => {
-  const [row] = await db
-    .select({ vms: count() })
-    .from(vmReplicationContexts)
-    .where(
-      sql`not exists (select 1 from ${protectionFlows} where ${protectionFlows.enabled} and (
-        (${protectionFlows.targetType} = 'vm' and ${protectionFlows.targetId} = ${vmReplicationContexts.contextId})
-        or (${protectionFlows.targetType} = 'group' and exists (
-          select 1 from ${vmGroupMemberships} where ${vmGroupMemberships.groupId} = ${protectionFlows.targetId}
-            and ${vmGroupMemberships.vmContextId} = ${vmReplicationContexts.contextId} and ${vmGroupMemberships.enabled}))))`,
-    )
+  const [row] = await db.select({ vms: count() }).from(vmReplicationContexts).where(isUnprotected)
   return row?.vms ?? 0
 }
 

@@ -1,9 +1,8 @@
 /** Managed VMs, their disks and their groups. */
-import { and, asc, count, desc, eq, inArray, like, max, notExists, or, sql } from 'drizzle-orm'
-import type { AnyMySqlColumn } from 'drizzle-orm/mysql-core'
+import { and, asc, count, desc, eq, inArray, like, max, not, notExists, or, sql } from 'drizzle-orm'
 import type { z } from 'zod'
 import type { Paging } from '../../contract/api/common.ts'
-import type { context, vmDisk, vmStatuses } from '../../contract/api/vm-contexts.ts'
+import type { context, VmSort, vmDisk, vmStatuses } from '../../contract/api/vm-contexts.ts'
 import { diskKey, toGb } from '../../contract/names.ts'
 import type { Executor } from '../database.ts'
 import {
@@ -15,6 +14,8 @@ import {
   vmMachineGroups,
   vmReplicationContexts,
 } from '../schema/index.ts'
+import { amongVms } from './among-vms.ts'
+import { isUnprotected } from './protection.ts'
 
 export type VmRow = typeof vmReplicationContexts.$inferSelect
 export type VmDiskRow = typeof vmDisks.$inferSelect
@@ -77,12 +78,6 @@ export const toVmDisk = (row: VmDiskRow): z.infer<typeof vmDisk> => ({
   disk_change_id: row.diskChangeId,
 })
 
-/** More ids than this in a statement cost more than the rows of VMs that nobody asked for. */
-const manyVms = 500
-/** @returns the condition for these VMs; for many of them there is none, and the caller leaves out what it does not know */
-const amongVms = (column: AnyMySqlColumn, contextIds: string[]) =>
-  contextIds.length > manyVms ? undefined : inArray(column, contextIds)
-
 /** Groups of several VMs at once, by context id. There may be more of them than were asked for. */
 export const groupsOf = async (db: Executor, contextIds: string[]): Promise<Map<string, Group[]>> => {
   const groups = new Map<string, Group[]>()
@@ -114,6 +109,21 @@ export type VmFilter = {
   search?: string | undefined
   status?: (typeof vmStatuses)[number] | undefined
   autoAdded?: boolean | undefined
+  /** Whether an enabled flow protects them. */
+  isProtected?: boolean | undefined
+  sort?: VmSort | undefined
+}
+const sortColumns = {
+  vm_name: vmReplicationContexts.vmName,
+  current_status: vmReplicationContexts.currentStatus,
+  cpu_count: vmReplicationContexts.cpuCount,
+  memory_mb: vmReplicationContexts.memoryMb,
+  last_job_at: vmReplicationContexts.lastJobAt,
+  created_at: vmReplicationContexts.createdAt,
+}
+const orderOf = (sort: VmSort = 'vm_name') => {
+  const column = sortColumns[sort.replace(/^-/, '') as keyof typeof sortColumns]
+  return sort.startsWith('-') ? desc(column) : asc(column)
 }
 
 export const listVms = async (
@@ -125,13 +135,14 @@ export const listVms = async (
     filter.search === undefined ? undefined : like(vmReplicationContexts.vmName, contains(filter.search)),
     filter.status === undefined ? undefined : eq(vmReplicationContexts.currentStatus, filter.status),
     filter.autoAdded === undefined ? undefined : eq(vmReplicationContexts.autoAdded, filter.autoAdded),
+    filter.isProtected === undefined ? undefined : filter.isProtected ? not(isUnprotected) : isUnprotected,
   )
   const [counted] = await db.select({ total: count() }).from(vmReplicationContexts).where(where)
   const rows = await db
     .select()
     .from(vmReplicationContexts)
     .where(where)
-    .orderBy(asc(vmReplicationContexts.vmName), asc(vmReplicationContexts.contextId))
+    .orderBy(orderOf(filter.sort), asc(vmReplicationContexts.contextId))
     .limit(limit ?? 1_000_000)
     .offset(offset ?? 0)
   return { rows, total: counted?.total ?? 0 }

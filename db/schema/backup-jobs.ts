@@ -70,7 +70,8 @@ export const backupJobs = mysqlTable(
   },
   (table) => [
     index('backup_jobs_status').on(table.status),
-    index('backup_jobs_created').on(table.createdAt),
+    // With the status: days are counted from the index alone.
+    index('backup_jobs_began').on(table.createdAt, table.status),
     index('backup_jobs_telemetry').on(table.status, table.lastTelemetryAt),
     // Lists are newest first; the id breaks ties, so the index alone gives a page.
     index('backup_jobs_vm_list').on(table.vmName, table.createdAt, table.id),
@@ -90,5 +91,6 @@ export const backupJobs = mysqlTable(
     // Live events ask for what has just ended, twice a second.
     index('backup_jobs_completed').on(table.completedAt),
     index('backup_jobs_verified').on(table.status, table.verifiedAt),
+    index('backup_jobs_verify_state').on(table.verifyState, table.verifiedAt),
   ],
 )

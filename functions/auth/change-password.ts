@@ -1,8 +1,9 @@
 /** POST /auth/change-password: the caller's own; all earlier tokens end, a new one comes with the answer. */
 import { changePasswordBody, loginAnswer } from '../../contract/api/auth.ts'
 import { HubError } from '../../contract/errors.ts'
+import { readSessionCookie, sessionHeaders } from '../../contract/session-cookie.ts'
 import { setPassword, toUser } from '../../db/queries/users.ts'
-import { defineFunction } from '../../runtime/function.ts'
+import { answer, defineFunction } from '../../runtime/function.ts'
 import { existingUser, loggedInUser } from '../../workflows/users.ts'
 
 export default defineFunction(
@@ -27,6 +28,11 @@ export default defineFunction(
     await setPassword(DB.orm, userId, await LOGINS.hashPassword(body.new_password))
     const user = await existingUser(DB.orm, userId)
     const { token, expiresAt } = await KEYS.userToken(user, CLOCK.now())
-    return { token, token_type: 'Bearer', expires_at: expiresAt.toISOString(), user: toUser(user) }
+    const isBrowser = !request.headers.has('authorization') && readSessionCookie(request.headers.get('cookie'))
+    return answer(
+      200,
+      { token, token_type: 'Bearer', expires_at: expiresAt.toISOString(), user: toUser(user) },
+      isBrowser ? sessionHeaders(request, token, expiresAt, CLOCK.now()) : {},
+    )
   },
 )

@@ -1,8 +1,9 @@
 /** POST /auth/login: checks name and password, issues a user token. */
 import { loginAnswer, loginBody } from '../../contract/api/auth.ts'
 import { HubError } from '../../contract/errors.ts'
+import { sessionHeaders } from '../../contract/session-cookie.ts'
 import { findUser, noteLogin, toUser } from '../../db/queries/users.ts'
-import { defineFunction } from '../../runtime/function.ts'
+import { answer, defineFunction } from '../../runtime/function.ts'
 
 export default defineFunction(
   {
@@ -23,6 +24,10 @@ export default defineFunction(
     await LOGINS.forgetFailures(who)
     await noteLogin(DB.orm, user.id, CLOCK.now())
     const { token, expiresAt } = await KEYS.userToken(user, CLOCK.now())
-    return { token, token_type: 'Bearer', expires_at: expiresAt.toISOString(), user: toUser(user) }
+    return answer(
+      200,
+      { token, token_type: 'Bearer', expires_at: expiresAt.toISOString(), user: toUser(user) },
+      body.cookie ? sessionHeaders(request, token, expiresAt, CLOCK.now()) : {},
+    )
   },
 )
