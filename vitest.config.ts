@@ -30,6 +30,12 @@ export default defineConfig({
         // Neither beside the census of others nor beside their load.
         sequence: { groupOrder: 2 },
       }),
+      // Debian's Chromium before the console of a hub with everything real.
+      project('browser', ['test/browser/**/*.test.ts'], {
+        fileParallelism: false,
+        testTimeout: 240_000,
+        hookTimeout: 180_000,
+      }),
       project('e2e', ['test/e2e/**/*.test.ts'], { fileParallelism: false, testTimeout: 240_000, hookTimeout: 120_000 }),
     ],
   },

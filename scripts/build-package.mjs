@@ -14,6 +14,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { buildGui } from './prepare.mjs'
 
 const root = fileURLToPath(new URL('../', import.meta.url))
 const { version, description } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
@@ -37,7 +38,9 @@ try {
   // What only the tests and benchmarks need is no part of it.
   for (const name of ['test', 'bench', 'tour']) rmSync(join(home, 'dist', name), { recursive: true, force: true })
   cpSync(join(root, 'db/migrations'), join(home, 'db/migrations'), { recursive: true })
-  run('npm', ['ci', '--omit=dev', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: home })
+  if (!buildGui(join(home, 'dist-gui'))) throw new Error('The console could not be built')
+  // What the console is made of is in it already.
+  run('npm', ['ci', '--omit=dev', '--workspaces=false', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: home })
   // The compiler is for checkouts; it is also the only part that is made for one kind of processor.
   for (const name of ['typescript', '@typescript', '.bin'])
     rmSync(join(home, 'node_modules', name), { recursive: true, force: true })

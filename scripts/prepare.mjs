@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('../', import.meta.url))
@@ -65,7 +65,8 @@ const npmIsCurrent = (withDevelopment) => {
   const present = read('node_modules/.package-lock.json')
   return Object.entries(wanted).every(
     ([path, entry]) =>
-      path === '' ||
+      !path.startsWith('node_modules/') ||
+      entry.link ||
       entry.optional ||
       entry.devOptional ||
       (entry.dev && !withDevelopment) ||
@@ -81,37 +82,56 @@ const ensureNpmPackages = (withDevelopment) => {
     throw new Error('The npm packages could not be installed: npm ci failed')
 }
 
-const stampOf = () => {
+/** @param paths files, and folders with all that is in them */
+const stampOf = (paths) => {
   const hash = createHash('sha256')
   const add = (path) => {
     const { mtimeMs, size } = statSync(join(root, path))
     hash.update(`${path} ${mtimeMs} ${size}\n`)
   }
-  for (const file of ['package.json', 'tsconfig.json', 'tsconfig.build.json']) add(file)
-  for (const source of JSON.parse(readFileSync(join(root, 'tsconfig.build.json'), 'utf8')).include) {
-    if (source.endsWith('.ts')) add(source)
+  for (const path of paths) {
+    if (!statSync(join(root, path)).isDirectory()) add(path)
     else
-      for (const name of readdirSync(join(root, source), { recursive: true }).sort())
-        if (name.endsWith('.ts')) add(join(source, name))
+      for (const entry of readdirSync(join(root, path), { recursive: true, withFileTypes: true }))
+        if (entry.isFile() && !entry.parentPath.includes('node_modules'))
+          add(relative(root, join(entry.parentPath, entry.name)))
   }
   return hash.digest('hex')
 }
 
-const ensureBuild = () => {
-  const stampFile = join(root, 'dist/.stamp')
-  const stamp = stampOf()
+/**
+ * Builds where the sources are not those that it was built from.
+ * @param to where the result belongs
+ * @param build makes it in another folder; it is moved then: a hub that runs from this checkout is not disturbed
+ */
+const ensureBuilt = (what, to, sources, build) => {
+  const stamp = stampOf(sources)
+  const stampFile = join(root, to, '.stamp')
   if (existsSync(stampFile) && readFileSync(stampFile, 'utf8') === stamp) return
-  say('Building')
-  // Beside the old build and then in its place: a hub that runs from this checkout is not disturbed.
-  const fresh = `dist.${process.pid}`
-  const compiler = join(root, 'node_modules/typescript/bin/tsc')
-  if (!run(process.execPath, [compiler, '--project', 'tsconfig.build.json', '--outDir', fresh]))
-    throw new Error('The build failed')
+  say(`Building ${what}`)
+  const fresh = `${to}.${process.pid}`
+  if (!build(fresh)) throw new Error('The build failed')
   mkdirSync(join(root, fresh), { recursive: true })
   writeFileSync(join(root, fresh, '.stamp'), stamp)
-  rmSync(join(root, 'dist'), { recursive: true, force: true })
-  renameSync(join(root, fresh), join(root, 'dist'))
+  rmSync(join(root, to), { recursive: true, force: true })
+  renameSync(join(root, fresh), join(root, to))
 }
+
+const ensureBuild = () => {
+  const { include } = JSON.parse(readFileSync(join(root, 'tsconfig.build.json'), 'utf8'))
+  const compiler = join(root, 'node_modules/typescript/bin/tsc')
+  ensureBuilt('the hub', 'dist', ['package.json', 'tsconfig.json', 'tsconfig.build.json', ...include], (fresh) =>
+    run(process.execPath, [compiler, '--project', 'tsconfig.build.json', '--outDir', fresh]),
+  )
+}
+
+/** The console; its types come from the contract, and vanish. @param to a folder, relative to the checkout's root or absolute */
+export const buildGui = (to) =>
+  run(process.execPath, [
+    join(root, 'node_modules/vite/bin/vite.js'),
+    ...['build', 'gui', '--outDir', resolve(root, to), '--emptyOutDir', '--logLevel', 'error'],
+  ])
+const ensureGui = () => ensureBuilt('the console', 'dist-gui', ['gui', 'package-lock.json'], buildGui)
 
 /**
  * @param withDevelopment also what only the tests need
@@ -132,4 +152,5 @@ export const prepare = async ({ withDevelopment, withLab = false }) => {
   ])
   ensureNpmPackages(withDevelopment)
   ensureBuild()
+  ensureGui()
 }

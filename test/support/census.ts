@@ -12,7 +12,7 @@ const processes = () =>
     .filter(
       (line) =>
         !line.includes('<defunct>') &&
-        /qemu|nbdcopy|mariadbd|host-agent\/main|source-node\/main|runtime\/(main|start)|start\.mjs|ntfs-3g|fuse2fs|bwrap|sandbox\/reader/.test(
+        /qemu|nbdcopy|mariadbd|host-agent\/main|source-node\/main|runtime\/(main|start)|start\.mjs|ntfs-3g|fuse2fs|bwrap|sandbox\/reader|chromium/.test(
           line,
         ),
     )

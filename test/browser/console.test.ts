@@ -1,0 +1,336 @@
+/// <reference lib="dom" />
+/** What an operator does with the console, in a real browser before a hub with everything real. */
+import { createHash, randomBytes } from 'node:crypto'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Download, Locator } from 'playwright-core'
+import { expect, it } from 'vitest'
+import { consoleForTests, openConsole } from '../support/browser.ts'
+import { password, waitForEnd } from '../support/hub.ts'
+import { hubForTests } from '../support/hub-suite.ts'
+import { filesystemImage, sh } from '../support/images.ts'
+
+// Mounts that close soon are warned of; these do from the beginning.
+const hub = hubForTests({ SENDENSE_MOUNT_IDLE_SECONDS: '240' })
+const view = consoleForTests(hub)
+
+const report = randomBytes(300_000)
+const makeVm = (name: string, megabytes: number, fill: (root: string) => void) => {
+  const folder = join(hub.folder, 'vms', name)
+  mkdirSync(folder)
+  filesystemImage(join(folder, 'disk0.raw'), 'ext4', megabytes * 2 ** 20, fill)
+}
+const sha256 = (data: Buffer) => createHash('sha256').update(data).digest('hex')
+const button = (name: string | RegExp, within: Pick<Locator, 'getByRole'> = view.page) =>
+  within.getByRole('button', { name, exact: true })
+const dialog = () => view.page.getByRole('dialog')
+const row = (name: string) => view.page.getByRole('row').filter({ hasText: name })
+const backUp = async (vm: string, kind: 'Full' | 'Incremental') => {
+  await view.open('/vms')
+  await button(`Actions for ${vm}`).click()
+  await view.page.getByRole('menuitem', { name: 'Back up now' }).click()
+  await dialog().getByRole('radio', { name: kind }).check()
+  await button(new RegExp(`Start ${kind.toLowerCase()} backup`), dialog()).click()
+  await view.page.waitForURL(/\/jobs\/backup-/)
+  return decodeURIComponent(new URL(view.page.url()).pathname.split('/').at(-1)!)
+}
+const saved = async (download: Download): Promise<Buffer> => readFileSync(await download.path())
+
+it('refuses a wrong password in words, and shows what to do first', async () => {
+  const other = await openConsole(hub.url)
+  const { page } = other
+  await other.open('/vms')
+  await page.getByRole('textbox', { name: 'User name' }).fill('admin')
+  await page.getByRole('textbox', { name: 'Password' }).fill('wrong')
+  await page.getByRole('button', { name: 'Log in' }).click()
+  const alert = page.getByRole('alert')
+  await alert.getByText('Name or password is wrong').waitFor()
+  expect(await alert.textContent()).toContain('INVALID_CREDENTIALS')
+  await page.getByRole('textbox', { name: 'Password' }).fill(password)
+  await page.getByRole('button', { name: 'Log in' }).click()
+  // Where it was to go to.
+  await page.getByRole('heading', { name: 'Virtual machines', level: 1 }).waitFor()
+  await page.getByText('No virtual machines yet').waitFor()
+  await other.close()
+})
+
+it('protects a machine from nothing: repository, credential, discovery', async () => {
+  const { page } = view
+  makeVm('web', 64, (root) => {
+    writeFileSync(join(root, 'report.pdf'), report)
+    mkdirSync(join(root, 'etc/deep/deeper'), { recursive: true })
+    writeFileSync(join(root, 'etc/hostname'), 'web.example\n')
+    for (let at = 0; at < 40; at++) writeFileSync(join(root, `etc/file-${at}.conf`), 'x'.repeat(at * 100))
+    writeFileSync(join(root, 'etc/deep/deeper/last'), 'found')
+  })
+  await view.open('/')
+  await page.getByRole('link', { name: '1. Add a repository' }).click()
+  await button('New repository').first().click()
+  await dialog().getByRole('textbox', { name: 'Name' }).fill('main')
+  // A mistake first: the hub's own words stand at the field.
+  await dialog().getByRole('textbox', { name: 'Folder' }).fill('relative')
+  await button('Create', dialog()).click()
+  await dialog().getByText('must be an absolute path').waitFor()
+  await dialog().getByRole('textbox', { name: 'Folder' }).fill(hub.repositoryPath)
+  await button('Test', dialog()).click()
+  await dialog().getByRole('status').getByText('are free').waitFor()
+  await button('Create', dialog()).click()
+  await row('main').waitFor()
+
+  await view.open('/vms?discover=1')
+  await dialog().getByRole('link', { name: 'Add a credential' }).click()
+  await dialog().getByRole('textbox', { name: 'Name' }).fill('lab')
+  await dialog().getByRole('textbox', { name: 'vCenter or source' }).fill('image:lab')
+  await dialog().getByRole('textbox', { name: 'Datacenter' }).fill('lab')
+  await button('Create', dialog()).click()
+  await row('image:lab').waitFor()
+
+  await view.open('/vms?discover=1')
+  await button('Find', dialog()).click()
+  await dialog().getByRole('checkbox', { name: 'Select web' }).check()
+  await button('Add 1', dialog()).click()
+  await page.getByRole('link', { name: 'web' }).waitFor()
+  expect(await row('web').textContent()).toContain('Unprotected')
+})
+
+it('makes a full backup and an incremental one from the list of machines, and tells how they went', async () => {
+  const { page } = view
+  for (const kind of ['Full', 'Incremental'] as const) {
+    const id = await backUp('web', kind)
+    // No reload: the page follows by itself.
+    await page.getByText('Completed').first().waitFor()
+    expect(await waitForEnd(hub, id)).toMatchObject({ status: 'completed', backup_type: kind.toLowerCase() })
+  }
+  await view.open('/vms')
+  await page.getByRole('link', { name: 'web' }).click()
+  await page.getByText('Chain of 2 points').waitFor()
+  await page.getByRole('tab', { name: 'History' }).click()
+  const history = page.getByRole('region', { name: 'History' })
+  await history.waitFor()
+  expect(await history.getByRole('row').count()).toBe(3)
+  expect(page.url()).toContain('tab=history')
+  await page.getByRole('img', { name: /Speed of backups/ }).waitFor()
+})
+
+it('shows progress as it happens, on several pages, and cancels', async () => {
+  const { page } = view
+  makeVm('large', 1200, (root) => writeFileSync(join(root, 'noise'), randomBytes(1000 * 2 ** 20)))
+  const { body } = await hub.api('GET', '/vmware-credentials')
+  await hub.api('POST', '/discovery/add-vms', { credential_id: body.credentials[0].id, vm_names: ['large'] })
+  const id = await backUp('large', 'Full')
+  const bar = page.getByRole('progressbar', { name: 'Backup of large' })
+  await bar.waitFor()
+  const seen = new Set<string | null>()
+  for (const end = Date.now() + 60_000; Date.now() < end && seen.size < 3; await page.waitForTimeout(100))
+    if (await bar.isVisible()) seen.add(await bar.getAttribute('aria-valuetext'))
+    else break
+  expect([...seen].length, [...seen].join()).toBeGreaterThan(2)
+  if (await button('Cancel backup').isVisible()) {
+    await button('Cancel backup').click()
+    await button('Cancel backup', dialog()).click()
+    await page
+      .getByText(/Cancelled|Completed/)
+      .first()
+      .waitFor()
+  }
+  expect(['cancelled', 'completed']).toContain((await waitForEnd(hub, id)).status)
+})
+
+it('opens a restore point, walks through its folders, and brings files back', async () => {
+  const { page } = view
+  await view.open('/restore')
+  await page.getByRole('textbox', { name: 'Virtual machine' }).click()
+  await page.getByRole('option', { name: 'web' }).click()
+  await button('Browse files').first().click()
+  await page.waitForURL(/\/restore\/[0-9a-f-]{36}/)
+  const grid = page.getByRole('grid', { name: 'Files' })
+  const names = async () => {
+    await page.waitForFunction(() => document.querySelector('[role=grid]')?.getAttribute('aria-busy') === 'false')
+    return (await grid.locator('[data-open]').allTextContents()).map((text) => text.trim())
+  }
+  await grid.getByRole('button', { name: 'etc', exact: true }).waitFor()
+  expect(await names()).toEqual(['etc', 'lost+found', 'report.pdf'])
+
+  await grid.getByRole('button', { name: 'etc', exact: true }).click()
+  await grid.getByRole('button', { name: 'deep', exact: true }).waitFor()
+  await grid.getByRole('button', { name: 'deep', exact: true }).click()
+  await grid.getByRole('button', { name: 'deeper', exact: true }).click()
+  await grid.getByRole('button', { name: 'last', exact: true }).waitFor()
+  expect(new URL(page.url()).searchParams.get('path')).toBe('/etc/deep/deeper')
+  // A bookmark brings somebody else to the very same folder.
+  await page.reload()
+  await grid.getByRole('button', { name: 'last', exact: true }).waitFor()
+  await page.getByRole('navigation', { name: 'Folder' }).getByRole('button', { name: 'etc' }).click()
+  await grid.getByRole('button', { name: 'hostname', exact: true }).waitFor()
+  await page.getByRole('textbox', { name: 'Find in this folder' }).fill('file-1')
+  await expect.poll(names).toHaveLength(11)
+  await page.getByRole('textbox', { name: 'Find in this folder' }).fill('')
+  await page.getByRole('button', { name: 'Size', exact: true }).click()
+  await page.getByRole('button', { name: 'Size', exact: true }).click()
+  await expect.poll(async () => (await names()).slice(0, 2)).toEqual(['deep', 'file-39.conf'])
+
+  await grid.getByRole('button', { name: 'hostname', exact: true }).click()
+  await dialog().getByText('web.example').waitFor()
+  await page.keyboard.press('Escape')
+  await button('Up').click()
+  await grid.getByRole('button', { name: 'report.pdf', exact: true }).waitFor()
+
+  const [file] = await Promise.all([page.waitForEvent('download'), button('Download report.pdf').click()])
+  expect(file.suggestedFilename()).toBe('report.pdf')
+  expect(sha256(await saved(file))).toBe(sha256(report))
+
+  const [archive] = await Promise.all([page.waitForEvent('download'), button('Download etc as ZIP').click()])
+  expect(archive.suggestedFilename()).toBe('etc.zip')
+  const zip = join(hub.folder, 'etc.zip')
+  writeFileSync(zip, await saved(archive))
+  expect(sh('/usr/bin/unzip', ['-p', zip, '*hostname'])).toBe('web.example\n')
+  expect(sh('/usr/bin/unzip', ['-t', zip])).toContain('No errors detected')
+
+  await grid.getByRole('checkbox', { name: 'Select etc' }).check()
+  await grid.getByRole('checkbox', { name: 'Select report.pdf' }).check()
+  await button('Download 2').click()
+  const [first] = await Promise.all([
+    page.waitForEvent('download'),
+    page.getByRole('menuitem', { name: 'Folders as tar.gz' }).click(),
+  ])
+  expect(first.suggestedFilename()).toBe('etc.tar.gz')
+})
+
+it('warns before a mount closes, keeps it open, and closes it', async () => {
+  const { page } = view
+  const url = page.url()
+  const id = new URL(url).pathname.split('/').at(-1)!
+  await page.getByRole('alert').getByText('This mount closes soon').waitFor()
+  const before = (await hub.api('GET', `/restore/${id}`)).body.expires_at
+  await page.waitForTimeout(1100)
+  await button('Keep open').click()
+  await page.getByText('stays open').waitFor()
+  expect(Date.parse((await hub.api('GET', `/restore/${id}`)).body.expires_at)).toBeGreaterThan(Date.parse(before))
+  await button('Close').click()
+  await button('Close', dialog()).last().click()
+  await page.waitForURL(/\/restore$/)
+  expect((await hub.api('GET', `/restore/${id}`)).body.code).toBe('MOUNT_EXPIRED')
+  // A bookmark of it says what happened, and what to do.
+  await page.goto(url)
+  await page.getByText('MOUNT_EXPIRED').first().waitFor()
+  await page.getByRole('link', { name: 'Open a restore point' }).waitFor()
+})
+
+it('shows every refusal in the hub’s own words, and a way on', async () => {
+  const { page } = view
+  // The repository is full.
+  const small = join(hub.folder, 'small')
+  mkdirSync(small)
+  sh('/usr/bin/mount', ['-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', small])
+  try {
+    const made = await hub.api('POST', '/repositories', { name: 'small', type: 'local', config: { path: small } })
+    makeVm('noisy', 96, (root) => writeFileSync(join(root, 'noise'), randomBytes(60 * 2 ** 20)))
+    const { body } = await hub.api('GET', '/vmware-credentials')
+    await hub.api('POST', '/discovery/add-vms', { credential_id: body.credentials[0].id, vm_names: ['noisy'] })
+    await view.open('/vms')
+    await button('Actions for noisy').click()
+    await page.getByRole('menuitem', { name: 'Back up now' }).click()
+    await dialog().getByRole('textbox', { name: 'Repository' }).click()
+    await page.getByRole('option', { name: 'small' }).click()
+    await dialog().getByText('It may not fit').waitFor()
+    await button(/Start full backup/, dialog()).click()
+    await page.getByText('Failed').first().waitFor({ timeout: 90_000 })
+    await page.getByRole('alert').getByText('What went wrong').waitFor()
+    await hub.api('DELETE', `/repositories/${made.body.repository_id}`)
+  } finally {
+    sh('/usr/bin/umount', [small])
+  }
+  // The node is down, and nobody starts it again.
+  const launcher = Number(
+    readFileSync(`/proc/${hub.pidOf('hub')}/stat`, 'utf8')
+      .replace(/^.*\) /, '')
+      .split(' ')[1],
+  )
+  process.kill(launcher, 'SIGSTOP')
+  process.kill(hub.pidOf('source-node'), 'SIGKILL')
+  await view.open('/vms?discover=1')
+  await button('Find', dialog()).click()
+  const alert = dialog().getByRole('alert')
+  await alert.getByText('NODE_UNREACHABLE').waitFor()
+  process.kill(launcher, 'SIGCONT')
+  await hub.waitHealthy()
+  await button('Try again', alert).click()
+  await dialog().getByText('3 found').waitFor()
+  view.complaints.splice(0, view.complaints.length, ...view.complaints.filter((text) => !text.startsWith('502 ')))
+
+  // The hub itself is down.
+  await view.open('/groups')
+  await page.getByText('No machine group yet').waitFor()
+  process.kill(launcher, 'SIGSTOP')
+  process.kill(hub.pidOf('hub'), 'SIGKILL')
+  await page.getByRole('link', { name: 'Schedules' }).click()
+  await page.getByText('The hub does not answer').first().waitFor()
+  await page.getByText('Not connected').waitFor()
+  process.kill(launcher, 'SIGCONT')
+  await hub.waitHealthy()
+  await button('Try again').first().click()
+  await page.getByText('No schedule yet').waitFor()
+})
+
+it('loses nothing of a form when the login ends in the middle of it', async () => {
+  const { page, context } = view
+  await view.open('/groups?new=1')
+  await dialog().getByRole('textbox', { name: 'Name' }).fill('written before')
+  await context.clearCookies()
+  await button('Create', dialog()).click()
+  const again = page.getByRole('dialog', { name: 'Your login has ended' })
+  await again.getByRole('textbox', { name: 'Password' }).fill(password)
+  await again.getByRole('button', { name: 'Log in' }).click()
+  // It is sent by itself then.
+  await row('written before').waitFor()
+})
+
+it('is used by keyboard alone', async () => {
+  const { page } = view
+  await view.open('/')
+  await page.getByRole('heading', { name: 'Dashboard' }).waitFor()
+  await page.keyboard.press('Control+k')
+  await page.getByRole('textbox', { name: 'Go to' }).waitFor()
+  await page.keyboard.type('sched')
+  await page.getByRole('button', { name: 'Schedules' }).waitFor()
+  await page.keyboard.press('ArrowDown')
+  await page.keyboard.press('Enter')
+  await page.waitForURL(/\/schedules/)
+  // A new schedule, and the cron expression in words.
+  await button('New schedule').first().focus()
+  await page.keyboard.press('Enter')
+  await dialog().waitFor()
+  await expect.poll(() => page.evaluate(() => document.activeElement?.getAttribute('name'))).toBe('name')
+  await page.keyboard.type('nightly')
+  await dialog().getByText('At 02:00').waitFor()
+  await button('Create', dialog()).focus()
+  await page.keyboard.press('Enter')
+  await row('nightly').waitFor()
+  await page.getByRole('link', { name: 'nightly' }).focus()
+  await page.keyboard.press('Enter')
+  await page.getByRole('region', { name: 'Next ten runs' }).getByRole('listitem').nth(9).waitFor()
+  // Rows by arrow keys, and back by Escape out of a dialog.
+  await view.open('/vms')
+  await page.getByRole('link', { name: 'large' }).focus()
+  await page.keyboard.press('ArrowDown')
+  expect(await page.evaluate(() => document.activeElement?.textContent)).toBe('noisy')
+  await page.keyboard.press('k')
+  expect(await page.evaluate(() => document.activeElement?.textContent)).toBe('large')
+  await button('Add virtual machines').focus()
+  await page.keyboard.press('Enter')
+  await dialog().waitFor()
+  await page.keyboard.press('Escape')
+  await dialog().waitFor({ state: 'detached' })
+  await page.keyboard.press('/')
+  expect(await page.evaluate(() => document.activeElement?.getAttribute('placeholder'))).toBe('Search')
+})
+
+it('logs out, and lets nobody back in', async () => {
+  const { page } = view
+  await view.open('/')
+  await button(/^User /).click()
+  await page.getByRole('menuitem', { name: 'Log out' }).click()
+  await page.getByRole('heading', { name: 'Log in' }).waitFor()
+  await page.goto('/users')
+  await page.getByRole('heading', { name: 'Log in' }).waitFor()
+})
