@@ -36,7 +36,7 @@ export const JobProgress = ({ job, label }: { job: Shown; label: string }) => {
         <Progress.Section
           value={now.progress_percent}
           animated
-          color={now.status === 'stalled' ? 'orange.9' : undefined}
+          color={now.status === 'stalled' ? '#a83c0a' : undefined}
           aria-label={label}
           aria-valuetext={`${percent(now.progress_percent)}, ${rest.join(', ')}`}
         />

@@ -2,7 +2,7 @@
 import { notifications } from '@mantine/notifications'
 import { ApiError } from '../api/client.ts'
 
-export const sayDone = (message: string) => notifications.show({ message, color: 'green.9', withBorder: true })
+export const sayDone = (message: string) => notifications.show({ message, color: '#1e7534', withBorder: true })
 export const sayProblem = (error: unknown) =>
   notifications.show({
     title: error instanceof Error ? error.message : 'The page made an error',

@@ -62,7 +62,7 @@ const UserMenu = () => {
           variant="default"
           leftSection={<IconUser size={16} aria-hidden />}
           px="sm"
-          aria-label={`User ${now.user.username}`}
+          aria-label={`${now.user.display_name ?? now.user.username}, user menu`}
         >
           <Text span truncate maw={120} visibleFrom="sm" size="sm">
             {now.user.display_name ?? now.user.username}

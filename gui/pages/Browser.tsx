@@ -101,7 +101,7 @@ const Disk = ({ mount }: { mount: Mount }) => {
           w={{ base: '100%', sm: 420 }}
         />
         {partition.journal === 'not_replayed' && (
-          <Badge color="orange.9" tt="none">
+          <Badge color="#a83c0a" tt="none">
             Journal not replayed
           </Badge>
         )}

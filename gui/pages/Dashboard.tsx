@@ -289,7 +289,7 @@ const Storage = ({ repositories }: { repositories: Summary['repositories'] }) =>
             <Progress.Root size="lg">
               <Progress.Section
                 value={used}
-                color={used >= 95 ? 'red.9' : used >= 80 ? 'orange.9' : undefined}
+                color={used >= 95 ? 'red.9' : used >= 80 ? '#a83c0a' : undefined}
                 aria-label={`Used of ${name}`}
               />
             </Progress.Root>

@@ -42,7 +42,7 @@ const columns: Column<Point>[] = [
     header: 'What becomes of it',
     value: ({ action }) => action,
     cell: ({ action }) => (
-      <Badge color={action === 'keep' ? 'green.9' : 'gray.7'} tt="none" radius="sm">
+      <Badge color={action === 'keep' ? '#1e7534' : 'gray.7'} tt="none" radius="sm">
         {action === 'keep' ? 'Stays' : action === 'delete' ? 'Is deleted' : 'Is merged into the next'}
       </Badge>
     ),

@@ -166,7 +166,7 @@ const columns: Column<Repository>[] = [
             <Progress.Section
               value={storage_info.used_percent}
               color={
-                storage_info.used_percent >= 95 ? 'red.9' : storage_info.used_percent >= 80 ? 'orange.9' : undefined
+                storage_info.used_percent >= 95 ? 'red.9' : storage_info.used_percent >= 80 ? '#a83c0a' : undefined
               }
               aria-label={`Used of ${name}`}
             />

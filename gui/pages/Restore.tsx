@@ -1,5 +1,5 @@
 /** Where files come back from: what is open, and the way from a VM to one of its points. */
-import { Button, Group, Indicator, Select, SimpleGrid, Stack, Text, UnstyledButton } from '@mantine/core'
+import { Button, Group, Select, SimpleGrid, Stack, Text, UnstyledButton } from '@mantine/core'
 import { IconChevronLeft, IconChevronRight, IconFolderOpen } from '@tabler/icons-react'
 import { useState } from 'react'
 import { useBackups, useMounts, useRefresh, useVmNames } from '../api/queries.ts'
@@ -92,13 +92,7 @@ const MonthOfPoints = ({
                 cursor: points > 0 ? 'pointer' : 'default',
               }}
             >
-              {points > 1 ? (
-                <Indicator label={points} size={14} offset={2} color="teal.7">
-                  {at + 1}
-                </Indicator>
-              ) : (
-                at + 1
-              )}
+              {at + 1}
             </UnstyledButton>
           )
         })}
@@ -108,9 +102,9 @@ const MonthOfPoints = ({
 }
 
 const PointsOfDay = ({ points }: { points: Backup[] }) => (
-  <Stack gap="xs" style={{ flex: 1, minWidth: 260 }}>
+  <Stack gap="xs" style={{ flex: '1 1 16rem', minWidth: 0 }}>
     {points.map((point) => (
-      <Group key={point.backup_id} wrap="nowrap" justify="space-between">
+      <Group key={point.backup_id} justify="space-between" gap="xs">
         <div>
           <Text fw={600}>
             <Moment at={point.completed_at ?? point.created_at} />

@@ -81,8 +81,8 @@ export const consoleForTests = (hub: Hub, options: BrowserContextOptions = {}): 
     await view.logIn()
   })
   afterAll(async () => {
-    expect(view.complaints).toEqual([])
     await view.close()
+    expect(view.complaints).toEqual([])
   })
   return view
 }

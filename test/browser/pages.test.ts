@@ -1,0 +1,239 @@
+/// <reference lib="dom" />
+/**
+ * Every page, empty and full, light and dark, small and large: nothing overflows, nothing keeps anybody out. With SENDENSE_SCREENSHOTS set to a folder it
+ * leaves a picture of each there; docs/screenshots is made so.
+ */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { consoleForTests } from '../support/browser.ts'
+import { type Hub, registerVm, runBackup } from '../support/hub.ts'
+import { hubForTests } from '../support/hub-suite.ts'
+import { filesystemImage } from '../support/images.ts'
+
+const hub = hubForTests()
+const view = consoleForTests(hub)
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+const pictures = process.env.SENDENSE_SCREENSHOTS
+
+/** 255 characters, as long as a name may be; and one that is written from right to left. */
+const longName = `backup of the machine with the longest name ${'that anybody would ever think of '.repeat(8)}`.slice(
+  0,
+  255,
+)
+const rightToLeft = 'שרת קבצים ראשי'
+const vmNames = ['web-01', 'database', rightToLeft]
+
+const fill = async (on: Hub) => {
+  for (const [at, name] of vmNames.entries()) {
+    const folder = join(on.folder, 'vms', name)
+    mkdirSync(folder)
+    filesystemImage(join(folder, 'disk0.raw'), 'ext4', 48 * 2 ** 20, (root) => {
+      mkdirSync(join(root, 'etc'))
+      for (const file of ['fstab', 'hostname', 'passwd'])
+        writeFileSync(join(root, 'etc', file), `${name}\n`.repeat(200))
+      writeFileSync(join(root, `${'a long name '.repeat(20)}.txt`), 'x')
+      writeFileSync(join(root, 'notes.txt'), 'content '.repeat(5000 * (at + 1)))
+    })
+    const vm = await registerVm(on, name)
+    await runBackup(on, vm, 'full')
+    await runBackup(on, vm, 'incremental')
+  }
+  const made = async (path: string, body: object) => {
+    const { status, body: answer } = await on.api('POST', path, body)
+    if (status > 201) throw new Error(JSON.stringify(answer))
+    return answer
+  }
+  const repository_id = (await on.api('GET', '/repositories')).body.repositories[0].id
+  const schedule = await made('/schedules', {
+    name: 'nightly',
+    cron_expression: '0 2 * * *',
+    timezone: 'Europe/Berlin',
+  })
+  await made('/schedules', { name: longName, cron_expression: '*/15 8-18 * * 1-5', timezone: 'UTC', enabled: false })
+  const policy = await made('/policies', {
+    name: 'a week of days, a month of weeks',
+    primary_repository_id: repository_id,
+    retention_days: 0,
+    keep: { last: 1, daily: 7, weekly: 4, monthly: 0, hourly: 0, yearly: 0 },
+  })
+  const group = await made('/machine-groups', { name: 'web servers', description: 'Those that customers see.' })
+  await made('/machine-groups', { name: longName })
+  const vms = (await on.api('GET', '/vm-contexts')).body.vm_contexts
+  await made(`/machine-groups/${group.id}/vms/bulk`, { vm_context_ids: [vms[0].context_id] })
+  const flow = await made('/protection-flows', {
+    name: 'web servers each night',
+    flow_type: 'backup',
+    target_type: 'group',
+    target_id: group.id,
+    repository_id,
+    schedule_id: schedule.id,
+    policy_id: policy.id,
+  })
+  await made('/protection-flows', {
+    name: longName,
+    flow_type: 'backup',
+    target_type: 'vm',
+    target_id: vms[1].context_id,
+    repository_id,
+  })
+  await made('/notifications', { name: 'to the admins', type: 'webhook', config: { url: 'http://127.0.0.1:9/hook' } })
+  await made('/users', {
+    username: 'operator',
+    role: 'operator',
+    display_name: longName,
+    password: 'a good long password',
+  })
+  await made('/api-tokens', { name: 'monitoring', role: 'viewer' })
+  const backups = (await on.api('GET', '/backups')).body.backups
+  const mount = await made('/restore/mount', { backup_id: backups[0].backup_id, disk_index: 0 })
+  return {
+    vm: vms[0].context_id,
+    job: backups[0].backup_id,
+    mount: mount.mount_id,
+    group: group.id,
+    flow: flow.id,
+    schedule: schedule.id,
+    policy: policy.id,
+  }
+}
+
+const lists = [
+  'vms',
+  'restore',
+  'jobs',
+  'flows',
+  'groups',
+  'schedules',
+  'policies',
+  'repositories',
+  'credentials',
+  'notifications',
+  'users',
+  'tokens',
+  'audit',
+  'about',
+]
+const dialogs = [
+  'vms?discover=1',
+  'flows?new=1',
+  'groups?new=1',
+  'schedules?new=1',
+  'policies?new=1',
+  'repositories?new=1',
+  'credentials?new=1',
+  'notifications?new=1',
+  'users?new=1',
+  'tokens?new=1',
+]
+let ids: Awaited<ReturnType<typeof fill>>
+const details = (): [string, string][] => [
+  ['vm', `vms/${ids.vm}`],
+  ['vm-history', `vms/${ids.vm}?tab=history`],
+  ['vm-disks', `vms/${ids.vm}?tab=disks`],
+  ['job', `jobs/${ids.job}`],
+  ['restore-point', `restore?vm=${ids.vm}`],
+  ['files', `restore/${ids.mount}`],
+  ['flow', `flows/${ids.flow}`],
+  ['group', `groups/${ids.group}`],
+  ['schedule', `schedules/${ids.schedule}`],
+  ['policy', `policies/${ids.policy}`],
+]
+const nameOf = (path: string) => (path === '' ? 'dashboard' : path.replace(/\?.*/, '-new'))
+
+/** Until nothing is on its way any more; live events always are. */
+const settled = async (path: string) => {
+  await view.open(`/${path}`)
+  await view.page.getByRole('heading').first().waitFor()
+  await view.page.waitForFunction(() => document.querySelector('[aria-label=Loading], [aria-busy=true]') === null)
+  await view.page.waitForTimeout(250)
+}
+
+type Result = { violations: { id: string; impact: string; nodes: { target: string[]; failureSummary: string }[] }[] }
+/** @returns what keeps people out, by the rules of axe-core: serious and critical alone */
+const barriers = async (): Promise<string[]> => {
+  await view.page.evaluate(axe)
+  const { violations } = await view.page.evaluate(() =>
+    (globalThis as unknown as { axe: { run: (on: Document) => Promise<Result> } }).axe.run(document),
+  )
+  return violations
+    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+    .flatMap(({ id, nodes }) =>
+      nodes.slice(0, 3).map((node) => `${id}: ${node.target.join(' ')}: ${node.failureSummary.slice(0, 300)}`),
+    )
+}
+/** @returns what sticks out of the page to the right */
+const overflow = () =>
+  view.page.evaluate(() => {
+    const { scrollWidth, clientWidth } = document.documentElement
+    return scrollWidth <= clientWidth
+      ? []
+      : [...document.querySelectorAll('body *')]
+          .filter((element) => element.getBoundingClientRect().right > clientWidth + 1)
+          .slice(-3)
+          .map((element) => `${element.tagName} ${element.className} ${element.textContent?.slice(0, 40)}`)
+  })
+
+const laptop = { width: 1280, height: 800 }
+const others = {
+  least: { width: 320, height: 640 },
+  phone: { width: 375, height: 812 },
+  desktop: { width: 1920, height: 1080 },
+  '4K': { width: 3840, height: 2160 },
+}
+const scheme = async (name: 'light' | 'dark') => {
+  await view.page.evaluate((value) => localStorage.setItem('mantine-color-scheme-value', value), name)
+}
+/** All that must hold of each page. */
+const look = async (paths: [name: string, path: string][], folder: string) => {
+  const found: string[] = []
+  for (const colours of ['light', 'dark'] as const) {
+    await scheme(colours)
+    for (const [name, path] of paths) {
+      await settled(path)
+      found.push(...(await barriers()).map((text) => `${name} ${colours} ${text}`))
+      if (pictures) {
+        mkdirSync(join(pictures, folder), { recursive: true })
+        await view.page.screenshot({ path: join(pictures, folder, `${name}-${colours}.png`) })
+      }
+      if (colours === 'dark') continue
+      for (const [size, viewport] of Object.entries(others)) {
+        await view.page.setViewportSize(viewport)
+        await view.page.waitForTimeout(100)
+        found.push(...(await overflow()).map((text) => `${name} at ${size}: ${text}`))
+      }
+      await view.page.setViewportSize(laptop)
+    }
+  }
+  return found
+}
+const listed = () => ['', ...lists].map((path): [string, string] => [nameOf(path), path])
+
+it('says on every page of an empty hub what to do next', { timeout: 600_000 }, async () => {
+  expect(await look(listed(), 'empty')).toEqual([])
+})
+
+describe('with machines, restore points and all that belongs to them', () => {
+  beforeAll(async () => {
+    ids = await fill(hub)
+  })
+  it('lists them', { timeout: 600_000 }, async () => {
+    expect(await look(listed(), 'full')).toEqual([])
+  })
+  it('shows each by itself', { timeout: 600_000 }, async () => {
+    expect(await look(details(), 'full')).toEqual([])
+  })
+  it('makes new ones', { timeout: 600_000 }, async () => {
+    expect(
+      await look(
+        dialogs.map((path): [string, string] => [nameOf(path), path]),
+        'full',
+      ),
+    ).toEqual([])
+  })
+  it('is logged in to', async () => {
+    await view.context.clearCookies()
+    expect(await look([['login', '']], 'empty')).toEqual([])
+  })
+})
