@@ -243,19 +243,27 @@ it('shows every refusal in the hub’s own words, and a way on', async () => {
   } finally {
     sh('/usr/bin/umount', [small])
   }
-  // The node is down, and nobody starts it again.
+  // The node is down, and nobody starts it again until it is let.
   const launcher = Number(
     readFileSync(`/proc/${hub.pidOf('hub')}/stat`, 'utf8')
       .replace(/^.*\) /, '')
       .split(' ')[1],
   )
-  process.kill(launcher, 'SIGSTOP')
-  process.kill(hub.pidOf('source-node'), 'SIGKILL')
-  await view.open('/vms?discover=1')
-  await button('Find', dialog()).click()
+  const whileDown = async (name: 'source-node' | 'hub', work: () => Promise<void>) => {
+    process.kill(launcher, 'SIGSTOP')
+    try {
+      process.kill(hub.pidOf(name), 'SIGKILL')
+      await work()
+    } finally {
+      process.kill(launcher, 'SIGCONT')
+    }
+  }
   const alert = dialog().getByRole('alert')
-  await alert.getByText('NODE_UNREACHABLE').waitFor()
-  process.kill(launcher, 'SIGCONT')
+  await whileDown('source-node', async () => {
+    await view.open('/vms?discover=1')
+    await button('Find', dialog()).click()
+    await alert.getByText('NODE_UNREACHABLE').waitFor()
+  })
   const credential_id = (await hub.api('GET', '/vmware-credentials')).body.credentials[0].id
   const find = () => hub.api('POST', '/discovery/preview', { credential_id })
   await expect.poll(async () => (await find()).status, { timeout: 30_000 }).toBe(200)
@@ -268,12 +276,11 @@ it('shows every refusal in the hub’s own words, and a way on', async () => {
   // The hub itself is down.
   await view.open('/groups')
   await page.getByText('No machine group yet').waitFor()
-  process.kill(launcher, 'SIGSTOP')
-  process.kill(hub.pidOf('hub'), 'SIGKILL')
-  await page.getByRole('link', { name: 'Schedules' }).click()
-  await page.getByText('The hub does not answer').first().waitFor()
-  await page.getByText('Not connected').waitFor()
-  process.kill(launcher, 'SIGCONT')
+  await whileDown('hub', async () => {
+    await page.getByRole('link', { name: 'Schedules' }).click()
+    await page.getByText('The hub does not answer').first().waitFor()
+    await page.getByText('Not connected').waitFor()
+  })
   await hub.waitHealthy()
   await button('Try again').first().click()
   await page.getByText('No schedule yet').waitFor()
