@@ -262,8 +262,15 @@ export const fileInfo = entry.extend({
 export type FileInfo = z.infer<typeof fileInfo>
 export const contentBody = guestPath.extend({ start: size, length: size, etag: z.string().max(200) })
 export type ContentBody = z.infer<typeof contentBody>
-export const archiveBody = guestPath.extend({ format: z.enum(['zip', 'tar.gz']) })
-export type ArchiveBody = { partition?: number | undefined; path_b64: string; format: ArchiveFormat }
+/** Of a folder, the entries of these names alone, as base64; without them all. */
+const onlyNames = z.array(z.string().max(400)).min(1).max(1000).optional()
+export const archiveBody = guestPath.extend({ format: z.enum(['zip', 'tar.gz']), only_b64: onlyNames })
+export type ArchiveBody = {
+  partition?: number | undefined
+  path_b64: string
+  format: ArchiveFormat
+  only_b64?: string[] | undefined
+}
 
 export type CleanupState = {
   running: boolean

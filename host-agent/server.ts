@@ -180,7 +180,8 @@ export const createServerApp = (agent: Agent) => {
   })
   app.post('/mounts/:id/archive', async (c) => {
     const asked = await body(c, archiveBody)
-    return send(c, await agent.files.archive(guestFile(c, asked), asked.format))
+    const only = asked.only_b64?.map((name) => Buffer.from(name, 'base64'))
+    return send(c, await agent.files.archive(guestFile(c, asked), asked.format, only))
   })
   app.get('/cleanup', (c) => c.json(agent.sweep.state()))
 

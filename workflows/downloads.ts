@@ -1,7 +1,7 @@
 /** What the two downloads share: whose token it is, content types, conditions and ranges (contract section 10.2). */
 import { lookup } from 'mime-types'
 import type { FileInfo, GuestPath } from '../contract/agent.ts'
-import { type ArchiveFormat, archiveFormats } from '../contract/api/restore.ts'
+import { type ArchiveFormat, archiveFormats, onlyNamesMax } from '../contract/api/restore.ts'
 import { HubError } from '../contract/errors.ts'
 import type { Caller, DownloadGrant } from '../runtime/function.ts'
 
@@ -24,6 +24,23 @@ export const archiveFormat = (text: string): ArchiveFormat => {
   const format = archiveFormats.find((known) => known === text)
   if (!format) throw new HubError('UNSUPPORTED_FORMAT', 'The archive format must be zip or tar.gz')
   return format
+}
+
+/** Names of a folder's entries that alone are wanted, for the agent. @throws PATH_INVALID */
+export const onlyNames = (text: string | undefined): string[] | undefined => {
+  if (text === undefined) return undefined
+  const names = text.split(',').map((one) => Buffer.from(one, 'base64url'))
+  const isName = (name: Buffer) =>
+    name.length > 0 &&
+    name.length <= 255 &&
+    !name.includes(0) &&
+    !name.includes(0x2f) &&
+    !/^\.{1,2}$/.test(name.toString())
+  if (names.length > onlyNamesMax || !names.every(isName))
+    throw new HubError('PATH_INVALID', 'These are not the names of entries of a folder', {
+      details: `at most ${onlyNamesMax}, of 1 to 255 bytes, without a slash`,
+    })
+  return names.map((name) => name.toString('base64'))
 }
 
 /**

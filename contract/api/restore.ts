@@ -118,7 +118,17 @@ export const fileInfoAnswer = entry.extend({
 
 export const downloadQuery = z.object({ ...pathQuery, token: z.string().max(4096).optional() })
 /** `format` is read as text, so that a wrong word gets UNSUPPORTED_FORMAT. */
-export const downloadDirectoryQuery = downloadQuery.extend({ format: z.string().max(64).default('zip') })
+export const downloadDirectoryQuery = downloadQuery.extend({
+  format: z.string().max(64).default('zip'),
+  /** Of its entries these alone: their names as base64url, with commas between them. */
+  only: z
+    .string()
+    .max(24_000)
+    .regex(/^[A-Za-z0-9_-]+(,[A-Za-z0-9_-]+)*$/, 'must be names as base64url, with commas between them')
+    .optional(),
+})
+/** Entries that one archive may be asked for by name. */
+export const onlyNamesMax = 1000
 export const archiveFormats = ['zip', 'tar.gz'] as const
 export type ArchiveFormat = (typeof archiveFormats)[number]
 

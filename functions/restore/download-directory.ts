@@ -4,7 +4,7 @@ import { id } from '../../contract/api/common.ts'
 import { downloadDirectoryQuery } from '../../contract/api/restore.ts'
 import { HubError } from '../../contract/errors.ts'
 import { defineFunction, streamAnswer } from '../../runtime/function.ts'
-import { archiveFormat, attachment, checkGrant } from '../../workflows/downloads.ts'
+import { archiveFormat, attachment, checkGrant, onlyNames } from '../../workflows/downloads.ts'
 import { liveMount } from '../../workflows/end-mount.ts'
 import { guestPath } from '../../workflows/guest-path.ts'
 import { guestPathErrors, useMount } from '../../workflows/use-mount.ts'
@@ -18,7 +18,7 @@ export default defineFunction(
     params: z.object({ mount_id: id }),
     query: downloadDirectoryQuery,
     responses: { 200: { contentType: 'application/zip', description: 'The archive, application/gzip for tar.gz' } },
-    errors: [...guestPathErrors, 'NOT_A_DIRECTORY', 'UNSUPPORTED_FORMAT'],
+    errors: [...guestPathErrors, 'NOT_A_DIRECTORY', 'PATH_INVALID', 'UNSUPPORTED_FORMAT'],
   },
   ({ params: { mount_id }, query, env: { AGENT, DB, CLOCK }, caller, request }) =>
     useMount({ AGENT, DB, CLOCK }, mount_id, async () => {
@@ -37,7 +37,9 @@ export default defineFunction(
       return streamAnswer(
         200,
         headers,
-        request.method === 'HEAD' ? null : await AGENT.readArchive(mount_id, { ...path, format }),
+        request.method === 'HEAD'
+          ? null
+          : await AGENT.readArchive(mount_id, { ...path, format, only_b64: onlyNames(query.only) }),
       )
     }),
 )

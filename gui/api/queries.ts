@@ -20,16 +20,9 @@ export const useVms = (query: Query) =>
     placeholderData: keepPreviousData,
     refetchInterval: minute,
   })
-/** Names of VMs to choose from. */
-export const useVmNames = (isOn = true) =>
+export const useVm = (id: string, isOn = true) =>
   useQuery({
-    queryKey: ['vms', 'names'],
-    queryFn: ({ signal }) => get<types.VmList>(withQuery('/vm-contexts', { limit: 1000 }), signal),
     enabled: isOn,
-    select: ({ vm_contexts }) => vm_contexts.map(({ context_id, vm_name }) => ({ value: context_id, label: vm_name })),
-  })
-export const useVm = (id: string) =>
-  useQuery({
     queryKey: ['vm', id],
     queryFn: ({ signal }) => get<types.VmDetail>(`/vm-contexts/by-id/${encodeURIComponent(id)}`, signal),
   })

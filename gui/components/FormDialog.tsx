@@ -16,19 +16,22 @@ import { type FormEvent, type ReactNode, useState } from 'react'
 import { ApiError } from '../api/client.ts'
 import { Problem } from './Problem.tsx'
 import { sayDone } from './say.ts'
+import { VmMultiSelect, VmSelect } from './VmSelect.tsx'
 
 type Value = string | number | boolean | string[] | null
 export type Values = Record<string, Value>
 export type Field = {
   name: string
   label: string
-  kind?: 'text' | 'password' | 'number' | 'switch' | 'select' | 'many' | 'textarea'
+  kind?: 'text' | 'password' | 'number' | 'switch' | 'select' | 'many' | 'textarea' | 'vm' | 'vms'
   description?: ReactNode
   required?: boolean
   placeholder?: string
   options?: { value: string; label: string }[]
   min?: number
   max?: number
+  /** Machines that are not offered. */
+  without?: ReadonlySet<string>
   /** Shown only then. */
   when?: (values: Values) => boolean
   /** Below the field, as its value is now. */
@@ -105,6 +108,18 @@ const Input = ({
           searchable
           clearable
           limit={200}
+        />
+      )
+    case 'vm':
+      return <VmSelect {...common} value={typeof value === 'string' ? value : null} onChange={onChange} />
+    case 'vms':
+      return (
+        <VmMultiSelect
+          label={label}
+          error={error}
+          value={Array.isArray(value) ? value : []}
+          onChange={onChange}
+          without={field.without ?? new Set()}
         />
       )
     case 'textarea':

@@ -1,5 +1,5 @@
 /** What was done, by whom, and with what result; paged by the hub. */
-import { Anchor, Group, Pagination, Text, TextInput } from '@mantine/core'
+import { Anchor, TextInput } from '@mantine/core'
 import { useDebouncedValue } from '@mantine/hooks'
 import { keepPreviousData, useQuery } from '@tanstack/react-query'
 import { apiUrl, get, withQuery } from '../api/client.ts'
@@ -10,7 +10,8 @@ import { Loaded } from '../components/Loaded.tsx'
 import { Moment } from '../components/Moment.tsx'
 import { Name } from '../components/Name.tsx'
 import { Page } from '../components/Page.tsx'
-import { count, words } from '../lib/format.ts'
+import { Pages, usePage } from '../components/Pages.tsx'
+import { words } from '../lib/format.ts'
 import { useUrlState } from '../lib/url-state.ts'
 
 const pageSize = 100
@@ -33,7 +34,7 @@ const Audit = () => {
   const [url, setUrl] = useUrlState()
   const [actor] = useDebouncedValue(url.actor ?? '', 300)
   const [action] = useDebouncedValue(url.action ?? '', 300)
-  const page = Math.max(1, Number(url.page ?? 1) || 1)
+  const page = usePage()
   const query = useQuery({
     queryKey: ['audit', actor, action, page],
     queryFn: ({ signal }) =>
@@ -79,20 +80,7 @@ const Audit = () => {
               }
               empty={<Empty title="Nothing fits" text="Nothing has been done yet, or nothing fits these filters." />}
             />
-            {total > pageSize && (
-              <Group justify="space-between">
-                <Text size="sm" c="dimmed">
-                  {count(total)} entries
-                </Text>
-                <Pagination
-                  total={Math.ceil(total / pageSize)}
-                  value={page}
-                  onChange={(next) => setUrl({ page: next === 1 ? '' : String(next) })}
-                  getControlProps={(control) => ({ 'aria-label': `${words(control)} page` })}
-                  getItemProps={(item) => ({ 'aria-label': `Page ${item}` })}
-                />
-              </Group>
-            )}
+            <Pages total={total} pageSize={pageSize} noun="entries" />
           </>
         )}
       </Loaded>

@@ -1,5 +1,5 @@
 /** One flow: what it does and how its runs went. */
-import { Alert, Button, Group, List, Pagination } from '@mantine/core'
+import { Alert, Button, List } from '@mantine/core'
 import { IconPlayerPlay } from '@tabler/icons-react'
 import { useQuery } from '@tanstack/react-query'
 import { Link, useParams } from '@tanstack/react-router'
@@ -13,6 +13,7 @@ import { Facts } from '../components/Facts.tsx'
 import { Loaded } from '../components/Loaded.tsx'
 import { Moment } from '../components/Moment.tsx'
 import { Page } from '../components/Page.tsx'
+import { Pages, usePage } from '../components/Pages.tsx'
 import { Panel } from '../components/Panel.tsx'
 import { StatusBadge } from '../components/StatusBadge.tsx'
 import { sayDone, sayProblem } from '../components/say.ts'
@@ -50,8 +51,8 @@ const columns: Column<Execution>[] = [
 
 const Flow = () => {
   const { id } = useParams({ strict: false }) as { id: string }
-  const [url, setUrl] = useUrlState()
-  const page = Math.max(1, Number(url.page ?? 1) || 1)
+  const [_url, _setUrl] = useUrlState()
+  const page = usePage()
   const at = `/protection-flows/${encodeURIComponent(id)}`
   const query = useFlow(id)
   const runs = useQuery({
@@ -132,15 +133,7 @@ const Flow = () => {
                       maxHeight="none"
                       empty={<Empty title="It has not run yet" text="Choose Run now, or wait for its schedule." />}
                     />
-                    {total > pageSize && (
-                      <Group mt="sm" justify="flex-end">
-                        <Pagination
-                          total={Math.ceil(total / pageSize)}
-                          value={page}
-                          onChange={(next) => setUrl({ page: next === 1 ? '' : String(next) })}
-                        />
-                      </Group>
-                    )}
+                    <Pages total={total} pageSize={pageSize} noun="runs" />
                   </>
                 )}
               </Loaded>

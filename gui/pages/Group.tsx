@@ -1,10 +1,10 @@
 /** One group and its machines. */
-import { Button, Text } from '@mantine/core'
+import { Button } from '@mantine/core'
 import { IconPlus, IconUserMinus } from '@tabler/icons-react'
 import { useParams } from '@tanstack/react-router'
 import { useState } from 'react'
 import { call } from '../api/client.ts'
-import { useGroup, useRefresh, useVmNames } from '../api/queries.ts'
+import { useGroup, useRefresh } from '../api/queries.ts'
 import { useMay } from '../api/session.ts'
 import type { GroupDetail } from '../api/types.ts'
 import { confirm } from '../components/confirm.tsx'
@@ -25,7 +25,6 @@ type Member = GroupDetail['memberships'][number]
 const Group = () => {
   const { id } = useParams({ strict: false }) as { id: string }
   const query = useGroup(id)
-  const names = useVmNames()
   const refresh = useRefresh()
   const mayChange = useMay('operator')
   const [isAdding, setAdding] = useState(false)
@@ -136,9 +135,8 @@ const Group = () => {
             {
               name: 'vm_context_ids',
               label: 'Virtual machines',
-              kind: 'many',
-              required: true,
-              options: (names.data ?? []).filter(({ value }) => !members.has(value)),
+              kind: 'vms',
+              without: members,
             },
             {
               name: 'priority',
@@ -155,9 +153,7 @@ const Group = () => {
             return message
           }}
           onClose={() => setAdding(false)}
-        >
-          {names.data?.length === 0 && <Text size="sm">There is no machine yet. Add virtual machines first.</Text>}
-        </FormDialog>
+        />
       )}
     </Page>
   )

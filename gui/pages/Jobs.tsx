@@ -1,7 +1,7 @@
 /** All backups that run and ran, newest first; paged by the hub, however many they are. */
-import { Group, Pagination, Select, Text } from '@mantine/core'
+import { Group, Select, Text } from '@mantine/core'
 import { useLive } from '../api/live.ts'
-import { options, useBackups, useRepositories, useVmNames } from '../api/queries.ts'
+import { options, useBackups, useRepositories } from '../api/queries.ts'
 import type { Backup } from '../api/types.ts'
 import { type Column, DataTable } from '../components/DataTable.tsx'
 import { Empty } from '../components/Empty.tsx'
@@ -9,8 +9,10 @@ import { Loaded } from '../components/Loaded.tsx'
 import { Moment } from '../components/Moment.tsx'
 import { Name, NameLink } from '../components/Name.tsx'
 import { Page } from '../components/Page.tsx'
+import { Pages, usePage } from '../components/Pages.tsx'
 import { StatusBadge } from '../components/StatusBadge.tsx'
-import { bytes, count, duration, percent, words } from '../lib/format.ts'
+import { VmSelect } from '../components/VmSelect.tsx'
+import { bytes, duration, percent, words } from '../lib/format.ts'
 import { useUrlState } from '../lib/url-state.ts'
 
 const pageSize = 100
@@ -67,9 +69,8 @@ const columns: Column<Backup>[] = [
 
 const Jobs = () => {
   const [url, setUrl] = useUrlState()
-  const names = useVmNames()
   const repositories = useRepositories()
-  const page = Math.max(1, Number(url.page ?? 1) || 1)
+  const page = usePage()
   const query = useBackups({
     vm_context_id: url.vm,
     status: url.status,
@@ -105,7 +106,15 @@ const Jobs = () => {
               empty={<Empty title="No jobs" text="Nothing has run yet, or nothing fits these filters." />}
               filters={
                 <>
-                  {filter('vm', 'Any machine', names.data ?? [], 220)}
+                  <VmSelect
+                    aria-label="Any machine"
+                    placeholder="Any machine"
+                    value={url.vm ?? null}
+                    onChange={(vm) => setUrl({ vm: vm ?? '', page: '' })}
+                    clearable
+                    w={220}
+                    description={null}
+                  />
                   {filter(
                     'status',
                     'Any status',
@@ -123,20 +132,7 @@ const Jobs = () => {
                 </>
               }
             />
-            {total > pageSize && (
-              <Group justify="space-between">
-                <Text size="sm" c="dimmed">
-                  {count(total)} jobs
-                </Text>
-                <Pagination
-                  total={Math.ceil(total / pageSize)}
-                  value={page}
-                  onChange={(next) => setUrl({ page: next === 1 ? '' : String(next) })}
-                  getControlProps={(control) => ({ 'aria-label': `${words(control)} page` })}
-                  getItemProps={(item) => ({ 'aria-label': `Page ${item}` })}
-                />
-              </Group>
-            )}
+            <Pages total={total} pageSize={pageSize} noun="jobs" />
           </>
         )}
       </Loaded>

@@ -1,8 +1,8 @@
 /** Where files come back from: what is open, and the way from a VM to one of its points. */
-import { Button, Group, Select, SimpleGrid, Stack, Text, UnstyledButton } from '@mantine/core'
+import { Button, Group, SimpleGrid, Stack, Text, UnstyledButton } from '@mantine/core'
 import { IconChevronLeft, IconChevronRight, IconFolderOpen } from '@tabler/icons-react'
 import { useState } from 'react'
-import { useBackups, useMounts, useRefresh, useVmNames } from '../api/queries.ts'
+import { useBackups, useMounts, useRefresh } from '../api/queries.ts'
 import { useMay } from '../api/session.ts'
 import type { Backup, Mount } from '../api/types.ts'
 import { confirm } from '../components/confirm.tsx'
@@ -14,6 +14,7 @@ import { NameLink } from '../components/Name.tsx'
 import { Page } from '../components/Page.tsx'
 import { Panel } from '../components/Panel.tsx'
 import { StatusBadge } from '../components/StatusBadge.tsx'
+import { VmSelect } from '../components/VmSelect.tsx'
 import { bytes, words } from '../lib/format.ts'
 import { useUrlState } from '../lib/url-state.ts'
 import { Countdown } from '../restore/Countdown.tsx'
@@ -124,21 +125,16 @@ const PointsOfDay = ({ points }: { points: Backup[] }) => (
 
 const PickPoint = () => {
   const [url, setUrl] = useUrlState()
-  const names = useVmNames()
   const query = useBackups({ vm_context_id: url.vm, status: 'completed', limit: 1000 }, url.vm !== undefined)
   return (
     <Panel title="Open a restore point">
       <Stack>
-        <Select
+        <VmSelect
           label="Virtual machine"
           placeholder="Pick one"
-          data={names.data ?? []}
           value={url.vm ?? null}
           onChange={(vm) => setUrl({ vm: vm ?? '', day: '', month: '' })}
-          searchable
-          limit={100}
           maw={420}
-          nothingFoundMessage="No machine fits"
         />
         {url.vm === undefined ? (
           <Text c="dimmed" size="sm">

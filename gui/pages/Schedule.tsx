@@ -1,5 +1,5 @@
 /** One schedule: its next ten runs and what became of the last. */
-import { Group, List, Pagination, Stack, Text } from '@mantine/core'
+import { List, Stack, Text } from '@mantine/core'
 import { useQuery } from '@tanstack/react-query'
 import { useParams } from '@tanstack/react-router'
 import { Cron } from 'croner'
@@ -11,6 +11,7 @@ import { Empty } from '../components/Empty.tsx'
 import { Loaded } from '../components/Loaded.tsx'
 import { Moment } from '../components/Moment.tsx'
 import { Page } from '../components/Page.tsx'
+import { Pages, usePage } from '../components/Pages.tsx'
 import { Panel } from '../components/Panel.tsx'
 import { StatusBadge } from '../components/StatusBadge.tsx'
 import { duration } from '../lib/format.ts'
@@ -67,8 +68,8 @@ const NextRuns = ({ schedule }: { schedule: ScheduleType }) => {
 
 const Schedule = () => {
   const { id } = useParams({ strict: false }) as { id: string }
-  const [url, setUrl] = useUrlState()
-  const page = Math.max(1, Number(url.page ?? 1) || 1)
+  const [_url, _setUrl] = useUrlState()
+  const page = usePage()
   const query = useQuery({
     queryKey: ['schedules', id],
     queryFn: ({ signal }) => get<ScheduleType>(`/schedules/${encodeURIComponent(id)}`, signal),
@@ -107,15 +108,7 @@ const Schedule = () => {
                         />
                       }
                     />
-                    {total > pageSize && (
-                      <Group mt="sm" justify="flex-end">
-                        <Pagination
-                          total={Math.ceil(total / pageSize)}
-                          value={page}
-                          onChange={(next) => setUrl({ page: next === 1 ? '' : String(next) })}
-                        />
-                      </Group>
-                    )}
+                    <Pages total={total} pageSize={pageSize} noun="runs" />
                   </>
                 )}
               </Loaded>

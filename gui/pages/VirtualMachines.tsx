@@ -1,5 +1,5 @@
 /** All managed VMs: how they stand, and what can be done for them. Searched, sorted and paged by the hub. */
-import { ActionIcon, Button, Group, Menu, Pagination, Select, Text } from '@mantine/core'
+import { ActionIcon, Button, Group, Menu, Select, Text } from '@mantine/core'
 import { useDebouncedValue } from '@mantine/hooks'
 import { IconDeviceDesktop, IconDots, IconFolderOpen, IconPlayerPlay, IconPlus } from '@tabler/icons-react'
 import { Link } from '@tanstack/react-router'
@@ -13,6 +13,7 @@ import { Loaded } from '../components/Loaded.tsx'
 import { Moment } from '../components/Moment.tsx'
 import { Name, NameLink } from '../components/Name.tsx'
 import { Page } from '../components/Page.tsx'
+import { Pages, usePage } from '../components/Pages.tsx'
 import { StatusBadge } from '../components/StatusBadge.tsx'
 import { bytes, count, words } from '../lib/format.ts'
 import { useUrlState } from '../lib/url-state.ts'
@@ -123,7 +124,7 @@ const VirtualMachines = () => {
   const mayRun = useMay('operator')
   const [backingUp, setBackingUp] = useState<VmRow | null>(null)
   const [search] = useDebouncedValue(url.q ?? '', 250)
-  const page = Math.max(1, Number(url.page ?? 1) || 1)
+  const page = usePage()
   const sort = url.sort ?? 'vm_name'
   const query = useVms({
     search,
@@ -199,20 +200,7 @@ const VirtualMachines = () => {
                 ) : undefined
               }
             />
-            {total > pageSize && (
-              <Group justify="space-between">
-                <Text size="sm" c="dimmed">
-                  {count(total)} virtual machines
-                </Text>
-                <Pagination
-                  total={Math.ceil(total / pageSize)}
-                  value={page}
-                  onChange={(next) => setUrl({ page: next === 1 ? '' : String(next) })}
-                  getControlProps={(control) => ({ 'aria-label': `${words(control)} page` })}
-                  getItemProps={(item) => ({ 'aria-label': `Page ${item}` })}
-                />
-              </Group>
-            )}
+            <Pages total={total} pageSize={pageSize} noun="virtual machines" />
           </>
         )}
       </Loaded>

@@ -1,24 +1,10 @@
 import { call } from '../api/client.ts'
-import {
-  options,
-  useGroups,
-  usePolicies,
-  useRefresh,
-  useRepositories,
-  useSchedules,
-  useVmNames,
-} from '../api/queries.ts'
+import { options, useGroups, usePolicies, useRefresh, useRepositories, useSchedules } from '../api/queries.ts'
 import type { Flow } from '../api/types.ts'
 import { type Field, FormDialog } from '../components/FormDialog.tsx'
 
 export const FlowDialog = ({ flow, onClose }: { flow: Flow | null; onClose: () => void }) => {
-  const [vms, groups, repositories, policies, schedules] = [
-    useVmNames(),
-    useGroups(),
-    useRepositories(),
-    usePolicies(),
-    useSchedules(),
-  ]
+  const [groups, repositories, policies, schedules] = [useGroups(), useRepositories(), usePolicies(), useSchedules()]
   const refresh = useRefresh()
   const target: Field[] = flow
     ? []
@@ -36,9 +22,8 @@ export const FlowDialog = ({ flow, onClose }: { flow: Flow | null; onClose: () =
         {
           name: 'vm',
           label: 'Virtual machine',
-          kind: 'select',
+          kind: 'vm',
           required: true,
-          options: vms.data ?? [],
           when: ({ target_type }) => target_type === 'vm',
         },
         {

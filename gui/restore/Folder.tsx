@@ -184,8 +184,8 @@ export const Folder = (place: FolderPlace) => {
             </Button>
           </Menu.Target>
           <Menu.Dropdown>
-            <Menu.Item onClick={() => downloadEntries(place, selection, 'zip')}>Folders as ZIP</Menu.Item>
-            <Menu.Item onClick={() => downloadEntries(place, selection, 'tar.gz')}>Folders as tar.gz</Menu.Item>
+            <Menu.Item onClick={() => downloadEntries(place, selection, 'zip')}>As ZIP</Menu.Item>
+            <Menu.Item onClick={() => downloadEntries(place, selection, 'tar.gz')}>As tar.gz</Menu.Item>
           </Menu.Dropdown>
         </Menu>
         <Menu position="bottom-start" withinPortal>

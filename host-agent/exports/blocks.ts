@@ -232,10 +232,10 @@ export const mergedDifference = (childPath: string, mergedPath: string): string 
       if (!run) return null
       const { number, length } = run
       const [own, theirs] = ([child, merged] as const).map((layer, at) => {
+        const buffer = buffers[at]!.subarray(0, length)
         // A short read is the end of the file inside the last cluster: the rest is zeros.
-        const buffer = buffers[at]!.subarray(0, length).fill(0)
-        readSync(layer.fd, buffer, 0, length, at === 0 ? run!.child : run!.merged)
-        return buffer
+        const read = readSync(layer.fd, buffer, 0, length, at === 0 ? run!.child : run!.merged)
+        return buffer.fill(0, read)
       })
       run = undefined
       return own!.equals(theirs!) ? null : `byte ${number * clusterBytes} of the disk, or after it`

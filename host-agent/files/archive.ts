@@ -7,8 +7,9 @@ import ZipStream from 'zip-stream'
 import type { ArchiveFormat } from '../../contract/api/restore.ts'
 import { HubError } from '../../contract/errors.ts'
 import { log } from '../log.ts'
+import { readFolder } from './folder-threads.ts'
 import type { Located, PartitionRoot } from './resolve.ts'
-import { type Walked, walkTree } from './walk.ts'
+import { archiveName, type Walked, walkTree } from './walk.ts'
 
 /** Files of a guest are mostly compressed already or text; the fastest level takes most of the gain. */
 const compressionLevel = 1
@@ -149,15 +150,31 @@ const write = async (writer: Writer, walked: Walked, unreadable: string[]) => {
   }
 }
 
+/** An archive that silently lacks what was asked for would be found out too late. @throws FILE_NOT_FOUND, and has closed the folder then */
+const checkNames = async (top: Located, only: readonly Buffer[]) => {
+  const names = new Set((await readFolder(top.handle.fd)).map(({ name }) => name.toString('latin1')))
+  const missing = only.find((name) => !names.has(name.toString('latin1')))
+  if (!missing) return
+  await top.handle.close()
+  throw new HubError('FILE_NOT_FOUND', 'There is no such file', { details: archiveName(missing).slice(0, 300) })
+}
+
 /**
+ * @param only names of the folder's entries; without them all
  * @returns a stream that is destroyed, never ended, when the archive can't be completed
- * @throws NOT_A_DIRECTORY
+ * @throws NOT_A_DIRECTORY; FILE_NOT_FOUND for a name that is not in the folder
  */
-export const archive = async (root: PartitionRoot, top: Located, format: ArchiveFormat): Promise<Readable> => {
+export const archive = async (
+  root: PartitionRoot,
+  top: Located,
+  format: ArchiveFormat,
+  only?: readonly Buffer[],
+): Promise<Readable> => {
   if (!top.stat.isDirectory()) {
     await top.handle.close()
     throw new HubError('NOT_A_DIRECTORY', 'The path is not a directory')
   }
+  if (only) await checkNames(top, only)
   const writer = format === 'zip' ? zipWriter() : tarWriter()
   const output = new PassThrough({ highWaterMark: 1024 * 1024 })
   const cut = new AbortController()
@@ -175,7 +192,7 @@ export const archive = async (root: PartitionRoot, top: Located, format: Archive
 
   const fill = async () => {
     const unreadable: string[] = []
-    for await (const walked of walkTree(root, top)) await unlessCut(write(writer, walked, unreadable))
+    for await (const walked of walkTree(root, top, only)) await unlessCut(write(writer, walked, unreadable))
     if (unreadable.length > 0) {
       const text = Buffer.from(`These files could not be read and are not in this archive:\n${unreadable.join('\n')}\n`)
       await writer.add(

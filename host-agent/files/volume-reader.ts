@@ -22,7 +22,8 @@ export interface VolumeReader {
   /** Bytes `start` to `start + length` of a file. @throws IS_DIRECTORY, NOT_A_REGULAR_FILE */
   read(path: Buffer, start: number, length: number): Promise<Content>
   /** @throws NOT_A_DIRECTORY */
-  archive(path: Buffer, format: ArchiveFormat): Promise<Content>
+  /** @param only names of the folder's entries; without them all */
+  archive(path: Buffer, format: ArchiveFormat, only?: readonly Buffer[]): Promise<Content>
   /** Lets go of the volume, so that it can be unmounted. */
   close(): Promise<void>
 }
@@ -78,8 +79,8 @@ class MountedVolume implements VolumeReader {
     return (target, signal) => pumpFile(file, start, length, target, signal).finally(() => file.close())
   }
 
-  async archive(path: Buffer, format: ArchiveFormat): Promise<Content> {
-    const stream = await archive(this.#root, await locate(this.#root, splitPath(path), true), format)
+  async archive(path: Buffer, format: ArchiveFormat, only?: readonly Buffer[]): Promise<Content> {
+    const stream = await archive(this.#root, await locate(this.#root, splitPath(path), true), format, only)
     return (target, signal) => pipeline(stream, target, { signal, end: false })
   }
 

@@ -73,11 +73,16 @@ const walkedOf = (
   return { kind: 'large', name, stat, open }
 }
 
-/** Depth-first, names in byte order. Symlinks are told, not followed. */
-export async function* walkTree(root: PartitionRoot, top: Located): AsyncGenerator<Walked> {
+/** Depth-first, names in byte order. Symlinks are told, not followed. @param only names at the top; without them all */
+export async function* walkTree(root: PartitionRoot, top: Located, only?: readonly Buffer[]): AsyncGenerator<Walked> {
+  const wanted = only && new Set(only.map((name) => name.toString('latin1')))
   async function* visit(folder: Located, prefix: Buffer[]): AsyncGenerator<Walked> {
     const { fd } = folder.handle
-    const names = (await readFolder(fd)).map(({ name }) => name).sort(Buffer.compare)
+    const isWanted = (name: Buffer) => !wanted || prefix.length > 0 || wanted.has(name.toString('latin1'))
+    const names = (await readFolder(fd))
+      .map(({ name }) => name)
+      .filter(isWanted)
+      .sort(Buffer.compare)
     const batches = inBatches(names, filesAtOnce)
     const readBatch = async (batch: Buffer[]) => {
       const looked = await readMany(fd, batch, smallBytesMax)

@@ -32,9 +32,13 @@ export class MountFiles {
     return (target) => lend(target, (signal) => content(target, signal))
   }
 
-  async archive({ id, path, partition }: GuestFile, format: ArchiveFormat): Promise<Content> {
+  async archive(
+    { id, path, partition }: GuestFile,
+    format: ArchiveFormat,
+    only: readonly Buffer[] | undefined,
+  ): Promise<Content> {
     const { reader, lend } = this.#mounts.use(id, partition)
-    const content = await reader.archive(path, format)
+    const content = await reader.archive(path, format, only)
     return (target) => lend(target, (signal) => content(target, signal))
   }
 }

@@ -58,7 +58,7 @@ export const opened = z.discriminatedUnion('mounted', [
 export type PathRequest = { volume: number; path_b64: string }
 export type ListRequest = PathRequest & { recursive: boolean; limit: number; offset: number }
 export type ReadRequest = PathRequest & { start: number; length: number }
-export type ArchiveRequest = PathRequest & { format: 'zip' | 'tar.gz' }
+export type ArchiveRequest = PathRequest & { format: 'zip' | 'tar.gz'; only_b64?: string[] | undefined }
 
 export const listed = z.object({
   partition: z.int(),

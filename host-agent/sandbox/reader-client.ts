@@ -84,8 +84,9 @@ export class ReaderClient {
         const asked: protocol.ReadRequest = { ...at(path), start, length }
         return this.#content('/read', asked, length)
       },
-      archive: (path: Buffer, format: ArchiveFormat) => {
-        const asked: protocol.ArchiveRequest = { ...at(path), format }
+      archive: (path: Buffer, format: ArchiveFormat, only?: readonly Buffer[]) => {
+        const only_b64 = only?.map((name) => name.toString('base64'))
+        const asked: protocol.ArchiveRequest = { ...at(path), format, only_b64 }
         return this.#content('/archive', asked, undefined)
       },
       close: async () => undefined,

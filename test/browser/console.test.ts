@@ -194,9 +194,14 @@ it('opens a restore point, walks through its folders, and brings files back', as
   await button('Download 2').click()
   const [first] = await Promise.all([
     page.waitForEvent('download'),
-    page.getByRole('menuitem', { name: 'Folders as tar.gz' }).click(),
+    page.getByRole('menuitem', { name: 'As tar.gz' }).click(),
   ])
-  expect(first.suggestedFilename()).toBe('etc.tar.gz')
+  const tar = join(hub.folder, 'selection.tar.gz')
+  writeFileSync(tar, await saved(first))
+  const inside = sh('/usr/bin/tar', ['-tzf', tar]).split('\n')
+  expect(inside).toContain('report.pdf')
+  expect(inside).toContain('etc/deep/deeper/last')
+  expect(inside.some((name) => name.startsWith('lost+found'))).toBe(false)
 })
 
 it('warns before a mount closes, keeps it open, and closes it', async () => {

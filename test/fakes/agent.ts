@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { Readable } from 'node:stream'
 import type {
   AgentApi,
+  ArchiveBody,
   CopyBody,
   CopyState,
   Damage,
@@ -425,9 +426,13 @@ export class FakeAgent implements AgentApi {
     if (content === null) throw new HubError('IS_DIRECTORY', 'The path is a directory')
     return Readable.from([Buffer.from(content).subarray(body.start, body.start + body.length)])
   }
-  async readArchive(id: string, body: GuestPath) {
-    const { content } = await this.#find(id, body)
+  async readArchive(id: string, { only_b64 = [], ...body }: ArchiveBody) {
+    const { content, path } = await this.#find(id, body)
     if (content !== null) throw new HubError('NOT_A_DIRECTORY', 'The path is not a directory')
+    for (const name of only_b64) {
+      const inside = `${path === '/' ? '' : path}/${Buffer.from(name, 'base64').toString()}`
+      await this.#find(id, { ...body, path_b64: Buffer.from(inside).toString('base64') })
+    }
     return Readable.from([Buffer.from('an archive')])
   }
   async cleanupState() {

@@ -232,6 +232,15 @@ it('sends directories as archives', async () => {
   expect((await get('path=/&format=tar.gz')).headers.get('content-disposition')).toContain(`vm${count}-disk0-p0.tar.gz`)
   expect((await get('path=/etc&format=rar')).body.code).toBe('UNSUPPORTED_FORMAT')
   expect((await get('path=/empty')).body.code).toBe('NOT_A_DIRECTORY')
+  const only = (...names: (string | Buffer)[]) =>
+    get(`path=/etc&only=${names.map((name) => Buffer.from(name as string).toString('base64url')).join(',')}`)
+  expect((await only('hostname')).status).toBe(200)
+  expect((await only('hostname', 'none')).body.code).toBe('FILE_NOT_FOUND')
+  for (const name of ['..', '.', 'a/b', '/etc', 'nul\0', 'x'.repeat(256)])
+    expect([name, (await only('hostname', name)).body.code]).toEqual([name, 'PATH_INVALID'])
+  expect((await only(...Array.from({ length: 1001 }, (_, at) => `${at}`))).body.code).toBe('PATH_INVALID')
+  for (const text of ['', ',', 'a,,b', 'a b', '%00'])
+    expect([text, (await get(`path=/etc&only=${text}`)).body.code]).toEqual([text, 'VALIDATION_FAILED'])
 })
 it('makes links that are good for one path of one mount', async () => {
   const id = await mounted()

@@ -223,6 +223,10 @@ export const agentSuite = (name: string, open: () => Promise<AgentUnderTest>) =>
       expect(
         (await text(await agent.readArchive(id, { path_b64: encode('/etc'), format: 'zip' }))).length,
       ).toBeGreaterThan(0)
+      const only = (name: string) =>
+        agent.readArchive(id, { path_b64: encode('/etc'), format: 'zip', only_b64: [encode(name)] })
+      expect((await text(await only('hostname'))).length).toBeGreaterThan(0)
+      expect(await code(only('none'))).toBe('FILE_NOT_FOUND')
       for (const [path, expected] of [
         ['/none', 'FILE_NOT_FOUND'],
         ['/../x', 'PATH_FORBIDDEN'],
