@@ -26,8 +26,11 @@ const root = createRootRoute({
   ),
 })
 type Module = Record<string, () => React.ReactNode>
-const page = <P extends string>(path: P, load: () => Promise<Module>) =>
-  createRoute({ getParentRoute: () => root, path, component: lazyRouteComponent(load as never, 'default') })
+const loads: (() => Promise<Module>)[] = []
+const page = <P extends string>(path: P, load: () => Promise<Module>) => {
+  loads.push(load)
+  return createRoute({ getParentRoute: () => root, path, component: lazyRouteComponent(load as never, 'default') })
+}
 
 const routes = [
   page('/', () => import('./pages/Dashboard.tsx')),
@@ -71,6 +74,16 @@ export const router = createRouter({
   scrollRestoration: true,
   parseSearch,
   stringifySearch,
+})
+
+/** The other pages come while nobody waits for them: a hub that is away for a moment keeps nobody from going to one. */
+const restAfterMs = 2500
+const stopListening = router.subscribe('onResolved', () => {
+  stopListening()
+  setTimeout(() => {
+    // One that fails is loaded when it is gone to.
+    for (const load of loads) load().catch(() => undefined)
+  }, restAfterMs)
 })
 
 declare module '@tanstack/react-router' {

@@ -115,6 +115,8 @@ it('makes a full backup and an incremental one from the list of machines, and te
 it('shows progress as it happens, on several pages, and cancels', async () => {
   const { page } = view
   makeVm('large', 1200, (root) => writeFileSync(join(root, 'noise'), randomBytes(1000 * 2 ** 20)))
+  // That took long: connections that the hub has closed meanwhile are to be noticed.
+  await page.waitForTimeout(100)
   const { body } = await hub.api('GET', '/vmware-credentials')
   await hub.api('POST', '/discovery/add-vms', { credential_id: body.credentials[0].id, vm_names: ['large'] })
   const id = await backUp('large', 'Full')
@@ -281,6 +283,10 @@ it('shows every refusal in the hub’s own words, and a way on', async () => {
   // The hub itself is down.
   await view.open('/groups')
   await page.getByText('No machine group yet').waitFor()
+  // The other pages are loaded when nobody waits for them.
+  await page.waitForFunction(() =>
+    performance.getEntriesByType('resource').some(({ name }) => name.includes('/assets/Schedules-')),
+  )
   await whileDown('hub', async () => {
     await page.getByRole('link', { name: 'Schedules' }).click()
     await page.getByText('The hub does not answer').first().waitFor()
