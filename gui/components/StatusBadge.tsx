@@ -41,7 +41,14 @@ const colors: Record<string, string> = {
 
 /** A state, in words and in a colour; never in a colour alone. */
 export const StatusBadge = ({ status }: { status: string }) => (
-  <Badge variant="filled" color={colors[status] ?? quiet} radius="sm" tt="none" fw={600} style={{ flexShrink: 0 }}>
+  <Badge
+    variant="filled"
+    color={colors[status] ?? quiet}
+    radius="sm"
+    tt="none"
+    fw={600}
+    style={{ flexShrink: 0, minWidth: 'max-content' }}
+  >
     {words(status)}
   </Badge>
 )

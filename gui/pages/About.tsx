@@ -153,7 +153,7 @@ const About = () => {
           value={colorScheme}
           onChange={(value) => setColorScheme(value as 'auto' | 'light' | 'dark')}
           data={[
-            { value: 'auto', label: 'As the system' },
+            { value: 'auto', label: 'System' },
             { value: 'light', label: 'Light' },
             { value: 'dark', label: 'Dark' },
           ]}

@@ -49,7 +49,8 @@ beforeAll(async () => {
   writeSync(file, 'the end', fileBytes - 7)
   closeSync(file)
   digest = await digestOf(source)
-  filesystemImage(join(folder, 'disk0.raw'), 'ext4', 6 * gibibyte, (root) => {
+  // Which the host's kernel reads: drivers in a sandbox look for each name from the beginning of its folder.
+  filesystemImage(join(folder, 'disk0.raw'), 'xfs', 6 * gibibyte, (root) => {
     const copy = openSync(join(root, 'large.bin'), 'w')
     for (let at = 0; at < fileBytes; at += 64 * mebibyte) writeSync(copy, `at ${at}`, at)
     writeSync(copy, 'the end', fileBytes - 7)
@@ -126,7 +127,7 @@ it('opens a folder of 100 000 entries and scrolls through it', async () => {
   await page.getByRole('button', { name: 'many', exact: true }).click()
   await page.getByRole('button', { name: 'file-000000.txt', exact: true }).waitFor()
   const first = performance.now() - began
-  await page.getByText('100,000 entries').waitFor({ timeout: 120_000 })
+  await page.getByText(/^100,000 entries$/).waitFor({ timeout: 120_000 })
   const all = performance.now() - began
   const opening = await gaps()
   const body = page.locator('[role=grid] > [role=presentation]')
@@ -160,14 +161,13 @@ it('downloads a file of 5 GiB by the browser itself, with the page’s memory fl
     page.waitForEvent('download'),
     page.getByRole('dialog').getByRole('button', { name: 'Download' }).click(),
   ])
-  const timer = setInterval(() => {
-    void heap().then((now) => {
-      most = Math.max(most, now)
-    })
-  }, 500)
   const began = performance.now()
-  const path = await file.path()
-  clearInterval(timer)
+  let isOver = false
+  const saved = file.path().finally(() => {
+    isOver = true
+  })
+  for (; !isOver; await page.waitForTimeout(500)) most = Math.max(most, await heap())
+  const path = await saved
   const seconds = (performance.now() - began) / 1000
   expect(statSync(path).size).toBe(fileBytes)
   expect(await digestOf(path)).toBe(digest)

@@ -170,7 +170,12 @@ const overflow = () =>
     return scrollWidth <= clientWidth
       ? []
       : [...document.querySelectorAll('body *')]
-          .filter((element) => element.getBoundingClientRect().right > clientWidth + 1)
+          .filter(
+            (element) =>
+              element.getBoundingClientRect().right > clientWidth + 1 &&
+              // What a part of the page scrolls by itself sticks out of nothing.
+              !element.parentElement?.closest('section, [class*=ScrollArea]'),
+          )
           .slice(-3)
           .map((element) => `${element.tagName} ${element.className} ${element.textContent?.slice(0, 40)}`)
   })

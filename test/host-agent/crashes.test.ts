@@ -21,6 +21,7 @@ import { waitFor } from '../../runtime/service.ts'
 import { type Census, census, leftBehind } from '../support/census.ts'
 import { blankImage, copyInto, filesystemImage, sh } from '../support/images.ts'
 import { openRealAgent, type RealAgent } from '../support/real-agent.ts'
+import { processesOf, readerProgram } from '../support/sandbox.ts'
 import { sealedDisk, sealRequest } from '../support/sealed-disk.ts'
 
 let real: RealAgent
@@ -34,6 +35,8 @@ beforeAll(async () => {
   filesystemImage(image, 'ext4', 64 << 20, (folder) => writeFileSync(join(folder, 'file'), 'x'.repeat(1_000_000)))
   hostImage = join(real.folder, 'host.raw')
   filesystemImage(hostImage, 'xfs', 0, (folder) => writeFileSync(join(folder, 'file'), 'x'))
+  // The one that is kept waiting is no leftover of a test; on a slow machine it comes late.
+  await waitFor('a sandbox that waits', async () => processesOf(real.pid(), readerProgram).length > 0, 120_000)
   before = await census()
 })
 afterAll(() => real.close())
