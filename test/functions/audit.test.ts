@@ -49,7 +49,7 @@ it('names refused tries of every kind, and no mere reading', async () => {
     ['auth/login', null, 'INVALID_CREDENTIALS'],
     ['telemetry/report', null, 'UNAUTHENTICATED'],
   ])
-  expect(found[1].details).toEqual({ username: 'admin', password: '(left out)' })
+  expect(found[1].details).toEqual({ username: 'admin', password: '(left out)', cookie: false })
 })
 it('names downloads, also those by link', async () => {
   const vm = await readyVm(alone, { name: 'files' })
