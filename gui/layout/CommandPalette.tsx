@@ -34,7 +34,9 @@ const CommandPalette = ({ onClose }: { onClose: () => void }) => {
         onClick: () => void navigate({ to }),
       }),
     )
-  const vms = (data?.vm_contexts ?? []).map(
+  // What an earlier search found stays until the next answer, as far as it still fits.
+  const fitting = (data?.vm_contexts ?? []).filter(({ vm_name }) => vm_name.toLowerCase().includes(wanted))
+  const vms = fitting.map(
     (vm): SpotlightActionData => ({
       id: vm.context_id,
       label: vm.vm_name,
