@@ -163,8 +163,15 @@ const barriers = async (): Promise<string[]> => {
       nodes.slice(0, 3).map((node) => `${id}: ${node.target.join(' ')}: ${node.failureSummary.slice(0, 300)}`),
     )
 }
-/** @returns what sticks out of the page to the right */
-const overflow = () =>
+/** @returns what sticks out of the page to the right, once it has come to rest after a change of its size */
+const overflow = async (): Promise<string[]> => {
+  for (let look = 1; ; look++) {
+    const found = await sticksOut()
+    if (found.length === 0 || look === 6) return found
+    await view.page.waitForTimeout(200)
+  }
+}
+const sticksOut = () =>
   view.page.evaluate(() => {
     const { scrollWidth, clientWidth } = document.documentElement
     return scrollWidth <= clientWidth
