@@ -182,6 +182,8 @@ const routes: Route[] = [
   post('/api-tokens', 'api-tokens/create', 'viewer', ['DB', 'KEYS', 'CLOCK']),
   del('/api-tokens/{id}', 'api-tokens/delete', 'viewer', ['DB']),
   get('/admin/audit', 'admin/audit', 'admin', ['DB']),
+  get('/admin/doctor', 'admin/doctor/show', 'admin', ['AGENT']),
+  post('/admin/doctor', 'admin/doctor/start', 'admin', ['AGENT']),
 
   get('/health', 'health/show', 'open', ['DB', 'AGENT', 'NODE', 'CLOCK', 'SETTINGS', 'RUNTIME'], {
     aliases: [{ path: '/health', root: true }],
@@ -380,6 +382,7 @@ const crons = (stallSeconds: number): Cron[] => [
   { pattern: '*/5 * * * *', function: 'jobs/watch-storage', bindings: ['DB', 'AGENT', 'CLOCK', 'KEYS'] },
   { pattern: '0 2 * * *', function: 'jobs/queue-copies', bindings: ['DB', 'CLOCK'] },
   { pattern: '41 * * * *', function: 'jobs/scrub', bindings: ['DB', 'CLOCK'] },
+  { pattern: '11 5 * * *', function: 'jobs/examine', bindings: ['AGENT'] },
   { pattern: '17 3 * * *', function: 'jobs/apply-retention', bindings: ['DB', 'AGENT', 'CLOCK'] },
 ]
 

@@ -9,6 +9,7 @@ const questions = [
   'download',
   'list',
   'site-lists',
+  'console',
   'copy',
   'merge',
   'flow',

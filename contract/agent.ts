@@ -6,6 +6,7 @@
  */
 import type { Readable } from 'node:stream'
 import { z } from 'zod'
+import type { Examination } from './api/doctor.ts'
 import { type ArchiveFormat, type Entry, entry, type Partition } from './api/restore.ts'
 import { exportNamePattern, safeIdPattern } from './names.ts'
 import { type NetworkShare, networkShare } from './shares.ts'
@@ -351,4 +352,9 @@ export interface AgentApi {
   readArchive(mountId: string, body: ArchiveBody): Promise<Readable>
 
   cleanupState(): Promise<CleanupState>
+
+  /** Has the doctor look at everything, unless it is looking. SERVICE_UNAVAILABLE when there is none. */
+  startExamination(): Promise<Examination>
+  /** What it found last. */
+  lastExamination(): Promise<Examination>
 }

@@ -20,6 +20,8 @@ export const contractRoutes = lines(`
   POST /api-tokens
   DELETE /api-tokens/{id}
   GET /admin/audit
+  GET /admin/doctor
+  POST /admin/doctor
   GET /health
   GET root:/health
   GET root:/swagger/*

@@ -29,6 +29,8 @@ export const agentSettings = z.object({
   hostMounts: z.union([z.literal('auto'), z.array(z.enum(hostFilesystems))]),
   /** A reader of a mount that has not answered for so long is ended, and the mount with it. */
   readerSeconds: z.int().min(1),
+  /** The hub's own settings, as the doctor reads them; null: this agent has no doctor. */
+  doctor: z.record(z.string(), z.string()).nullable(),
   version: z.string(),
 })
 export type AgentSettings = z.infer<typeof agentSettings>

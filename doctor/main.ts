@@ -1,9 +1,11 @@
 /**
  * Looks at database, repositories, ledger and this machine, and says which invariant is broken and by what. Changes nothing, unless
- * asked to adopt. Usage: npm run doctor -- [--json] [--adopt [path …]], as root, with the hub's own settings in the environment.
+ * asked to adopt. Usage: npm run doctor -- [--json] [--most N] [--adopt [path …]], as root, with the hub's own settings in the environment; with
+ * --settings-from-input (the host-agent) as JSON on its standard input.
  * Exit code: 0 all is well, 1 something is not, 2 it could not look.
  */
 import { join } from 'node:path'
+import { json } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { type Database, openDatabase } from '../db/database.ts'
@@ -38,11 +40,21 @@ const knownRoots = async ({ dataDir }: Settings): Promise<string[]> =>
 
 const main = async (): Promise<number> => {
   const { values, positionals } = parseArgs({
-    options: { json: { type: 'boolean', default: false }, adopt: { type: 'boolean', default: false } },
+    options: {
+      json: { type: 'boolean', default: false },
+      /** Findings that are told of; all of them are counted. */
+      most: { type: 'string', default: 'all' },
+      adopt: { type: 'boolean', default: false },
+      'settings-from-input': { type: 'boolean', default: false },
+    },
     allowPositionals: true,
   })
   if (positionals.length > 0 && !values.adopt) throw new Error('paths are for --adopt alone')
-  const settings = readSettings(process.env)
+  const most = values.most === 'all' ? Number.POSITIVE_INFINITY : Number(values.most)
+  if (!(most >= 0)) throw new Error('--most takes a number')
+  const settings = readSettings(
+    values['settings-from-input'] ? ((await json(process.stdin)) as Record<string, string>) : process.env,
+  )
   const db = openDatabase(databaseAddress(settings, 'root'))
   const agent = openAgentClient(settings.agentSocket)
   try {
@@ -50,7 +62,11 @@ const main = async (): Promise<number> => {
       ? await adopt(db, agent, positionals.length > 0 ? positionals : await knownRoots(settings))
       : undefined
     const findings = await examine(db, settings)
-    if (values.json) process.stdout.write(`${JSON.stringify({ adopted: adopted ?? null, findings }, null, 2)}\n`)
+    const told = findings.slice(0, most)
+    if (values.json)
+      process.stdout.write(
+        `${JSON.stringify({ adopted: adopted ?? null, finding_count: findings.length, findings: told }, null, 2)}\n`,
+      )
     else {
       if (adopted) {
         process.stdout.write(
@@ -59,8 +75,7 @@ const main = async (): Promise<number> => {
         for (const { subject, problem } of adopted.refused)
           process.stdout.write(`Not adopted: ${subject}: ${problem}\n`)
       }
-      for (const { invariant, subject, problem } of findings)
-        process.stdout.write(`${invariant}  ${subject}: ${problem}\n`)
+      for (const { invariant, subject, problem } of told) process.stdout.write(`${invariant}  ${subject}: ${problem}\n`)
       process.stdout.write(findings.length === 0 ? 'All is well.\n' : `${findings.length} findings.\n`)
     }
     return findings.length === 0 ? 0 : 1

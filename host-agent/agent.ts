@@ -4,6 +4,7 @@ import type { AgentHealth } from '../contract/agent.ts'
 import { type AgentSettings, hostFilesystems } from '../contract/settings.ts'
 import { chooseBackend } from './attach/choose.ts'
 import { Copies } from './copies/copies.ts'
+import { Examinations } from './examinations.ts'
 import { endOrphans, markChildren, program, run } from './exec.ts'
 import { Exports } from './exports/exports.ts'
 import { warmUpFolderThreads } from './files/folder-threads.ts'
@@ -27,6 +28,7 @@ export type Agent = {
   verifications: Verifications
   copies: Copies
   merges: Merges
+  examinations: Examinations
   sweep: Sweep
   close: () => Promise<void>
 }
@@ -79,6 +81,8 @@ export const openAgent = async (settings: AgentSettings): Promise<Agent> => {
   const copies = new Copies(settings.stateDir, repositories)
   await copies.open()
   const merges = new Merges(repositories, (disk) => [...exports.usersOf(disk), ...mounts.usersOf(disk)])
+  const examinations = new Examinations(settings)
+  await examinations.open()
 
   return {
     repositories,
@@ -88,6 +92,7 @@ export const openAgent = async (settings: AgentSettings): Promise<Agent> => {
     verifications,
     copies,
     merges,
+    examinations,
     sweep,
     health: async () => ({
       status: 'ok',

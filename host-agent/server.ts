@@ -185,6 +185,9 @@ export const createServerApp = (agent: Agent) => {
   })
   app.get('/cleanup', (c) => c.json(agent.sweep.state()))
 
+  app.post('/examination', (c) => c.json(agent.examinations.start()))
+  app.get('/examination', (c) => c.json(agent.examinations.last))
+
   const answer = (error: HubError, c: Context<Env>) => c.json(errorBody(error, '', new Date()), error.status)
   app.notFound((c) => answer(new HubError('ROUTE_NOT_FOUND', 'There is no such operation'), c))
   app.onError((error, c) => {

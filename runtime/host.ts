@@ -72,6 +72,15 @@ export const prepareFolders = async (settings: Settings, { gid }: UserIds) => {
   if (isNew) await writeFileDurably(keyFile, JSON.stringify(newKeyFile()))
 }
 
+/** What the doctor must know, under the names of the environment. */
+const doctorSettings = ({ dataDir, restoreRoot, nbdPorts, agentSocket, databaseUrl }: Settings) => ({
+  SENDENSE_DATA_DIR: dataDir,
+  SENDENSE_RESTORE_ROOT: restoreRoot,
+  SENDENSE_NBD_PORTS: `${nbdPorts.first}-${nbdPorts.last}`,
+  SENDENSE_AGENT_SOCKET: agentSocket,
+  ...(databaseUrl === undefined ? {} : { DATABASE_URL: databaseUrl }),
+})
+
 /** @returns the file that the host-agent is started with */
 export const writeAgentSettings = async (settings: Settings, { gid }: UserIds): Promise<string> => {
   const file = join(settings.dataDir, 'run/agent.json')
@@ -88,6 +97,7 @@ export const writeAgentSettings = async (settings: Settings, { gid }: UserIds): 
     readerUsers: await ensureReaderUsers(),
     hostMounts: settings.hostMounts,
     readerSeconds: 60,
+    doctor: doctorSettings(settings),
     version,
   }
   await writeFile(file, JSON.stringify(agent), { mode: 0o600 })

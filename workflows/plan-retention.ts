@@ -99,9 +99,11 @@ const planByCounts = (chain: Chain): PlannedPoint[] => {
   return planned
 }
 
+/** @param supposed a policy that is taken instead of the one with its id */
 export const planRetention = async (
   { DB, CLOCK }: Env<'DB' | 'CLOCK'>,
   vmBackupContextId: string,
+  supposed?: PolicyRow,
 ): Promise<PlannedChain[]> => {
   const completed = await completedBackups(DB.orm, vmBackupContextId)
   const points = completed.filter(({ job }) => job.mergingInto === null)
@@ -112,7 +114,8 @@ export const planRetention = async (
     const newest = members.at(-1)
     if (!newest) continue
     const { policyId, repositoryId } = newest.job
-    const policy = policyId === null ? undefined : await findPolicy(DB.orm, policyId)
+    const policy =
+      policyId === null ? undefined : policyId === supposed?.id ? supposed : await findPolicy(DB.orm, policyId)
     const chain: Chain = {
       members,
       policy,

@@ -1,7 +1,13 @@
 /** What several functions about policies share. */
 import { randomUUID } from 'node:crypto'
 import type { z } from 'zod'
-import type { createPolicyBody, policy } from '../contract/api/policies.ts'
+import {
+  type createPolicyBody,
+  type Keep,
+  keepCounts,
+  type policy,
+  type retentionQuery,
+} from '../contract/api/policies.ts'
 import { type FieldError, HubError } from '../contract/errors.ts'
 import type { Executor } from '../db/database.ts'
 import { findPolicy, type PolicyRow, replaceRules, rulesOf, toPolicy } from '../db/queries/policies.ts'
@@ -18,6 +24,21 @@ export const existingPolicy = async (db: Executor, id: string): Promise<PolicyRo
 /** @throws POLICY_NOT_FOUND */
 export const shownPolicy = async (db: Executor, id: string): Promise<z.infer<typeof policy>> =>
   toPolicy(await existingPolicy(db, id), await rulesOf(db, [id]))
+
+/** The policy as it would be with what is supposed of it; without a count above zero the days alone count. */
+export const supposedPolicy = (
+  row: PolicyRow,
+  {
+    enabled = row.enabled,
+    retention_days: retentionDays = row.retentionDays,
+    ...counts
+  }: z.output<typeof retentionQuery>,
+): PolicyRow => {
+  const isCounted = keepCounts.some((name) => counts[name] !== undefined)
+  const keep = Object.fromEntries(keepCounts.map((name) => [name, counts[name] ?? 0])) as Keep
+  const supposedKeep = keepCounts.some((name) => keep[name] > 0) ? keep : null
+  return { ...row, enabled, retentionDays, keep: isCounted ? supposedKeep : row.keep }
+}
 
 /** A destination is not the primary, appears once, and exists. @throws VALIDATION_FAILED, UNKNOWN_REPOSITORY */
 export const checkRepositories = async (

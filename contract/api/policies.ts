@@ -1,6 +1,6 @@
 /** Shapes of contract section 13. */
 import { z } from 'zod'
-import { id, pagingQuery, str, time } from './common.ts'
+import { id, pagingQuery, queryBool, queryInt, str, time } from './common.ts'
 
 export const policyParams = z.object({ id })
 
@@ -15,7 +15,8 @@ const copyRule = z.object({
 })
 const copyRules = z.array(copyRule).max(16)
 
-const keepCount = z.int().min(0).max(10_000).default(0)
+const keepMax = 10_000
+const keepCount = z.int().min(0).max(keepMax).default(0)
 /** How many restore points are kept: the newest, and the newest of each hour, day, ISO week, month and year. */
 const keep = z.object({
   last: keepCount,
@@ -26,8 +27,10 @@ const keep = z.object({
   yearly: keepCount,
 })
 export type Keep = z.infer<typeof keep>
+export const keepCounts = Object.keys(keep.shape) as (keyof Keep)[]
 
-const retentionDays = z.int().min(0).max(3650)
+const retentionDaysMax = 3650
+const retentionDays = z.int().min(0).max(retentionDaysMax)
 export const createPolicyBody = z.object({
   name: str(1),
   primary_repository_id: id,
@@ -73,6 +76,19 @@ export const policy = z.object({
 export const policiesAnswer = z.array(policy)
 export const listPoliciesQuery = z.object(pagingQuery())
 export const deletePolicyAnswer = z.object({ message: z.string(), id: z.string() })
+
+const supposedCount = queryInt(0, keepMax).optional()
+/** What the policy is supposed to say, instead of what it says. One count alone takes the place of all of its counts. */
+export const retentionQuery = z.object({
+  enabled: queryBool.optional(),
+  retention_days: queryInt(0, retentionDaysMax).optional(),
+  last: supposedCount,
+  hourly: supposedCount,
+  daily: supposedCount,
+  weekly: supposedCount,
+  monthly: supposedCount,
+  yearly: supposedCount,
+})
 
 export const retentionAnswer = z.object({
   policy_id: z.string(),

@@ -1,23 +1,24 @@
-/** GET /policies/{id}/retention: what the policy would delete now, and why it keeps all else. Deletes nothing. */
-import { policyParams, retentionAnswer } from '../../contract/api/policies.ts'
+/** GET /policies/{id}/retention: what the policy would delete now, as it is or as it is supposed to be, and why it keeps all else. Deletes nothing. */
+import { policyParams, retentionAnswer, retentionQuery } from '../../contract/api/policies.ts'
 import { contextsUnderPolicy } from '../../db/queries/policies.ts'
 import { defineFunction } from '../../runtime/function.ts'
 import { planRetention } from '../../workflows/plan-retention.ts'
-import { existingPolicy } from '../../workflows/policies.ts'
+import { existingPolicy, supposedPolicy } from '../../workflows/policies.ts'
 
 export default defineFunction(
   {
     summary: 'Dry run of retention',
     needs: ['DB', 'CLOCK'],
     params: policyParams,
+    query: retentionQuery,
     responses: { 200: retentionAnswer },
     errors: ['POLICY_NOT_FOUND'],
   },
-  async ({ params, env }) => {
-    const policy = await existingPolicy(env.DB.orm, params.id)
+  async ({ params, query, env }) => {
+    const policy = supposedPolicy(await existingPolicy(env.DB.orm, params.id), query)
     const points = []
     for (const contextId of await contextsUnderPolicy(env.DB.orm, policy.id))
-      for (const chain of await planRetention(env, contextId))
+      for (const chain of await planRetention(env, contextId, policy))
         if (chain.policy?.id === policy.id)
           for (const { backup, action, reasons } of chain.points)
             points.push({

@@ -5,31 +5,26 @@ import type { loginAnswer } from '../../contract/api/auth.ts'
 import { call } from '../api/client.ts'
 import { session } from '../api/session.ts'
 import { Problem } from '../components/Problem.tsx'
+import { useAttempt } from '../lib/use-attempt.ts'
 
 export const LoginForm = ({ username: known }: { username?: string }) => {
   const [username, setUsername] = useState(known ?? '')
   const [password, setPassword] = useState('')
-  const [error, setError] = useState<unknown>(null)
-  const [busy, setBusy] = useState(false)
-  const submit = async (event: FormEvent) => {
+  const { attempt, busy, error } = useAttempt()
+  const submit = async () => {
+    const { user, expires_at } = await call<z.infer<typeof loginAnswer>>('POST', '/auth/login', {
+      username,
+      password,
+      cookie: true,
+    })
+    session.begin(user, expires_at)
+  }
+  const onSubmit = (event: FormEvent) => {
     event.preventDefault()
-    setBusy(true)
-    setError(null)
-    try {
-      const { user, expires_at } = await call<z.infer<typeof loginAnswer>>('POST', '/auth/login', {
-        username,
-        password,
-        cookie: true,
-      })
-      session.begin(user, expires_at)
-    } catch (refused) {
-      setError(refused)
-    } finally {
-      setBusy(false)
-    }
+    attempt(submit)
   }
   return (
-    <form onSubmit={(event) => void submit(event)}>
+    <form onSubmit={onSubmit}>
       <Stack gap="md">
         <TextInput
           label="User name"

@@ -2,13 +2,11 @@
 import {
   Anchor,
   Button,
-  Group,
   List,
   PasswordInput,
   SegmentedControl,
   Stack,
   Table,
-  Text,
   useMantineColorScheme,
 } from '@mantine/core'
 import { useQuery } from '@tanstack/react-query'
@@ -17,8 +15,9 @@ import type { z } from 'zod'
 import type { loginAnswer } from '../../contract/api/auth.ts'
 import { ApiError, call, get } from '../api/client.ts'
 import { useHealth } from '../api/queries.ts'
-import { session } from '../api/session.ts'
+import { session, useMay } from '../api/session.ts'
 import type { DebugHealth } from '../api/types.ts'
+import { Doctor } from '../components/Doctor.tsx'
 import { Facts } from '../components/Facts.tsx'
 import { Loaded } from '../components/Loaded.tsx'
 import { Page } from '../components/Page.tsx'
@@ -27,34 +26,29 @@ import { Problem } from '../components/Problem.tsx'
 import { StatusBadge } from '../components/StatusBadge.tsx'
 import { sayDone } from '../components/say.ts'
 import { bytes, count, duration, words } from '../lib/format.ts'
+import { useAttempt } from '../lib/use-attempt.ts'
 
 const Password = () => {
   const [current, setCurrent] = useState('')
   const [next, setNext] = useState('')
-  const [error, setError] = useState<unknown>(null)
-  const [busy, setBusy] = useState(false)
-  const submit = async (event: FormEvent) => {
+  const { attempt, busy, error } = useAttempt()
+  const submit = async () => {
+    const { user, expires_at } = await call<z.infer<typeof loginAnswer>>('POST', '/auth/change-password', {
+      current_password: current,
+      new_password: next,
+    })
+    session.begin(user, expires_at)
+    sayDone('Your password is changed. All your other logins have ended.')
+    setCurrent('')
+    setNext('')
+  }
+  const onSubmit = (event: FormEvent) => {
     event.preventDefault()
-    setBusy(true)
-    setError(null)
-    try {
-      const { user, expires_at } = await call<z.infer<typeof loginAnswer>>('POST', '/auth/change-password', {
-        current_password: current,
-        new_password: next,
-      })
-      session.begin(user, expires_at)
-      sayDone('Your password is changed. All your other logins have ended.')
-      setCurrent('')
-      setNext('')
-    } catch (refused) {
-      setError(refused)
-    } finally {
-      setBusy(false)
-    }
+    attempt(submit)
   }
   const fieldError = error instanceof ApiError ? error.fieldErrors.new_password : undefined
   return (
-    <form onSubmit={(event) => void submit(event)}>
+    <form onSubmit={onSubmit}>
       <Stack maw={420}>
         <PasswordInput
           label="Current password"
@@ -85,6 +79,7 @@ const Password = () => {
 
 const About = () => {
   const health = useHealth()
+  const isAdmin = useMay('admin')
   const debug = useQuery({
     queryKey: ['debug'],
     queryFn: ({ signal }) => get<DebugHealth>('/debug/health', signal),
@@ -147,6 +142,7 @@ const About = () => {
           )}
         </Loaded>
       </Panel>
+      {isAdmin && <Doctor />}
       <Panel title="Appearance">
         <SegmentedControl
           aria-label="Colours"
@@ -175,12 +171,6 @@ const About = () => {
             </Anchor>
           </List.Item>
         </List>
-        <Group mt="md">
-          <Text size="sm" c="dimmed">
-            The doctor compares database, files, processes and devices on the hub's own machine: npm run doctor, or
-            sendense-doctor where it is installed as a package.
-          </Text>
-        </Group>
       </Panel>
     </Page>
   )

@@ -1,25 +1,13 @@
 /** How long restore points are kept, and where copies go. */
-import {
-  ActionIcon,
-  Button,
-  Fieldset,
-  Group,
-  NumberInput,
-  Select,
-  SimpleGrid,
-  Stack,
-  Switch,
-  Text,
-} from '@mantine/core'
+import { ActionIcon, Button, Fieldset, Group, Select, Stack, Switch, Text } from '@mantine/core'
 import { IconPlus, IconTrash } from '@tabler/icons-react'
 import { useState } from 'react'
 import { call } from '../api/client.ts'
 import { options, useRefresh, useRepositories } from '../api/queries.ts'
 import type { Policy } from '../api/types.ts'
 import { FormDialog } from '../components/FormDialog.tsx'
+import { type Keep, KeepCounts, keepCounts, keepNothing } from './KeepCounts.tsx'
 
-const counts = ['last', 'hourly', 'daily', 'weekly', 'monthly', 'yearly'] as const
-type Keep = Record<(typeof counts)[number], number>
 type Rule = {
   key: number
   destination_repository_id: string | null
@@ -27,8 +15,6 @@ type Rule = {
   verify_after_copy: boolean
   enabled: boolean
 }
-
-const keepNothing: Keep = { last: 0, hourly: 0, daily: 0, weekly: 0, monthly: 0, yearly: 0 }
 
 export const PolicyDialog = ({ policy, onClose }: { policy: Policy | null; onClose: () => void }) => {
   const repositories = useRepositories()
@@ -45,7 +31,7 @@ export const PolicyDialog = ({ policy, onClose }: { policy: Policy | null; onClo
   )
   const change = (key: number, next: Partial<Rule>) =>
     setRules((before) => before.map((rule) => (rule.key === key ? { ...rule, ...next } : rule)))
-  const hasCounts = counts.some((name) => keep[name] > 0)
+  const hasCounts = keepCounts.some((name) => keep[name] > 0)
   return (
     <FormDialog
       // What is filled in beforehand is known only then.
@@ -96,18 +82,7 @@ export const PolicyDialog = ({ policy, onClose }: { policy: Policy | null; onClo
       onClose={onClose}
     >
       <Fieldset legend="Besides the days, keep the newest of">
-        <SimpleGrid cols={{ base: 2, sm: 3 }}>
-          {counts.map((name) => (
-            <NumberInput
-              key={name}
-              label={name === 'last' ? 'Last points' : `${name.charAt(0).toUpperCase()}${name.slice(1)}`}
-              min={0}
-              max={10_000}
-              value={keep[name]}
-              onChange={(value) => setKeep((before) => ({ ...before, [name]: Number(value) || 0 }))}
-            />
-          ))}
-        </SimpleGrid>
+        <KeepCounts keep={keep} onChange={setKeep} />
         <Text size="xs" c="dimmed" mt="xs">
           As with restic and Proxmox: 7 daily are the newest of each of the last seven days that have one.
         </Text>

@@ -113,6 +113,9 @@ export const openAgentClient = (socketPath: string): AgentApi & { close: () => v
 
     cleanupState: () => call('GET', '/cleanup'),
 
+    startExamination: () => call('POST', '/examination'),
+    lastExamination: () => call('GET', '/examination'),
+
     close: () => {
       pool.destroy()
       streams.destroy()

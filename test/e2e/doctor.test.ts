@@ -43,7 +43,7 @@ it('finds nothing wrong with backups and mounts that are as they must be', async
   // Each of them is another.
   expect(new Set(digests.values()).size).toBe(names.length * pointsPerVm)
   const { body: mount } = await hub.api('POST', '/restore/mount', { backup_id: points[0], disk_index: 0 })
-  expect(await hub.doctor()).toEqual({ exitCode: 0, adopted: null, findings: [] })
+  expect(await hub.doctor()).toMatchObject({ exitCode: 0, adopted: null, findings: [] })
   await hub.api('DELETE', `/restore/${mount.mount_id}`)
 }, 180_000)
 
@@ -66,6 +66,18 @@ it('names what is missing, what has no business there, and what is not what was 
     ]),
   )
   expect(findings).toHaveLength(4)
+  // The console and scripts ask for the same.
+  expect((await hub.api('GET', '/admin/doctor')).body).toMatchObject({ state: 'never', finding_count: 0 })
+  expect((await hub.api('POST', '/admin/doctor')).body.state).toBe('running')
+  const examined = async () => (await hub.api('GET', '/admin/doctor')).body
+  await expect.poll(async () => (await examined()).state, { timeout: 60_000 }).toBe('done')
+  const found = await examined()
+  expect(found).toMatchObject({ finding_count: 4, error: null })
+  expect(found.findings).toEqual(findings)
+  // It is kept.
+  await hub.kill('host-agent')
+  await hub.waitHealthy()
+  expect(await examined()).toEqual(found)
   renameSync(`${path}.away`, `${path}.blocks`)
   rmSync(stranger)
   rmSync(orphan)

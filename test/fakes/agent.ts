@@ -21,6 +21,7 @@ import type {
   VerifyBody,
   VerifyState,
 } from '../../contract/agent.ts'
+import type { Examination } from '../../contract/api/doctor.ts'
 import type { Entry, Partition } from '../../contract/api/restore.ts'
 import { HubError } from '../../contract/errors.ts'
 
@@ -39,6 +40,14 @@ export class FakeAgent implements AgentApi {
   readonly exports = new Map<string, { state: ExportState; body: ExportBody }>()
   readonly mounts = new Map<string, MountState>()
   readonly ended: EndedMount[] = []
+  examination: Examination = {
+    state: 'never',
+    started_at: null,
+    ended_at: null,
+    finding_count: 0,
+    findings: [],
+    error: null,
+  }
   /** Directories as null, files as their content; the same on every mount. */
   readonly tree = new Map<string, string | null>([
     ['/', null],
@@ -447,5 +456,14 @@ export class FakeAgent implements AgentApi {
       total_cleanups: 0,
       last_error: null,
     }
+  }
+  async startExamination() {
+    this.#check()
+    this.examination = { ...this.examination, state: 'running', started_at: time }
+    return this.examination
+  }
+  async lastExamination() {
+    this.#check()
+    return this.examination
   }
 }

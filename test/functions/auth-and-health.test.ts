@@ -114,3 +114,15 @@ it('has a valid OpenAPI document that lists every route', async () => {
     )
   }
 })
+
+it('has the doctor look at the hub, for admins', async () => {
+  const by = (token: string, method = 'GET') => alone.call(method, '/admin/doctor', undefined, { token })
+  expect((await by(alone.tokens.operator)).status).toBe(403)
+  expect((await by(alone.tokens.operator, 'POST')).status).toBe(403)
+  expect((await by(alone.tokens.admin)).body).toMatchObject({ state: 'never', findings: [] })
+  expect((await by(alone.tokens.admin, 'POST')).body).toMatchObject({ state: 'running' })
+  expect((await by(alone.tokens.admin)).body).toMatchObject({ state: 'running' })
+  alone.agent.down = true
+  expect((await by(alone.tokens.admin)).status).toBe(503)
+  alone.agent.down = false
+})

@@ -70,6 +70,14 @@ it('keeps chains that hold a point which the counts name, and tells why before i
   const off = await policyOf('off', { enabled: false, retention_days: 1 })
   await alone.db.pool.query('UPDATE backup_jobs SET policy_id = ?', [off])
   expect((await plan(off)).delete_count).toBe(0)
+  // What it would do if it said something else, which it does not.
+  const supposed = async (query: string) => (await alone.call('GET', `/policies/${off}/retention?${query}`)).body
+  expect((await supposed('enabled=true')).delete_count).toBe(1)
+  expect((await supposed('enabled=true&retention_days=0')).delete_count).toBe(0)
+  const { points: kept } = await supposed('enabled=true&retention_days=0&last=2')
+  expect(kept.map(({ reasons }: any) => reasons[0])).toEqual(['last 2 of 2', 'last 1 of 2'])
+  expect((await supposed('last=-1')).fields).toEqual([expect.objectContaining({ field: 'last' })])
+  expect((await plan(off)).delete_count).toBe(0)
   expect((await alone.call('GET', '/policies/none/retention')).body.code).toBe('POLICY_NOT_FOUND')
 })
 

@@ -91,6 +91,7 @@ export const openRealAgent = async ({
       readerUsers: await ensureReaderUsers(),
       hostMounts,
       readerSeconds,
+      doctor: null,
       attachBackend: process.env.SENDENSE_TEST_ATTACH_BACKEND ?? 'auto',
       version: 'test',
     }),
