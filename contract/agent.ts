@@ -218,8 +218,17 @@ export type MergeState = {
 export const lockBody = z.object({ file: diskFile, until: z.iso.datetime() })
 export type LockBody = z.infer<typeof lockBody>
 
-export const mountBody = diskChain.extend({ vm_name: z.string().max(255) })
-export type MountBody = z.infer<typeof mountBody>
+/** As base64: of a key file of 64 KiB. */
+const secretCharactersMax = 88_000
+const secretsMax = 8
+export const mountBody = z.object({
+  vm_name: z.string().max(255),
+  /** Of one restore point, each with its place among them all. */
+  disks: z.array(diskChain).min(1).max(64),
+  /** What may open encrypted volumes, as base64. Kept in memory, as long as the mount is being opened. */
+  secrets: z.array(z.string().max(secretCharactersMax)).max(secretsMax).default([]),
+})
+export type MountBody = z.input<typeof mountBody>
 export type MountEndReason = 'user' | 'expired' | 'backup_deleted' | 'restart' | 'failed'
 export const mountEndReasons = ['user', 'expired', 'backup_deleted', 'restart', 'failed'] as const
 export type MountState = {

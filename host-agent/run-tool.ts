@@ -2,7 +2,7 @@
 import { execFile, spawn } from 'node:child_process'
 
 /** @property input what it reads on its standard input */
-export type ToolCall = { tool: string; args: readonly string[]; timeoutMs: number; input: string }
+export type ToolCall = { tool: string; args: readonly string[]; timeoutMs: number; input: string | Buffer }
 /** @property failure why there is no exit code */
 export type ToolResult = { exitCode: number | null; stdout: string; stderr: string; failure: string }
 
@@ -40,15 +40,15 @@ export const outputOf = (tool: string, result: ToolResult, okCodes: readonly num
   throw new ToolError(tool, exitCode ?? undefined, stderr || failure)
 }
 
+type RunOptions<Input> = { timeoutMs?: number; okCodes?: readonly number[]; input?: Input }
 /** Runs a tool to its end. @throws ToolError */
-export type Run = (
+export type Run = (tool: string, args: readonly string[], options?: RunOptions<string>) => Promise<Output>
+
+export const runHere = async (
   tool: string,
   args: readonly string[],
-  options?: { timeoutMs?: number; okCodes?: readonly number[]; input?: string },
-) => Promise<Output>
-
-export const runHere: Run = async (tool, args, { timeoutMs = 30_000, okCodes = [0], input = '' } = {}) =>
-  outputOf(tool, await runTool({ tool, args, timeoutMs, input }), okCodes)
+  { timeoutMs = 30_000, okCodes = [0], input = '' }: RunOptions<string | Buffer> = {},
+): Promise<Output> => outputOf(tool, await runTool({ tool, args, timeoutMs, input }), okCodes)
 
 /** A process that serves until it ends. */
 export type Server = { kill: () => void /** What it has said so far, the last of it. */; stderr: () => string }

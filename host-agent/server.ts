@@ -153,7 +153,10 @@ export const createServerApp = (agent: Agent) => {
 
   app.put('/mounts/:id', async (c) => {
     const asked = await body(c, mountBody)
-    return c.json(await agent.merges.makeWay(asked, () => agent.mounts.ensure(id(c), asked)))
+    const open = () => agent.mounts.ensure(id(c), asked)
+    // A merge of any of these disks goes out of the way.
+    const work = asked.disks.reduce((next, disk) => () => agent.merges.makeWay(disk, next), open)
+    return c.json(await work())
   })
   app.get('/mounts', (c) => c.json(agent.mounts.list()))
   app.get('/mounts/:id', (c) => c.json(agent.mounts.get(id(c))))

@@ -1,6 +1,7 @@
 /** An NBD client with many requests in flight: what the data mover writes with, and what the agent flushes with. */
 import { createConnection, type Socket } from 'node:net'
 import { command, errorNames, handshakeFlags, info, magic, option, optionReply, transmissionFlags } from './protocol.ts'
+import { SocketReader } from './socket-reader.ts'
 
 export type NbdAddress = { host: string; port: number; exportName: string } | { socketPath: string; exportName: string }
 
@@ -24,7 +25,7 @@ export class NbdClient {
         ? createConnection({ host: address.host, port: address.port, noDelay: true })
         : createConnection({ path: address.socketPath })
     try {
-      const reader = new Reader(socket)
+      const reader = new SocketReader(socket)
       const timer = setTimeout(() => socket.destroy(new Error('the NBD server did not answer in time')), timeoutMs)
       const { size, flags } = await negotiate(socket, reader, address.exportName)
       clearTimeout(timer)
@@ -35,7 +36,7 @@ export class NbdClient {
     }
   }
 
-  private constructor(socket: Socket, reader: Reader, size: number, flags: number) {
+  private constructor(socket: Socket, reader: SocketReader, size: number, flags: number) {
     this.#socket = socket
     this.size = size
     this.#flags = flags
@@ -100,7 +101,7 @@ export class NbdClient {
     })
   }
 
-  async #receive(reader: Reader) {
+  async #receive(reader: SocketReader) {
     for (;;) {
       const header = await reader.take(16)
       if (header.readUInt32BE(0) !== magic.simpleReply)
@@ -125,67 +126,7 @@ export class NbdClient {
   }
 }
 
-/** Hands out exact numbers of bytes of a socket, in order. */
-class Reader {
-  #chunks: Buffer[] = []
-  #buffered = 0
-  #wanted: { length: number; resolve: (data: Buffer) => void; reject: (error: Error) => void } | undefined
-  #ended: Error | undefined
-
-  constructor(socket: Socket) {
-    socket.on('data', (chunk: Buffer) => {
-      this.#chunks.push(chunk)
-      this.#buffered += chunk.length
-      this.#serve()
-    })
-    const end = (error?: Error) => {
-      this.#ended ??= error ?? new Error('the NBD server closed the connection')
-      this.#wanted?.reject(this.#ended)
-      this.#wanted = undefined
-    }
-    socket.on('error', end)
-    socket.on('close', () => end())
-  }
-
-  take(length: number): Promise<Buffer> {
-    return new Promise((resolve, reject) => {
-      this.#wanted = { length, resolve, reject }
-      this.#serve()
-      if (this.#wanted && this.#ended) {
-        this.#wanted = undefined
-        reject(this.#ended)
-      }
-    })
-  }
-
-  #serve() {
-    const wanted = this.#wanted
-    if (!wanted || this.#buffered < wanted.length) return
-    this.#wanted = undefined
-    const first = this.#chunks[0]
-    if (first && first.length >= wanted.length) {
-      if (first.length === wanted.length) this.#chunks.shift()
-      else this.#chunks[0] = first.subarray(wanted.length)
-      this.#buffered -= wanted.length
-      wanted.resolve(first.subarray(0, wanted.length))
-      return
-    }
-    const data = Buffer.allocUnsafe(wanted.length)
-    let filled = 0
-    while (filled < wanted.length) {
-      const chunk = this.#chunks[0]!
-      const part = Math.min(chunk.length, wanted.length - filled)
-      chunk.copy(data, filled, 0, part)
-      filled += part
-      if (part === chunk.length) this.#chunks.shift()
-      else this.#chunks[0] = chunk.subarray(part)
-    }
-    this.#buffered -= wanted.length
-    wanted.resolve(data)
-  }
-}
-
-const negotiate = async (socket: Socket, reader: Reader, exportName: string) => {
+const negotiate = async (socket: Socket, reader: SocketReader, exportName: string) => {
   const greeting = await reader.take(18)
   if (greeting.readBigUInt64BE(0) !== magic.server || greeting.readBigUInt64BE(8) !== magic.option)
     throw new Error('this is no NBD server')

@@ -7,11 +7,18 @@ export const magic = {
   simpleReply: 0x67446698,
 } as const
 export const handshakeFlags = { fixedNewstyle: 1, noZeroes: 2 } as const
-export const option = { go: 7 } as const
-export const optionReply = { ack: 1, info: 3, errorBit: 0x80000000 } as const
+export const option = { abort: 2, info: 6, go: 7 } as const
+export const optionReply = {
+  ack: 1,
+  info: 3,
+  errorBit: 0x80000000,
+  unsupported: 0x80000001,
+  unknown: 0x80000006,
+} as const
 export const info = { export: 0, blockSize: 3 } as const
 export const command = { read: 0, write: 1, disconnect: 2, flush: 3, writeZeroes: 6 } as const
 export const transmissionFlags = {
+  hasFlags: 1,
   readOnly: 1 << 1,
   flush: 1 << 2,
   writeZeroes: 1 << 6,

@@ -90,7 +90,7 @@ const mountFrom = async (
   let first: unknown
   for (const { chain, copyIn } of places)
     try {
-      return { state: await AGENT.ensureMount(mountId, { ...chain, vm_name: vmName }), copyIn }
+      return { state: await AGENT.ensureMount(mountId, { vm_name: vmName, disks: [chain] }), copyIn }
     } catch (error) {
       first ??= error
       if (!isGone(error)) throw error

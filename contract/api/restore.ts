@@ -11,11 +11,17 @@ export const mountBody = z.object({
 export const partitionRoles = ['efi', 'msr', 'recovery', 'boot', 'swap', 'data', 'lvm', 'unknown'] as const
 export type PartitionRole = (typeof partitionRoles)[number]
 
+/** `lv`: a logical volume; `raid`: a software RAID; `decrypted`: what an encrypted volume holds. */
+export const partitionKinds = ['partition', 'whole_disk', 'lv', 'raid', 'decrypted'] as const
+export type PartitionKind = (typeof partitionKinds)[number]
+
 export const partition = z.object({
   /** From 1; 0 is a disk without a partition table. */
   number: z.int(),
   name: z.string(),
-  kind: z.enum(['partition', 'whole_disk', 'lv']),
+  /** The disk that it lies on; null: on several, or put together or decrypted. */
+  disk_index: z.int().nullable(),
+  kind: z.enum(partitionKinds),
   size_bytes: z.int(),
   filesystem: z.string().nullable(),
   label: z.string().nullable(),
@@ -24,6 +30,8 @@ export const partition = z.object({
   mount_path: z.string().nullable(),
   is_default: z.boolean(),
   reason: z.string().nullable(),
+  /** It is encrypted, and `secrets` of the mount request held nothing that opens it. */
+  locked: z.boolean(),
   /** Of a mounted one: whether its journal was clean, replayed in a throw-away overlay, or had to be left out. */
   journal: z.enum(['clean', 'replayed', 'not_replayed']).nullable(),
   /** Who parses a mounted one: processes without any right on the host, or the host itself (its kernel, or a driver as root). */

@@ -36,7 +36,7 @@ type Selection = { ids: ReadonlySet<string>; onChange: (ids: Set<string>) => voi
 
 const rowHeight = 45
 /** More rows than this are drawn only where they are seen. */
-const manyRows = 150
+const manyRows = 40
 
 /** Arrow keys, and j and k, go from row to row; Home and End to the first and last. */
 const moveFocus = (event: KeyboardEvent<HTMLTableSectionElement>) => {

@@ -16,12 +16,23 @@ export type AttachRecord = {
  */
 export type OverlayUse = 'none' | 'replay' | 'replayed'
 
+/** What is attached: the disk of a chain, a piece of it, or what somebody else puts together and gives over NBD. */
+export type AttachSource = { sizeBytes: number } & (
+  | {
+      /** Absolute paths, newest first. */
+      chain: readonly string[]
+      /** Where it begins on the disk. */
+      offsetBytes: number
+      /** Whether it is less than all of it. */
+      isPiece: boolean
+    }
+  | { socket: string; exportName: string }
+)
+
 export type AttachRequest = {
   /** There already, and the caller's to remove. */
   runDir: string
-  /** Absolute paths of the chain, newest first. */
-  chain: readonly string[]
-  virtualSize: number
+  source: AttachSource
   overlay: OverlayUse
 }
 

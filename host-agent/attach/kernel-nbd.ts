@@ -75,7 +75,7 @@ export const kernelNbd = (devices: number): AttachBackend => ({
   name: 'kernel-nbd',
 
   async attach(request, record): Promise<Attached> {
-    const { runDir, overlay, virtualSize } = request
+    const { runDir, overlay, source } = request
     const isWritable = overlay === 'replay'
     const name = await claimFree(devices)
     const device = `/dev/${name}`
@@ -104,7 +104,7 @@ export const kernelNbd = (devices: number): AttachBackend => ({
       )
       await record({ ...known, pid: daemon.pid, startTicks: daemon.startTicks })
       const until = performance.now() + connectTimeoutMs
-      while ((await sectors(name)) !== virtualSize / 512) {
+      while ((await sectors(name)) !== Math.floor(source.sizeBytes / 512)) {
         if (daemon.hasEnded()) throw new HubError('CHAIN_BROKEN', 'The disk can not be opened')
         if (performance.now() > until)
           throw new HubError('SERVICE_UNAVAILABLE', 'The disk could not be attached in time')

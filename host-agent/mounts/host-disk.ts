@@ -1,33 +1,31 @@
-/** A backup's disk as a block device of this host, with volumes that the host itself mounts read-only; dirty journals are replayed in an overlay. */
-import { rm, rmdir } from 'node:fs/promises'
+/** A backup's disk, or a volume within it, as a block device of this host that the host itself mounts read-only; dirty journals are replayed in an overlay. */
+import { mkdir, rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { HostFilesystem } from '../../contract/settings.ts'
-import type { AttachBackend, Attached, AttachRecord, OverlayUse } from '../attach/backend.ts'
+import type { AttachBackend, Attached, AttachRecord, AttachSource, OverlayUse } from '../attach/backend.ts'
 import { unmount } from '../attach/mount-table.ts'
 import { mapSome } from '../concurrency.ts'
 import { program, run } from '../exec.ts'
 import { openMounted, type VolumeReader } from '../files/volume-reader.ts'
 import { type MountStep, mountOnHost } from '../volumes/host-mounts.ts'
 import type { Mounted, NotMounted } from '../volumes/mounted.ts'
-import { scanVolumes, type Volume } from '../volumes/partitions.ts'
 
 /** What must be undone when the agent dies. */
 export type DiskRecord = { mountPaths: string[]; attach: AttachRecord | null }
 
-export type DiskToOpen = {
+export type HostDiskOptions = {
   backend: AttachBackend
-  /** Folder for what attaching needs; there already, emptied by `close`. */
+  /** Folder for what attaching needs; emptied by `close`. */
   runDir: string
   /** Folder that the volumes are mounted below. */
   root: string
-  /** Absolute paths of the chain, newest first. */
-  chain: readonly string[]
-  virtualSize: number
+  source: AttachSource
   /** Called whenever there is more to undo, before it is made. */
   record: (record: DiskRecord) => Promise<void>
 }
 
-export type HostVolume = Volume & { filesystem: HostFilesystem }
+/** `partition`: its number in the device's table; 0 is all of the device. */
+export type HostVolume = { number: number; partition: number; filesystem: HostFilesystem }
 export const pathOfVolume = (root: string, number: number) => join(root, `partition-${number}`)
 
 /** By volume number. */
@@ -37,7 +35,7 @@ type Remedies = Map<number, 'replay' | 'new-id'>
 const mountsAtOnce = 4
 
 export class HostDisk {
-  readonly #options: DiskToOpen
+  readonly #options: HostDiskOptions
   #record: DiskRecord = { mountPaths: [], attach: null }
   #attached: Attached | undefined
   /** Of the mounted volumes, by their numbers. */
@@ -45,14 +43,13 @@ export class HostDisk {
   readonly results = new Map<number, Mounted | NotMounted>()
   device: string | null = null
 
-  constructor(options: DiskToOpen) {
+  constructor(options: HostDiskOptions) {
     this.#options = options
   }
 
-  /** What is on the disk. @throws CHAIN_BROKEN, SERVICE_UNAVAILABLE */
-  async scan(): Promise<Volume[]> {
-    const { image } = await this.#attach('none')
-    return scanVolumes(run, image, this.#options.virtualSize)
+  /** A file that reads as the disk does, until it is mounted. @throws CHAIN_BROKEN, SERVICE_UNAVAILABLE */
+  async image(): Promise<string> {
+    return (await this.#attach('none')).image
   }
 
   /** Mounts what it can; `results` say what came of it. After a failure `close` frees what was made. @throws CHAIN_BROKEN, SERVICE_UNAVAILABLE */
@@ -81,7 +78,7 @@ export class HostDisk {
       ({ number }) => remedies.get(number)!,
     )
     await this.#letGo()
-    const stepAfter = ({ number }: Volume): MountStep => {
+    const stepAfter = ({ number }: HostVolume): MountStep => {
       const remedy = remedies.get(number)
       if (remedy === undefined) return 'plain'
       if (failed.has(number)) return 'without-journal'
@@ -92,26 +89,26 @@ export class HostDisk {
   }
 
   async #attach(overlay: OverlayUse): Promise<Attached> {
-    const { backend, runDir, chain, virtualSize } = this.#options
-    this.#attached = await backend.attach({ runDir, chain, virtualSize, overlay }, (attach) =>
-      this.#remember({ attach }),
-    )
+    const { backend, runDir, source } = this.#options
+    await mkdir(runDir, { recursive: true, mode: 0o700 })
+    this.#attached = await backend.attach({ runDir, source, overlay }, (attach) => this.#remember({ attach }))
     return this.#attached
   }
 
   /** @returns what may help those that could not be mounted */
-  async #mountAll(volumes: readonly HostVolume[], stepOf: (volume: Volume) => MountStep): Promise<Remedies> {
+  async #mountAll(volumes: readonly HostVolume[], stepOf: (volume: HostVolume) => MountStep): Promise<Remedies> {
     const device = await this.#attached!.device()
     this.device = device
     // The kernel may not have read the table (no parser built in, or nobody to wait for); -u is the same on all of them.
-    if (volumes.some(({ number }) => number > 0)) await run(program.partx, ['-u', '--', device], { okCodes: [0, 1] })
+    if (volumes.some(({ partition }) => partition > 0))
+      await run(program.partx, ['-u', '--', device], { okCodes: [0, 1] })
     await this.#remember({ mountPaths: volumes.map((volume) => this.#pathOf(volume)) })
     const remedies: Remedies = new Map()
     await mapSome(volumes, mountsAtOnce, async (volume) => {
-      const { number, filesystem } = volume
+      const { number, partition, filesystem } = volume
       const path = this.#pathOf(volume)
       // loop0p1, nbd0p1: both ways of attaching give devices whose name ends with a digit.
-      const part = number === 0 ? device : `${device}p${number}`
+      const part = partition === 0 ? device : `${device}p${partition}`
       const result = await mountOnHost(part, filesystem, path, stepOf(volume))
       this.results.set(number, result)
       if (result.mounted) this.readers.set(number, await openMounted(path, number))
@@ -135,7 +132,7 @@ export class HostDisk {
     await this.#remember({ mountPaths: [], attach: null })
   }
 
-  #pathOf({ number }: Volume) {
+  #pathOf({ number }: HostVolume) {
     return pathOfVolume(this.#options.root, number)
   }
 

@@ -1,4 +1,4 @@
-/** The life of a mount: one disk of one backup, read-only, for a limited time after its last use. */
+/** The life of a mount: disks of one restore point, read-only, for a limited time after their last use. */
 import { mkdir, readdir, rm, rmdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { Writable } from 'node:stream'
@@ -14,16 +14,23 @@ import { KeyedMutex } from '../mutex.ts'
 import type { Repositories } from '../repositories.ts'
 import { isTrouble } from '../trouble.ts'
 import type { DiskRecord } from './host-disk.ts'
-import { MountedDisk, type Openers } from './mounted-disk.ts'
+import { type DiskToOpen, MountedDisks, type Openers } from './mounted-disks.ts'
 
-type Entry = DiskRecord & { chain: DiskChain; root: string; runDir: string; createdAt: string }
+type Entry = {
+  disks: DiskChain[]
+  root: string
+  runDir: string
+  createdAt: string
+  /** What the host has of them, by name. */
+  records: Record<string, DiskRecord>
+}
 
 type Mount = {
   id: string
   entry: Entry
   status: MountState['status']
-  /** Undefined until its chain has been checked. */
-  disk: MountedDisk | undefined
+  /** Undefined until its chains have been checked. */
+  disks: MountedDisks | undefined
   /** Downloads that run: they keep the mount, and are cut when it ends. */
   readers: Map<AbortController, Promise<void>>
   /** Wall clock for the answers; the monotonic one decides. */
@@ -91,8 +98,10 @@ export class Mounts {
   async #freeLeft() {
     for (const [id, entry] of [...this.#left]) {
       try {
-        for (const path of entry.mountPaths.toReversed()) await unmount(path)
-        if (entry.attach) await this.#options.backend.undo(entry.attach)
+        for (const { mountPaths, attach } of Object.values(entry.records)) {
+          for (const path of mountPaths.toReversed()) await unmount(path)
+          if (attach) await this.#options.backend.undo(attach)
+        }
         await rm(entry.runDir, { recursive: true, force: true })
         await this.#removeFolders(entry)
         await this.#remember(id, 'restart')
@@ -113,10 +122,13 @@ export class Mounts {
 
   /** Ids of the mounts that have files of this disk open, or will. */
   usersOf({ repository_id, vm_backup_context_id, disk_index }: Omit<DiskChain, 'bases'>): string[] {
-    return [...this.#mounts.values()].flatMap(({ id, entry: { chain } }) =>
-      chain.repository_id === repository_id &&
-      chain.vm_backup_context_id === vm_backup_context_id &&
-      chain.disk_index === disk_index
+    return [...this.#mounts.values()].flatMap(({ id, entry: { disks } }) =>
+      disks.some(
+        (chain) =>
+          chain.repository_id === repository_id &&
+          chain.vm_backup_context_id === vm_backup_context_id &&
+          chain.disk_index === disk_index,
+      )
         ? [id]
         : [],
     )
@@ -144,19 +156,17 @@ export class Mounts {
           details: 'unmount a backup that is no longer needed',
           extra: { active_mounts: this.#mounts.size, max_mounts: slots },
         })
-      const { vm_name: _, ...chain } = body
       const mount: Mount = {
         id,
         entry: {
-          chain,
+          disks: body.disks,
           root: join(restoreRoot, id),
           runDir: join(stateDir, 'mounts', id),
-          mountPaths: [],
-          attach: null,
           createdAt: new Date().toISOString(),
+          records: {},
         },
         status: 'mounting',
-        disk: undefined,
+        disks: undefined,
         readers: new Map(),
         lastAccess: new Date(),
         deadline: Number.POSITIVE_INFINITY,
@@ -165,7 +175,7 @@ export class Mounts {
       this.#mounts.set(id, mount)
       try {
         await this.#ledger.put(id, mount.entry)
-        await this.#open(mount)
+        await this.#open(mount, body.secrets ?? [])
       } catch (error) {
         mount.status = 'unmounting'
         await this.#release(mount).then(
@@ -175,7 +185,7 @@ export class Mounts {
         throw error
       }
       mount.status = 'mounted'
-      void mount.disk?.ended?.then((why) => this.#onReaderEnd(mount, why))
+      void mount.disks?.ended?.then((why) => this.#onReaderEnd(mount, why))
       this.#touch(mount)
       return this.#state(mount)
     })
@@ -223,10 +233,10 @@ export class Mounts {
       void this.#expire(mount)
       throw new HubError('MOUNT_NOT_FOUND', 'The mount has ended')
     }
-    if (mount.status !== 'mounted' || !mount.disk) throw new HubError('MOUNT_NOT_READY', 'The mount is not ready yet')
+    if (mount.status !== 'mounted' || !mount.disks) throw new HubError('MOUNT_NOT_READY', 'The mount is not ready yet')
     this.#touch(mount)
-    const number = partition ?? mount.disk.defaultPartition!
-    const reader = mount.disk.readerOf(number)
+    const number = partition ?? mount.disks.defaultPartition!
+    const reader = mount.disks.readerOf(number)
     if (!reader) throw new HubError('PARTITION_NOT_FOUND', `Partition ${number} is not there or not mounted`)
     return { reader, lend: (target, work) => this.#lend(mount, target, work) }
   }
@@ -240,21 +250,24 @@ export class Mounts {
     mount.timer = setTimeout(() => void this.#expire(mount), Math.min(idleMs + 50, 2 ** 31 - 1)).unref()
   }
 
-  async #open(mount: Mount) {
+  async #open(mount: Mount, secrets: string[]) {
     const { backend, repositories, restoreRoot } = this.#options
     const { id, entry } = mount
-    const chain = repositories.chainPaths(entry.chain)
-    const virtualSize = await this.#checkChain(chain)
+    const disks: DiskToOpen[] = []
+    for (const disk of entry.disks) {
+      const chain = repositories.chainPaths(disk)
+      disks.push({ index: disk.disk_index, chain, virtualSize: await this.#checkChain(chain) })
+    }
     await mkdir(restoreRoot, { recursive: true, mode: 0o711 })
     await mkdir(entry.root, { recursive: true, mode: 0o700 })
     await mkdir(entry.runDir, { recursive: true, mode: 0o700 })
     const { root, runDir } = entry
-    const record = (disk: DiskRecord) => {
-      mount.entry = { ...mount.entry, ...disk }
+    const record = (records: Record<string, DiskRecord>) => {
+      mount.entry = { ...mount.entry, records: { ...records } }
       return this.#ledger.put(id, mount.entry)
     }
-    mount.disk = new MountedDisk({ backend, runDir, root, chain, virtualSize, record }, this.#options.openers)
-    await mount.disk.open()
+    mount.disks = new MountedDisks({ backend, runDir, root, disks, secrets, record }, this.#options.openers)
+    await mount.disks.open()
   }
 
   /** @returns the size of the guest's disk @throws CHAIN_BROKEN */
@@ -279,7 +292,8 @@ export class Mounts {
     clearTimeout(mount.timer)
     for (const reader of mount.readers.keys()) reader.abort(new Error('the mount has ended'))
     await Promise.allSettled(mount.readers.values())
-    await mount.disk?.close()
+    await mount.disks?.close()
+    await rm(mount.entry.runDir, { recursive: true, force: true })
     await this.#removeFolders(mount.entry)
     await this.#ledger.remove(mount.id)
   }
@@ -361,14 +375,14 @@ export class Mounts {
       mount.deadline === Number.POSITIVE_INFINITY
         ? Date.now() + this.#options.idleSeconds * 1000
         : Date.now() + (mount.deadline - performance.now())
-    const partitions = mount.disk?.partitions ?? []
+    const partitions = mount.disks?.partitions ?? []
     return {
       mount_id: mount.id,
       status: mount.status,
-      device: mount.disk?.device ?? null,
+      device: mount.disks?.device ?? null,
       mount_path: mount.entry.root,
       filesystem_type: partitions.find(({ is_default }) => is_default)?.filesystem ?? null,
-      default_partition: mount.disk?.defaultPartition ?? null,
+      default_partition: mount.disks?.defaultPartition ?? null,
       partitions,
       created_at: mount.entry.createdAt,
       last_accessed_at: mount.lastAccess.toISOString(),

@@ -4,7 +4,8 @@
  */
 import { z } from 'zod'
 import { fileInfo } from '../../contract/agent.ts'
-import { entry, partitionRoles } from '../../contract/api/restore.ts'
+import { entry, partitionKinds, partitionRoles } from '../../contract/api/restore.ts'
+import { disksMax, volumesMax } from '../volumes/volume.ts'
 
 /** Where a sandbox has what. */
 export const inside = {
@@ -13,7 +14,10 @@ export const inside = {
   socket: 'reader.sock',
   /** Its own memory: the images as QEMU shows them, and what is mounted of them. */
   guest: '/guest',
-  disk: '/guest/disk.raw',
+  disk: (at: number) => `/guest/disk-${at}.raw`,
+  /** Where the reader gives volumes that it puts together, by their export names. */
+  blocks: 'blocks.sock',
+  exportName: (volume: number) => `volume-${volume}`,
   image: (volume: number) => `/guest/volume-${volume}.raw`,
   writableImage: (volume: number) => `/guest/volume-${volume}.rw.raw`,
   root: (volume: number) => `/guest/volume-${volume}`,
@@ -27,20 +31,37 @@ export const usersAreThere = 'users\n'
 const size = z.int().min(0).max(Number.MAX_SAFE_INTEGER)
 const text = z.string().max(16_384)
 
-export type ScanRequest = { sizeBytes: number }
+export type ScanRequest = {
+  /** Of each disk, in their order. */
+  sizesBytes: number[]
+  /** What may open encrypted volumes, as base64. */
+  secrets: string[]
+}
+const words = z.string().max(1000)
 export const scanned = z
   .array(
     z.object({
       number: z.int().min(0).max(65_535),
-      kind: z.enum(['partition', 'whole_disk']),
-      offsetBytes: size,
+      kind: z.enum(partitionKinds),
+      name: words.nullable(),
+      piece: z
+        .object({
+          disk: z
+            .int()
+            .min(0)
+            .max(disksMax - 1),
+          offsetBytes: size,
+        })
+        .nullable(),
       sizeBytes: size,
       filesystem: z.string().max(64).nullable(),
       label: text.nullable(),
       role: z.enum(partitionRoles),
+      closed: words.nullable(),
+      isLocked: z.boolean(),
     }),
   )
-  .max(128)
+  .max(volumesMax)
 
 export type PrepareRequest = { files: string[] }
 export type OpenRequest = {

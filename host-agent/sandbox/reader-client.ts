@@ -62,8 +62,8 @@ export class ReaderClient {
   prepare(files: string[]): Promise<void> {
     return this.#ask('/prepare', { files } satisfies protocol.PrepareRequest).then(() => undefined)
   }
-  async scan(sizeBytes: number): Promise<z.output<typeof protocol.scanned>> {
-    return looked(protocol.scanned, await this.#ask('/scan', { sizeBytes } satisfies protocol.ScanRequest))
+  async scan(asked: protocol.ScanRequest): Promise<z.output<typeof protocol.scanned>> {
+    return looked(protocol.scanned, await this.#ask('/scan', asked))
   }
   async open(asked: protocol.OpenRequest): Promise<z.output<typeof protocol.opened>> {
     return looked(protocol.opened, await this.#ask('/open', asked))

@@ -7,11 +7,12 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { HubError } from '../../contract/errors.ts'
+import { serveExports } from '../../nbd/server.ts'
 import { warmUpFolderThreads } from '../files/folder-threads.ts'
 import { type Content, openMounted, type VolumeReader } from '../files/volume-reader.ts'
 import { runHere } from '../run-tool.ts'
+import { VolumeFinder } from '../volumes/find-volumes.ts'
 import { mountByDriver } from '../volumes/fuse-drivers.ts'
-import { scanVolumes } from '../volumes/partitions.ts'
 import {
   type ArchiveRequest,
   inside,
@@ -60,6 +61,21 @@ const open = async ({ volume, filesystem, image, step }: OpenRequest) => {
   return result
 }
 
+/** What is on the disks; volumes that lie in no one piece are given from here on. */
+const scan = async ({ sizesBytes, secrets }: ScanRequest) => {
+  const finder = new VolumeFinder({
+    run: runHere,
+    secrets: secrets.map((secret) => Buffer.from(secret, 'base64')),
+    scratch: inside.guest,
+  })
+  const found = await finder.find(sizesBytes.map((sizeBytes, at) => ({ image: inside.disk(at), sizeBytes })))
+  if (found.some(({ piece, closed }) => piece === null && closed === null))
+    await serveExports(`${inside.shared}/${inside.blocks}`, (name) =>
+      finder.blocksOf(Number(name.slice(inside.exportName(0).length - 1))),
+    )
+  return found
+}
+
 /** Files that QEMU shows images on: there before it does. */
 const prepare = async ({ files }: PrepareRequest) => {
   for (const file of files) await writeFile(file, '')
@@ -68,7 +84,7 @@ const prepare = async ({ files }: PrepareRequest) => {
 
 const answers: Record<string, (body: never) => Promise<unknown>> = {
   '/prepare': prepare,
-  '/scan': ({ sizeBytes }: ScanRequest) => scanVolumes(runHere, inside.disk, sizeBytes),
+  '/scan': scan,
   '/open': open,
   '/list': (asked: ListRequest) => withReason(asked, () => readerOf(asked).list(pathOf(asked), asked)),
   '/info': (asked: PathRequest) => withReason(asked, () => readerOf(asked).info(pathOf(asked))),
@@ -122,9 +138,9 @@ const serve = async (request: IncomingMessage, response: ServerResponse) => {
 }
 
 const begin = async () => {
-  // A filesystem of its own: the folder that the agent sees is the host's, and an image shown there would be, too.
-  await runHere('/usr/bin/mount', ['-t', 'tmpfs', '-o', 'size=16m,mode=0700', 'guest', inside.guest])
-  await writeFile(inside.disk, '')
+  // A filesystem of its own: the folder that the agent sees is the host's, and an image shown there would be, too. Headers of volumes lie there for a moment.
+  await runHere('/usr/bin/mount', ['-t', 'tmpfs', '-o', 'size=128m,mode=0700', 'guest', inside.guest])
+  await writeFile(inside.disk(0), '')
   // Its folder says who may come.
   process.umask(0)
   const server = createServer((request, response) => void serve(request, response))

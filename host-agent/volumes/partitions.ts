@@ -3,7 +3,8 @@ import type { PartitionRole } from '../../contract/api/restore.ts'
 import { mapSome } from '../concurrency.ts'
 import type { Run } from '../run-tool.ts'
 
-export type Volume = {
+/** A disk's own volumes. */
+export type TableVolume = {
   /** From 1; 0 = the whole disk. */
   number: number
   kind: 'partition' | 'whole_disk'
@@ -47,7 +48,7 @@ const rolesByType: Record<string, PartitionRole> = {
 /** MBR types that only hold other partitions. */
 const containers = new Set(['5', 'f', '85'])
 
-type Probe = { TYPE?: string; LABEL?: string; PTTYPE?: string }
+export type Probe = { TYPE?: string; LABEL?: string; PTTYPE?: string }
 /** ZFS has four labels of 256 KiB each: reading them takes longer than looking for everything else. */
 const slowToFind = 'zfs_member'
 
@@ -55,7 +56,7 @@ const slowToFind = 'zfs_member'
 type Piece = { offsetBytes: number; sizeBytes: number }
 
 /** Reads signatures itself; nothing is taken from a cache or from udev. */
-const probe = async (run: Run, image: string, piece?: Piece): Promise<Probe> => {
+export const probe = async (run: Run, image: string, piece?: Piece): Promise<Probe> => {
   const found = await probeFor(run, `no${slowToFind}`, image, piece)
   return found.TYPE === undefined && found.PTTYPE === undefined ? probeFor(run, slowToFind, image, piece) : found
 }
@@ -98,7 +99,7 @@ const roleOf = (type: string | undefined, filesystem: string | null): PartitionR
  * @param image reads as the disk does
  * @param sizeBytes of the disk
  */
-export const scanVolumes = async (run: Run, image: string, sizeBytes: number): Promise<Volume[]> => {
+export const scanTable = async (run: Run, image: string, sizeBytes: number): Promise<TableVolume[]> => {
   const disk = await probe(run, image)
   const table = disk.PTTYPE === undefined ? undefined : await partitionTable(run, image)
   const entries = (table?.partitions ?? []).filter(({ type }) => !containers.has(type)).slice(0, partitionsMax)
@@ -108,35 +109,22 @@ export const scanVolumes = async (run: Run, image: string, sizeBytes: number): P
     return [{ number: 0, kind: 'whole_disk', offsetBytes: 0, sizeBytes, filesystem, label: disk.LABEL ?? null, role }]
   }
   const sectorBytes = table.sectorsize ?? 512
-  const volumes = await mapSome(entries, probesAtOnce, async ({ node, start, size, type, name }): Promise<Volume> => {
-    const piece = { offsetBytes: start * sectorBytes, sizeBytes: size * sectorBytes }
-    const found = await probe(run, image, piece).catch(() => ({}) as Probe)
-    const filesystem = found.TYPE ?? null
-    return {
-      number: Number(/\d+$/.exec(node)?.[0] ?? 0),
-      kind: 'partition',
-      ...piece,
-      filesystem,
-      label: found.LABEL ?? (name ? name : null),
-      role: roleOf(type, filesystem),
-    }
-  })
-  return volumes.sort((a, b) => a.number - b.number)
-}
-
-/** Why a volume can not be what its table says; undefined when it can. */
-export const outsideOfDisk = (
-  { number, offsetBytes, sizeBytes }: Volume,
-  all: readonly Volume[],
-  diskBytes: number,
-): string | undefined => {
-  const overlaps = all.some(
-    (other) =>
-      other.number !== number &&
-      offsetBytes < other.offsetBytes + other.sizeBytes &&
-      other.offsetBytes < offsetBytes + sizeBytes,
+  const volumes = await mapSome(
+    entries,
+    probesAtOnce,
+    async ({ node, start, size, type, name }): Promise<TableVolume> => {
+      const piece = { offsetBytes: start * sectorBytes, sizeBytes: size * sectorBytes }
+      const found = await probe(run, image, piece).catch(() => ({}) as Probe)
+      const filesystem = found.TYPE ?? null
+      return {
+        number: Number(/\d+$/.exec(node)?.[0] ?? 0),
+        kind: 'partition',
+        ...piece,
+        filesystem,
+        label: found.LABEL ?? (name ? name : null),
+        role: roleOf(type, filesystem),
+      }
+    },
   )
-  return overlaps || offsetBytes + sizeBytes > diskBytes
-    ? 'the partition lies outside the disk or overlaps another'
-    : undefined
+  return volumes.sort((a, b) => a.number - b.number)
 }

@@ -16,6 +16,7 @@ import type {
   LockBody,
   MergeBody,
   MergeState,
+  MountBody,
   MountState,
   RepositoryPlace,
   VerifyBody,
@@ -304,7 +305,7 @@ export class FakeAgent implements AgentApi {
     return { status: 'done', done_bytes: 0, total_bytes: 0, stored_bytes }
   }
 
-  async ensureMount(id: string, { bases, ...chain }: DiskChain) {
+  async ensureMount(id: string, { disks }: MountBody) {
     this.#check()
     const present = this.mounts.get(id)
     if (present) return present
@@ -312,12 +313,13 @@ export class FakeAgent implements AgentApi {
       throw new HubError('RESTORE_SLOTS_EXHAUSTED', 'All restore slots are in use', {
         extra: { active_mounts: this.mounts.size, max_mounts: this.maxMounts },
       })
-    const keys = bases.map((base) => keyOf({ ...chain, base }))
+    const keys = disks.flatMap(({ bases, ...chain }) => bases.map((base) => keyOf({ ...chain, base })))
     if (keys.some((key) => !this.files.has(key))) throw new HubError('CHAIN_BROKEN', 'A file of the chain is missing')
     const mounted = this.mountable.has(keys[0]!)
     const partition: Partition = {
       number: 0,
       name: 'loop90',
+      disk_index: disks[0]!.disk_index,
       kind: 'whole_disk',
       size_bytes: 1024,
       filesystem: mounted ? 'ext4' : null,
@@ -327,6 +329,7 @@ export class FakeAgent implements AgentApi {
       mount_path: mounted ? `/fake/${id}/partition-0` : null,
       is_default: mounted,
       reason: mounted ? null : 'no known filesystem',
+      locked: false,
       journal: mounted ? 'clean' : null,
       reader: mounted ? 'sandbox' : null,
     }

@@ -22,7 +22,7 @@ import { type Census, census, leftBehind } from '../support/census.ts'
 import { blankImage, copyInto, filesystemImage, sh } from '../support/images.ts'
 import { openRealAgent, type RealAgent } from '../support/real-agent.ts'
 import { processesOf, readerProgram } from '../support/sandbox.ts'
-import { sealedDisk, sealRequest } from '../support/sealed-disk.ts'
+import { mountOf, sealedDisk, sealRequest } from '../support/sealed-disk.ts'
 
 let real: RealAgent
 let image: string
@@ -76,7 +76,7 @@ it('a killed agent leaves nothing mounted once the next one has started, and tou
   )
   const disk = await sealedDisk(real, image)
   const mountId = randomUUID()
-  await real.agent.ensureMount(mountId, disk)
+  await real.agent.ensureMount(mountId, mountOf(disk))
   await real.agent.readFile(mountId, { path_b64: encode('/file'), start: 0, length: 1_000_000, etag: '' })
   const writing = await newExport('cut-off', 35)
   await real.killAndRestart()
@@ -92,7 +92,7 @@ it('a killed agent leaves nothing mounted once the next one has started, and tou
   decoy.kill()
   sh('/usr/sbin/losetup', ['-d', decoyLoop])
   // The point mounts as before, and a second pass of the start changes nothing.
-  await real.agent.ensureMount(mountId, disk)
+  await real.agent.ensureMount(mountId, mountOf(disk))
   await real.agent.removeMount(mountId, 'user')
   await real.killAndRestart()
   expect(await leftBehind(before)).toEqual([])
@@ -123,7 +123,7 @@ it('a tool runner that is killed in the middle of a mount costs that mount at mo
     if (tools === 0) process.kill(killed, 'SIGSTOP')
     let over = false
     const mounting = real.agent
-      .ensureMount(mountId, disk)
+      .ensureMount(mountId, mountOf(disk))
       .catch(() => refused++)
       .finally(() => {
         over = true
@@ -156,7 +156,7 @@ it('a qemu-nbd that dies takes its export with it, and says so', async () => {
 it('a folder of a mount that nobody remembers keeps no mount from ending', async () => {
   const disk = await sealedDisk(real, hostImage)
   const mountId = randomUUID()
-  await real.agent.ensureMount(mountId, disk)
+  await real.agent.ensureMount(mountId, mountOf(disk))
   // As a removal that failed once leaves it.
   mkdirSync(join(real.restoreRoot, mountId, 'partition-9'))
   await real.agent.removeMount(mountId, 'user')
@@ -166,7 +166,7 @@ it('a folder of a mount that nobody remembers keeps no mount from ending', async
 
 it('an exporter that dies under a mount gives errors, never wrong bytes, and is cleaned up', async () => {
   const mountId = randomUUID()
-  await real.agent.ensureMount(mountId, await sealedDisk(real, hostImage))
+  await real.agent.ensureMount(mountId, mountOf(await sealedDisk(real, hostImage)))
   const entry = readFileSync(join(real.folder, 'state/ledger/mounts', `${mountId}.json`), 'utf8')
   process.kill((JSON.parse(entry) as { attach: { pid: number } }).attach.pid, 'SIGKILL')
   await real.agent.removeMount(mountId, 'user')
@@ -227,7 +227,7 @@ it('what was not flushed is flushed by the seal, and the file is sealed for good
     (await real.agent.inspectChain({ ...file('evil'), vm_backup_context_id: 'ctx-evil', bases: ['evil'] }))[0]!.problem,
   ).toContain('backing file')
   const refused = await real.agent
-    .ensureMount(randomUUID(), { ...file('evil'), vm_backup_context_id: 'ctx-evil', bases: ['evil'], vm_name: 'x' })
+    .ensureMount(randomUUID(), mountOf({ ...file('evil'), vm_backup_context_id: 'ctx-evil', bases: ['evil'] }))
     .catch((error: { code: string }) => error.code)
   expect(refused).toBe('CHAIN_BROKEN')
   for (const [offset, value] of [
@@ -319,7 +319,7 @@ it('a disk that refuses what qemu-nbd took loses the export, long before anybody
 
 it('an idle mount ends by itself, one that is being read does not', async () => {
   const mountId = randomUUID()
-  await real.agent.ensureMount(mountId, await sealedDisk(real, image))
+  await real.agent.ensureMount(mountId, mountOf(await sealedDisk(real, image)))
   const stream = await real.agent.readFile(mountId, {
     path_b64: encode('/file'),
     start: 0,

@@ -31,7 +31,7 @@ import {
   withMounted,
 } from '../support/images.ts'
 import { openRealAgent, type RealAgent } from '../support/real-agent.ts'
-import { sealedDisk } from '../support/sealed-disk.ts'
+import { mountOf, sealedDisk } from '../support/sealed-disk.ts'
 
 let real: RealAgent
 let before: Census
@@ -50,7 +50,7 @@ afterAll(() => real.close())
 
 const encode = (path: string | Buffer) => Buffer.from(path as string).toString('base64')
 const mount = async (path = image): Promise<MountState> =>
-  real.agent.ensureMount(randomUUID(), await sealedDisk(real, path))
+  real.agent.ensureMount(randomUUID(), mountOf(await sealedDisk(real, path)))
 const list = async (id: string, path: string | Buffer = '/', more: object = {}) =>
   (await real.agent.listFiles(id, { path_b64: encode(path), recursive: false, limit: 10_000, offset: 0, ...more }))
     .entries
@@ -90,7 +90,7 @@ describe.each(['ext4', 'xfs', 'btrfs', 'ntfs'] as const)('%s', (kind) => {
     filesystemImage(image, kind, 64 << 20, fill)
     const disk = await sealedDisk(real, image)
     const sums = checksums(real.repositoryPath)
-    const state = await real.agent.ensureMount(randomUUID(), disk)
+    const state = await real.agent.ensureMount(randomUUID(), mountOf(disk))
     expect(state).toMatchObject({
       filesystem_type: kind,
       default_partition: 0,
@@ -117,8 +117,8 @@ describe.each(['ext4', 'xfs', 'btrfs', 'ntfs'] as const)('%s', (kind) => {
     withLoop(image, (device) => withMounted(kind, device, (folder) => writeFileSync(join(folder, 'which'), 'second')))
     const second = await sealedDisk(real, image)
     const [a, b] = [
-      await real.agent.ensureMount(randomUUID(), first),
-      await real.agent.ensureMount(randomUUID(), second),
+      await real.agent.ensureMount(randomUUID(), mountOf(first)),
+      await real.agent.ensureMount(randomUUID(), mountOf(second)),
     ]
     expect([(await read(a.mount_id, '/which')).toString(), (await read(b.mount_id, '/which')).toString()]).toEqual([
       'first',
@@ -144,7 +144,7 @@ describe.each(['ext4', 'xfs'] as const)('a dirty journal of %s', (kind) => {
     rmSync(live)
     const disk = await sealedDisk(real, image)
     const sums = checksums(real.repositoryPath)
-    const state = await real.agent.ensureMount(randomUUID(), disk)
+    const state = await real.agent.ensureMount(randomUUID(), mountOf(disk))
     expect(state.partitions[0]).toMatchObject({ mounted: true, journal: 'replayed' })
     expect((await read(state.mount_id, '/made/synced')).toString()).toBe('in the log only')
     await real.agent.removeMount(state.mount_id, 'user')

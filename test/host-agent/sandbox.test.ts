@@ -13,7 +13,7 @@ import { type Census, census, leftBehind } from '../support/census.ts'
 import { blankImage, filesystemImage, makeFilesystem, sh, withLoop } from '../support/images.ts'
 import { openRealAgent, type RealAgent } from '../support/real-agent.ts'
 import { processesOf, readerProgram } from '../support/sandbox.ts'
-import { sealedDisk } from '../support/sealed-disk.ts'
+import { mountOf, sealedDisk } from '../support/sealed-disk.ts'
 
 const readerSeconds = 2
 const bytes = 3_000_000
@@ -34,7 +34,7 @@ afterEach(async () => {
 afterAll(() => real.close())
 
 const encode = (path: string) => Buffer.from(path).toString('base64')
-const mount = async () => (await real.agent.ensureMount(randomUUID(), disk)).mount_id
+const mount = async () => (await real.agent.ensureMount(randomUUID(), mountOf(disk))).mount_id
 const list = (id: string) =>
   real.agent.listFiles(id, { path_b64: encode('/'), recursive: false, limit: 100, offset: 0 })
 const read = async (id: string) =>
@@ -130,7 +130,7 @@ it('a driver that gets no more memory costs its volume, and the answer says what
     for (let at = 0; at < 3_000; at++) writeFileSync(join(folder, `a file with a rather long name, number ${at}`), 'x')
   })
   const other = await mount()
-  const { mount_id: id } = await real.agent.ensureMount(randomUUID(), await sealedDisk(real, image))
+  const { mount_id: id } = await real.agent.ensureMount(randomUUID(), mountOf(await sealedDisk(real, image)))
   // As if it had taken all that it may have: the next that it asks for is refused.
   const { uid, gid } = await ensureReaderUsers()
   const itself = [`--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', '--']
@@ -158,7 +158,7 @@ it('files keep the owners that a guest gave them', async () => {
       execFileSync('/usr/bin/chown', [`${owner}:${owner}`, join(folder, String(owner))])
     }
   })
-  const { mount_id: id } = await real.agent.ensureMount(randomUUID(), await sealedDisk(real, image))
+  const { mount_id: id } = await real.agent.ensureMount(randomUUID(), mountOf(await sealedDisk(real, image)))
   for (const owner of [0, 1000, 65_533])
     expect(await real.agent.fileInfo(id, { path_b64: encode(`/${owner}`) })).toMatchObject({ uid: owner, gid: owner })
 })
@@ -175,7 +175,7 @@ it('an agent makes them with no more rights than its systemd unit gives it', asy
   for (const kind of ['ext4', 'ntfs', 'btrfs'] as const) {
     const image = join(limited.folder, 'image.raw')
     filesystemImage(image, kind, 64 << 20, (folder) => writeFileSync(join(folder, 'file'), 'x'))
-    const { mount_id } = await limited.agent.ensureMount(randomUUID(), await sealedDisk(limited, image))
+    const { mount_id } = await limited.agent.ensureMount(randomUUID(), mountOf(await sealedDisk(limited, image)))
     expect((await limited.agent.listMounts()).mounts.map((one) => one.mount_id)).toContain(mount_id)
     await limited.agent.removeMount(mount_id, 'user')
   }
@@ -187,9 +187,9 @@ it('what the admin keeps from the host stays closed, and the answer says why', a
   const image = join(strict.folder, 'image.raw')
   blankImage(image, 320 << 20)
   withLoop(image, (device) => makeFilesystem('xfs', device))
-  await expect(strict.agent.ensureMount(randomUUID(), await sealedDisk(strict, image))).rejects.toMatchObject({
+  await expect(strict.agent.ensureMount(randomUUID(), mountOf(await sealedDisk(strict, image)))).rejects.toMatchObject({
     code: 'NO_MOUNTABLE_FILESYSTEM',
-    details: 'partition 0: only the kernel of the host can read xfs, and SENDENSE_HOST_MOUNTS does not let it',
+    details: 'disk: only the kernel of the host can read xfs, and SENDENSE_HOST_MOUNTS does not let it',
   })
   await strict.close()
 })
@@ -198,7 +198,7 @@ it('what the admin lets the host mount is mounted there', async () => {
   const lax = await openRealAgent({ hostMounts: ['ext4'] })
   const image = join(lax.folder, 'image.raw')
   filesystemImage(image, 'ext4', 64 << 20, (folder) => writeFileSync(join(folder, 'file'), 'x'))
-  const state = await lax.agent.ensureMount(randomUUID(), await sealedDisk(lax, image))
+  const state = await lax.agent.ensureMount(randomUUID(), mountOf(await sealedDisk(lax, image)))
   expect(state).toMatchObject({
     device: expect.stringMatching('^/dev/'),
     partitions: [{ reader: 'host', mounted: true }],
@@ -215,13 +215,13 @@ it('a host that can make none mounts by itself, and says so; but not what the ad
   const poor = await openRealAgent({ command: withoutSandboxes })
   const image = join(poor.folder, 'image.raw')
   filesystemImage(image, 'ext4', 64 << 20, (folder) => writeFileSync(join(folder, 'file'), 'x'))
-  const state = await poor.agent.ensureMount(randomUUID(), await sealedDisk(poor, image))
+  const state = await poor.agent.ensureMount(randomUUID(), mountOf(await sealedDisk(poor, image)))
   expect(state.partitions).toMatchObject([{ reader: 'host', mounted: true }])
   await poor.close()
   const strict = await openRealAgent({ command: withoutSandboxes, hostMounts: ['xfs'] })
   filesystemImage(join(strict.folder, 'image.raw'), 'ext4', 64 << 20, () => undefined)
   const disk = await sealedDisk(strict, join(strict.folder, 'image.raw'))
-  await expect(strict.agent.ensureMount(randomUUID(), disk)).rejects.toMatchObject({
+  await expect(strict.agent.ensureMount(randomUUID(), mountOf(disk))).rejects.toMatchObject({
     code: 'NO_MOUNTABLE_FILESYSTEM',
     details: expect.stringMatching('this host can not make one'),
   })

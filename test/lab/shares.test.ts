@@ -8,7 +8,7 @@ import type { NetworkShare } from '../../contract/shares.ts'
 import { waitFor } from '../../runtime/service.ts'
 import { copyInto, filesystemImage, sh } from '../support/images.ts'
 import { openRealAgent, type RealAgent } from '../support/real-agent.ts'
-import { sealRequest } from '../support/sealed-disk.ts'
+import { mountOf, sealRequest } from '../support/sealed-disk.ts'
 
 const password = 'pass, word "of" smb'
 let real: RealAgent
@@ -137,7 +137,7 @@ const verify = async (chain: DiskChain) => {
 }
 const readBack = async (chain: DiskChain) => {
   const id = crypto.randomUUID()
-  await real.agent.ensureMount(id, { ...chain, vm_name: 'vm' })
+  await real.agent.ensureMount(id, mountOf(chain))
   const info = await real.agent.fileInfo(id, path('/file'))
   const stream = await real.agent.readFile(id, { ...path('/file'), start: 0, length: info.size, etag: '' })
   const text = Buffer.concat(await stream.toArray()).toString()

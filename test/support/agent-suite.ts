@@ -1,8 +1,10 @@
 /** The contract of the agent as one suite. The real agent and the tests' fake both pass it, so neither drifts from the other. */
+
 import { randomUUID } from 'node:crypto'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { AgentApi, DiskFile, ExportBody, SealBody } from '../../contract/agent.ts'
+import { mountOf } from './sealed-disk.ts'
 
 export type AgentUnderTest = {
   agent: AgentApi
@@ -201,7 +203,7 @@ export const agentSuite = (name: string, open: () => Promise<AgentUnderTest>) =>
     it('mounts, reads and releases', async () => {
       await sealed('disk', [], true)
       const id = randomUUID()
-      const request = { ...chain('disk'), vm_name: 'vm' }
+      const request = mountOf(chain('disk'))
       const state = await agent.ensureMount(id, request)
       expect(state).toMatchObject({
         mount_id: id,
@@ -247,10 +249,8 @@ export const agentSuite = (name: string, open: () => Promise<AgentUnderTest>) =>
     })
     it('refuses what can not be mounted', async () => {
       await sealed('blank')
-      expect(await code(agent.ensureMount(randomUUID(), { ...chain('blank'), vm_name: 'vm' }))).toBe(
-        'NO_MOUNTABLE_FILESYSTEM',
-      )
-      expect(await code(agent.ensureMount(randomUUID(), { ...chain('gone'), vm_name: 'vm' }))).toBe('CHAIN_BROKEN')
+      expect(await code(agent.ensureMount(randomUUID(), mountOf(chain('blank'))))).toBe('NO_MOUNTABLE_FILESYSTEM')
+      expect(await code(agent.ensureMount(randomUUID(), mountOf(chain('gone'))))).toBe('CHAIN_BROKEN')
       expect(await code(agent.fileInfo(randomUUID(), { path_b64: encode('/') }))).toBe('MOUNT_NOT_FOUND')
       expect((await agent.listMounts()).mounts).toEqual([])
       expect((await agent.health()).mounts).toBe(0)

@@ -1,7 +1,7 @@
 /** Puts a raw image into a repository as a sealed backup of one disk, through the agent alone. */
 
 import { statSync } from 'node:fs'
-import type { DiskChain } from '../../contract/agent.ts'
+import type { DiskChain, MountBody } from '../../contract/agent.ts'
 import { copyInto } from './images.ts'
 import type { RealAgent } from './real-agent.ts'
 
@@ -24,11 +24,11 @@ export const sealRequest = (base: string, changeId: string | null = 'change') =>
   },
 })
 
-/** @returns how to mount it */
+/** @returns its chain */
 export const sealedDisk = async (
   { agent, repositoryPath, firstPort }: RealAgent,
   image: string,
-): Promise<DiskChain & { vm_name: string }> => {
+): Promise<DiskChain> => {
   await agent.ensureRepository('repo', repositoryPath)
   const base = `disk-${++number}`
   const file = { repository_id: 'repo', vm_backup_context_id: `ctx-${base}`, disk_index: 0, base }
@@ -51,6 +51,7 @@ export const sealedDisk = async (
     vm_backup_context_id: file.vm_backup_context_id,
     disk_index: 0,
     bases: [base],
-    vm_name: 'vm',
   }
 }
+
+export const mountOf = (...disks: DiskChain[]): MountBody => ({ vm_name: 'vm', disks })

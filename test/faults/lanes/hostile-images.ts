@@ -20,7 +20,7 @@ import {
   withMounted,
 } from '../../support/images.ts'
 import { openRealAgent } from '../../support/real-agent.ts'
-import { sealedDisk } from '../../support/sealed-disk.ts'
+import { mountOf, sealedDisk } from '../../support/sealed-disk.ts'
 import type { Lane } from '../lane.ts'
 import { hostFindings } from '../support/findings.ts'
 
@@ -168,7 +168,7 @@ const lane = (
     ]
     const good = await sealedDisk(real, harmless)
     const goodMount = randomUUID()
-    await agent.ensureMount(goodMount, good)
+    await agent.ensureMount(goodMount, mountOf(good))
     const place = { repository_id: 'repo', vm_backup_context_id: 'ctx-hostile', disk_index: 0 }
     const folder = join(real.repositoryPath, place.vm_backup_context_id, 'disk-0')
     mkdirSync(folder, { recursive: true })
@@ -210,7 +210,7 @@ const lane = (
         const began = performance.now()
         let answer = 'mounted'
         try {
-          await agent.ensureMount(id, { ...place, bases: [base], vm_name: 'vm' })
+          await agent.ensureMount(id, mountOf({ ...place, bases: [base] }))
           await readSome(id)
         } catch (error) {
           answer = error instanceof HubError ? error.code : String(error)

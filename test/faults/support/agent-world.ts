@@ -10,7 +10,7 @@ import { chainNode } from '../../../host-agent/exports/qcow2.ts'
 import { NbdClient } from '../../../nbd/client.ts'
 import { filesystemImage, sh } from '../../support/images.ts'
 import { openRealAgent, type RealAgent } from '../../support/real-agent.ts'
-import { sealedDisk, sealRequest } from '../../support/sealed-disk.ts'
+import { mountOf, sealedDisk, sealRequest } from '../../support/sealed-disk.ts'
 import { hostFindings } from './findings.ts'
 
 const diskBytes = 32 * 2 ** 20
@@ -128,7 +128,7 @@ export const openAgentWorld = async (options: Parameters<typeof openRealAgent>[0
   const read = async (work: Promise<Readable>) => buffer(await work)
   const mount = async (look: (id: string) => Promise<void>) => {
     const id = randomUUID()
-    await agent.ensureMount(id, { ...mountable[number % mountable.length]!, vm_name: 'vm' })
+    await agent.ensureMount(id, mountOf(mountable[number % mountable.length]!))
     await look(id)
     await agent.removeMount(id, 'user')
   }

@@ -1,0 +1,259 @@
+/**
+ * A backup's disks, opened: each of their volumes by whoever may. What has a driver is read in a sandbox; what an admin lets the host mount, by the host; the rest
+ * is told of.
+ */
+import { join } from 'node:path'
+import type { Partition } from '../../contract/api/restore.ts'
+import { HubError } from '../../contract/errors.ts'
+import type { HostFilesystem } from '../../contract/settings.ts'
+import { serveExports } from '../../nbd/server.ts'
+import type { AttachBackend, AttachSource } from '../attach/backend.ts'
+import { mapSome } from '../concurrency.ts'
+import type { VolumeReader } from '../files/volume-reader.ts'
+import { runHere } from '../run-tool.ts'
+import { inside } from '../sandbox/protocol.ts'
+import type { Sandboxes } from '../sandbox/sandboxes.ts'
+import { VolumeFinder } from '../volumes/find-volumes.ts'
+import { hasDriver } from '../volumes/fuse-drivers.ts'
+import { whyNotMountable } from '../volumes/mounted.ts'
+import { isOfTable, outsideOfDisks, placeInTable, type Volume } from '../volumes/volume.ts'
+import { type DiskRecord, HostDisk, pathOfVolume } from './host-disk.ts'
+import { type DriverVolume, SandboxDisks } from './sandbox-disks.ts'
+
+export type DiskToOpen = {
+  /** Its number in the machine. */
+  index: number
+  /** Absolute paths of the chain, newest first. */
+  chain: readonly string[]
+  virtualSize: number
+}
+export type DisksToOpen = {
+  backend: AttachBackend
+  /** Folder for what attaching needs; there already, emptied by `close`. */
+  runDir: string
+  /** Folder that the volumes are mounted below. */
+  root: string
+  disks: readonly DiskToOpen[]
+  /** What may open encrypted volumes, as base64. */
+  secrets: string[]
+  /** Called whenever there is more to undo, before it is made; by the names of the host's disks. */
+  record: (records: Record<string, DiskRecord>) => Promise<void>
+}
+
+/** Who may open what. */
+export type Openers = {
+  /** Or why there can be none on this host. */
+  sandboxes: Sandboxes | string
+  /** Filesystems that the host itself mounts. */
+  hostMounts: readonly HostFilesystem[]
+}
+
+const userRoles = new Set(['data', 'unknown', 'lvm'])
+type ReadableOnHost = Volume & { filesystem: HostFilesystem }
+/** More would only wait for the same disks. */
+const hostDisksAtOnce = 4
+
+export class MountedDisks {
+  readonly #options: DisksToOpen
+  readonly #openers: Openers
+  /** By their names: one for each disk, and one for each volume that lies deeper. */
+  readonly #host = new Map<string, HostDisk>()
+  readonly #records: Record<string, DiskRecord> = {}
+  #sandboxed: SandboxDisks | undefined
+  /** Where there is no sandbox. */
+  #finder: { close: () => Promise<void> } | undefined
+  #blocksSocket = ''
+  #partitions: Partition[] = []
+  defaultPartition: number | null = null
+
+  constructor(options: DisksToOpen, openers: Openers) {
+    this.#options = options
+    this.#openers = openers
+  }
+
+  /** In the order of their numbers. */
+  get partitions(): Partition[] {
+    return this.#partitions
+  }
+  /** The block device of this host; null when it needs none. */
+  get device(): string | null {
+    return [...this.#host.values()].find(({ device }) => device !== null)?.device ?? null
+  }
+  /** Resolves with the reason when what is open can be read no more. Never when the host reads all of it. */
+  get ended(): Promise<string> | undefined {
+    return this.#sandboxed?.ended
+  }
+  readerOf(number: number): VolumeReader | undefined {
+    const onHost = [...this.#host.values()].find(({ readers }) => readers.has(number))
+    return this.#sandboxed?.readers.get(number) ?? onHost?.readers.get(number)
+  }
+
+  /** After a failure `close` frees what was made. @throws NO_MOUNTABLE_FILESYSTEM, CHAIN_BROKEN, SERVICE_UNAVAILABLE */
+  async open(): Promise<void> {
+    const { sandboxes } = this.#openers
+    if (typeof sandboxes !== 'string') this.#sandboxed = new SandboxDisks(await sandboxes.take(), this.#options.disks)
+    const volumes = await (this.#sandboxed ? this.#sandboxed.scan(this.#options.secrets) : this.#findOnHost())
+    if (this.#sandboxed) this.#blocksSocket = this.#sandboxed.blocksSocket
+    const open = volumes.filter(({ closed }) => closed === null)
+    const byHost = open.filter((volume): volume is ReadableOnHost => this.#isForHost(volume))
+    const byDriver = open.filter(
+      (volume): volume is DriverVolume => !this.#isForHost(volume) && hasDriver(volume.filesystem),
+    )
+    await this.#sandboxed?.mount(byDriver, volumes)
+    await this.#mountOnHost(byHost, volumes)
+    this.#partitions = volumes.map((volume) => this.#describe(volume))
+    this.#pickDefault()
+    const isServing = byHost.some(({ piece }) => piece === null)
+    if (this.#sandboxed?.readers.size === 0 && !isServing) await this.#closeSandbox()
+    if (this.defaultPartition === null)
+      throw new HubError('NO_MOUNTABLE_FILESYSTEM', 'No volume of this disk can be mounted', {
+        details: this.#partitions
+          .map(({ name, reason }) => `${name}: ${reason}`)
+          .join('; ')
+          .slice(0, 1000),
+        extra: { partitions: this.#partitions },
+      })
+  }
+
+  /** Idempotent; each step can be repeated. */
+  async close(): Promise<void> {
+    // First what reads through the sandbox.
+    for (const disk of this.#host.values()) await disk.close()
+    await this.#closeSandbox()
+    await this.#finder?.close()
+    this.#finder = undefined
+  }
+
+  async #closeSandbox() {
+    await this.#sandboxed?.close()
+    this.#sandboxed = undefined
+  }
+
+  #hostDisk(name: string, source: AttachSource): HostDisk {
+    const { backend, runDir, root, record } = this.#options
+    const disk =
+      this.#host.get(name) ??
+      new HostDisk({
+        backend,
+        runDir: join(runDir, name),
+        root,
+        source,
+        record: (own) => {
+          this.#records[name] = own
+          return record(this.#records)
+        },
+      })
+    this.#host.set(name, disk)
+    return disk
+  }
+  #tableOnHost(at: number): HostDisk {
+    const { chain, virtualSize } = this.#options.disks[at]!
+    return this.#hostDisk(`disk-${at}`, { chain, offsetBytes: 0, isPiece: false, sizeBytes: virtualSize })
+  }
+  /** A volume that lies within others, as a device of its own. */
+  #deeperOnHost({ number, piece, sizeBytes }: Volume): HostDisk {
+    const source: AttachSource = piece
+      ? { chain: this.#options.disks[piece.disk]!.chain, offsetBytes: piece.offsetBytes, isPiece: true, sizeBytes }
+      : { socket: this.#blocksSocket, exportName: inside.exportName(number), sizeBytes }
+    return this.#hostDisk(`volume-${number}`, source)
+  }
+
+  /** Where there is no sandbox. */
+  async #findOnHost(): Promise<Volume[]> {
+    const { runDir, disks, secrets } = this.#options
+    const finder = new VolumeFinder({
+      run: runHere,
+      secrets: secrets.map((secret) => Buffer.from(secret, 'base64')),
+      scratch: runDir,
+    })
+    const images = await mapSome(
+      disks.map((disk, at) => ({ ...disk, at })),
+      hostDisksAtOnce,
+      async ({ at, virtualSize }) => ({
+        image: await this.#tableOnHost(at).image(),
+        sizeBytes: virtualSize,
+      }),
+    )
+    const volumes = await finder.find(images)
+    const isServing = volumes.some(({ piece, closed }) => piece === null && closed === null)
+    this.#blocksSocket = join(runDir, inside.blocks)
+    const server = isServing
+      ? await serveExports(this.#blocksSocket, (name) => finder.blocksOf(Number(name.split('-')[1])))
+      : undefined
+    this.#finder = {
+      close: async () => {
+        server?.close()
+        await finder.close()
+      },
+    }
+    return volumes
+  }
+
+  async #mountOnHost(volumes: readonly ReadableOnHost[], all: readonly Volume[]) {
+    const wanted = new Map<HostDisk, { number: number; partition: number; filesystem: HostFilesystem }[]>()
+    for (const volume of volumes) {
+      const { number, piece, filesystem } = volume
+      const disk = isOfTable(volume) ? this.#tableOnHost(piece!.disk) : this.#deeperOnHost(volume)
+      if (!isOfTable(volume) && outsideOfDisks(volume, all, this.#options.disks) !== undefined) continue
+      const partition = isOfTable(volume) ? placeInTable(volume) : 0
+      wanted.set(disk, [...(wanted.get(disk) ?? []), { number, partition, filesystem }])
+    }
+    await mapSome([...wanted], hostDisksAtOnce, ([disk, own]) => disk.mount(own))
+  }
+
+  #isForHost({ filesystem }: Volume): boolean {
+    return (this.#openers.hostMounts as readonly (string | null)[]).includes(filesystem)
+  }
+
+  #describe(volume: Volume): Partition {
+    const { number, kind, sizeBytes, filesystem, label, role, piece, closed, isLocked } = volume
+    const sandboxed = this.#sandboxed?.results.get(number)
+    const onHost = [...this.#host.values()].find(({ results }) => results.has(number))?.results.get(number)
+    const result = sandboxed ?? onHost ?? { mounted: false as const, reason: closed ?? this.#whyNobody(filesystem) }
+    return {
+      number,
+      name: this.#nameOf(volume),
+      disk_index: piece === null ? null : (this.#options.disks[piece.disk]?.index ?? null),
+      kind,
+      size_bytes: sizeBytes,
+      filesystem,
+      label,
+      type: role,
+      mounted: result.mounted,
+      mount_path: result.mounted ? pathOfVolume(this.#options.root, number) : null,
+      is_default: false,
+      reason: result.mounted ? null : result.reason,
+      locked: isLocked,
+      journal: result.mounted ? result.journal : null,
+      reader: result.mounted ? (sandboxed ? 'sandbox' : 'host') : null,
+    }
+  }
+
+  /** Its own, or as the device is called, where there is one. */
+  #nameOf(volume: Volume): string {
+    const { name, piece } = volume
+    if (name !== null) return name
+    const at = piece?.disk ?? 0
+    const device = this.#host.get(`disk-${at}`)?.device?.slice('/dev/'.length)
+    const disk = device ?? (this.#options.disks.length === 1 ? 'disk' : `disk${this.#options.disks[at]?.index ?? at}`)
+    return placeInTable(volume) === 0 ? disk : `${disk}p${placeInTable(volume)}`
+  }
+
+  #whyNobody(filesystem: string | null): string {
+    const { sandboxes } = this.#openers
+    if (hasDriver(filesystem))
+      return `it is read in a sandbox only, and this host can not make one: ${sandboxes}; SENDENSE_HOST_MOUNTS lets the host itself mount it`
+    if (filesystem === 'xfs' || filesystem === 'btrfs')
+      return `only the kernel of the host can read ${filesystem}, and SENDENSE_HOST_MOUNTS does not let it`
+    return whyNotMountable(filesystem)
+  }
+
+  /** The largest that holds user data; if none does, the largest. */
+  #pickDefault() {
+    const mounted = this.#partitions.filter((partition) => partition.mounted)
+    const user = mounted.filter(({ type }) => userRoles.has(type ?? 'unknown'))
+    const best = (user.length > 0 ? user : mounted).toSorted((a, b) => b.size_bytes - a.size_bytes)[0]
+    if (best) best.is_default = true
+    this.defaultPartition = best?.number ?? null
+  }
+}

@@ -1,0 +1,189 @@
+/**
+ * What is on the disks of a machine: partitions, and the volumes within them: software RAID, LUKS, LVM, each upon the other as installers make them. Nothing
+ * is activated or written. Runs where the disks are read: in a sandbox, or in the agent.
+ */
+import { type FileHandle, open, rm, truncate, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Run } from '../run-tool.ts'
+import { type Blocks, diskBlocks, slice } from './layers/blocks.ts'
+import { openLuks } from './layers/luks.ts'
+import { openVolumeGroups } from './layers/lvm.ts'
+import { readPhysicalVolume } from './layers/lvm-label.ts'
+import { openRaidArrays, readRaidMember } from './layers/md.ts'
+import { type Probe, probe, scanTable } from './partitions.ts'
+import { disksMax, numbersEach, openedFrom, type Volume, volumesMax } from './volume.ts'
+
+export type DiskImage = { image: string; sizeBytes: number }
+/** `blocks`: what it holds, as long as the finder is open. */
+type Found = { volume: Volume; blocks: Blocks }
+
+type Options = {
+  run: Run
+  /** Whatever may open an encrypted volume. */
+  secrets: readonly Buffer[]
+  /** A folder for small files. */
+  scratch: string
+}
+
+/** Enough of its beginning and its end for every signature that blkid knows. */
+const headBytes = 2 * 1024 * 1024
+const tailBytes = 1024 * 1024
+
+export class VolumeFinder {
+  readonly #options: Options
+  readonly #files: FileHandle[] = []
+  readonly #found = new Map<number, Found>()
+  #images: readonly DiskImage[] = []
+  #nextOpened = openedFrom
+
+  constructor(options: Options) {
+    this.#options = options
+  }
+
+  /** @returns all of them, in the order of their numbers */
+  async find(disks: readonly DiskImage[]): Promise<Volume[]> {
+    this.#images = disks.slice(0, disksMax)
+    for (const [disk, { image, sizeBytes }] of this.#images.entries()) {
+      const file = await open(image, 'r')
+      this.#files.push(file)
+      await this.#tableOf(disk, image, diskBlocks(file, sizeBytes, disk))
+    }
+    // In the order in which installers lay them upon one another; LUKS lies below LVM or upon it.
+    await this.#openRaid()
+    await this.#openLuks()
+    await this.#openLvm()
+    await this.#openLuks()
+    return [...this.#found.values()].map(({ volume }) => volume).sort((a, b) => a.number - b.number)
+  }
+
+  /** What a volume holds; undefined: it is none, or it can not be read. */
+  blocksOf(number: number): Blocks | undefined {
+    const found = this.#found.get(number)
+    return found?.volume.closed === null ? found.blocks : undefined
+  }
+
+  async close(): Promise<void> {
+    for (const file of this.#files) await file.close()
+  }
+
+  async #tableOf(disk: number, image: string, blocks: Blocks) {
+    for (const { number, offsetBytes, ...volume } of await scanTable(this.#options.run, image, blocks.sizeBytes)) {
+      if (number >= numbersEach) continue
+      const own = disk * numbersEach + number
+      const piece = { disk, offsetBytes }
+      const isInside = offsetBytes + volume.sizeBytes <= blocks.sizeBytes
+      this.#found.set(own, {
+        volume: { ...volume, number: own, name: null, piece, closed: null, isLocked: false },
+        // What lies outside is nobody's to read; who mounts says why.
+        blocks: isInside ? slice(blocks, offsetBytes, volume.sizeBytes) : slice(blocks, 0, 0),
+      })
+    }
+  }
+
+  async #openRaid() {
+    const members = []
+    for (const { volume, blocks } of this.#of('linux_raid_member')) {
+      const member = await readRaidMember(blocks).catch(() => undefined)
+      if (member) {
+        members.push(member)
+        volume.closed = `a member of the software RAID ${member.name}, which is listed beside it`
+      } else volume.closed = 'a member of a software RAID of an unknown kind'
+    }
+    for (const array of openRaidArrays(members)) await this.#add('raid', array)
+  }
+
+  async #openLvm() {
+    const physical = []
+    for (const { volume, blocks } of this.#of('LVM2_member')) {
+      const found = await readPhysicalVolume(blocks).catch(() => undefined)
+      if (found) physical.push(found)
+      volume.closed = found
+        ? 'an LVM physical volume; its logical volumes are listed beside it'
+        : 'an LVM physical volume whose label is damaged'
+    }
+    if (physical.length === 0) return
+    for (const logical of await openVolumeGroups(physical)) await this.#add('lv', logical)
+  }
+
+  async #openLuks() {
+    const { secrets, scratch } = this.#options
+    for (const { volume, blocks } of this.#of('crypto_LUKS')) {
+      try {
+        const plain = secrets.length > 0 ? await openLuks(blocks, secrets, join(scratch, 'luks-header')) : undefined
+        volume.isLocked = plain === undefined
+        volume.closed = plain
+          ? 'encrypted with LUKS, and opened; what it holds is listed beside it'
+          : secrets.length > 0
+            ? 'encrypted with LUKS; none of the given passwords and keys opens it'
+            : 'encrypted with LUKS; give its password or key file'
+        if (plain)
+          await this.#add('decrypted', { name: this.#nameOf(volume), sizeBytes: plain.sizeBytes, blocks: plain })
+      } catch (error) {
+        volume.closed = `encrypted with LUKS: ${(error as Error).message.slice(0, 200)}`
+      }
+    }
+  }
+
+  /** Those of a kind that nobody has looked into yet. */
+  #of(filesystem: string): Found[] {
+    return [...this.#found.values()].filter(
+      ({ volume, blocks }) => volume.filesystem === filesystem && volume.closed === null && blocks.sizeBytes > 0,
+    )
+  }
+
+  #nameOf({ name, number, piece }: Volume): string {
+    const place = name ?? `disk ${piece?.disk ?? 0} partition ${number % numbersEach}`
+    return `${place}, decrypted`
+  }
+
+  async #add(
+    kind: Volume['kind'],
+    { name, sizeBytes, ...opened }: { name: string; sizeBytes: number } & ({ blocks: Blocks } | { reason: string }),
+  ) {
+    if (this.#found.size >= volumesMax) return
+    const number = this.#nextOpened++
+    const blocks = 'blocks' in opened ? opened.blocks : undefined
+    const signs = blocks ? await this.#probe(blocks, number).catch(() => ({}) as Probe) : {}
+    const filesystem = signs.TYPE ?? null
+    this.#found.set(number, {
+      volume: {
+        number,
+        kind,
+        name: name.slice(0, 255),
+        piece: blocks?.piece ?? null,
+        sizeBytes,
+        filesystem,
+        label: signs.LABEL ?? null,
+        role: filesystem === 'swap' ? 'swap' : 'data',
+        closed: 'reason' in opened ? opened.reason.slice(0, 300) : null,
+        isLocked: false,
+      },
+      blocks: blocks ?? { sizeBytes: 0, piece: undefined, read: async () => Buffer.alloc(0) },
+    })
+  }
+
+  async #probe(blocks: Blocks, number: number): Promise<Probe> {
+    const { run, scratch } = this.#options
+    const { piece, sizeBytes } = blocks
+    if (piece) return probe(run, this.#images[piece.disk]!.image, { offsetBytes: piece.offsetBytes, sizeBytes })
+    // blkid reads files: one with holes that has what it looks at.
+    const file = join(scratch, `probe-${number}`)
+    try {
+      await writeFile(file, await blocks.read(0, Math.min(headBytes, sizeBytes)))
+      await truncate(file, sizeBytes)
+      if (sizeBytes > headBytes) {
+        const at = Math.max(headBytes, sizeBytes - tailBytes)
+        const handle = await open(file, 'r+')
+        try {
+          const tail = await blocks.read(at, sizeBytes - at)
+          await handle.write(tail, 0, tail.length, at)
+        } finally {
+          await handle.close()
+        }
+      }
+      return await probe(run, file)
+    } finally {
+      await rm(file, { force: true })
+    }
+  }
+}
