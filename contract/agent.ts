@@ -7,7 +7,7 @@
 import type { Readable } from 'node:stream'
 import { z } from 'zod'
 import type { Examination } from './api/doctor.ts'
-import { type ArchiveFormat, type Entry, entry, type Partition } from './api/restore.ts'
+import { type ArchiveFormat, type Entry, entry, type GuestSystem, type Partition } from './api/restore.ts'
 import { exportNamePattern, safeIdPattern } from './names.ts'
 import { type NetworkShare, networkShare } from './shares.ts'
 
@@ -225,6 +225,8 @@ export const mountBody = z.object({
   vm_name: z.string().max(255),
   /** Of one restore point, each with its place among them all. */
   disks: z.array(diskChain).min(1).max(64),
+  /** Whether the guest's system is looked for, and its files are shown as it saw them. */
+  guest_view: z.boolean().default(false),
   /** What may open encrypted volumes, as base64. Kept in memory, as long as the mount is being opened. */
   secrets: z.array(z.string().max(secretCharactersMax)).max(secretsMax).default([]),
 })
@@ -239,6 +241,7 @@ export type MountState = {
   filesystem_type: string | null
   default_partition: number | null
   partitions: Partition[]
+  guest: GuestSystem | null
   created_at: string
   last_accessed_at: string
   expires_at: string

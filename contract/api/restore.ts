@@ -1,18 +1,36 @@
 import { z } from 'zod'
 import { listCounts, pagingQuery, queryBool, queryInt, str, time } from './common.ts'
 
-export const mountBody = z.object({
-  backup_id: str(1),
-  disk_index: z.int().min(0).max(65535),
-  /** Which of its places to read: its own repository, or that of a copy. Without it: its own, and a copy where that is gone or damaged. */
-  repository_id: str(1).optional(),
-})
+/** One way to open an encrypted volume; what it is tried on are all of them. */
+const secret = z.union([
+  z.strictObject({ password: str(1, 4096) }),
+  /** Base64, of 64 KiB at most. */
+  z.strictObject({ key_file: z.base64().min(1).max(88_000) }),
+])
+export type Secret = z.infer<typeof secret>
+
+export const mountBody = z
+  .object({
+    backup_id: str(1),
+    /** Not with `all_disks`. */
+    disk_index: z.int().min(0).max(65535).optional(),
+    /** Opens every disk of the restore point together, as the guest saw them. */
+    all_disks: z.boolean().default(false),
+    /** What opens encrypted volumes. Kept nowhere. */
+    secrets: z.array(secret).max(8).default([]),
+    /** Which of its places to read: its own repository, or that of a copy. Without it: its own, and a copy where that is gone or damaged. */
+    repository_id: str(1).optional(),
+  })
+  .refine(({ disk_index, all_disks }) => all_disks !== (disk_index !== undefined), {
+    path: ['disk_index'],
+    message: 'name a disk, or ask for all_disks',
+  })
 
 export const partitionRoles = ['efi', 'msr', 'recovery', 'boot', 'swap', 'data', 'lvm', 'unknown'] as const
 export type PartitionRole = (typeof partitionRoles)[number]
 
-/** `lv`: a logical volume; `raid`: a software RAID; `decrypted`: what an encrypted volume holds. */
-export const partitionKinds = ['partition', 'whole_disk', 'lv', 'raid', 'decrypted'] as const
+/** `lv`: a logical volume; `raid`: a software RAID; `decrypted`: what an encrypted volume holds; `guest`: all of them as the guest saw them. */
+export const partitionKinds = ['partition', 'whole_disk', 'lv', 'raid', 'decrypted', 'guest'] as const
 export type PartitionKind = (typeof partitionKinds)[number]
 
 export const partition = z.object({
@@ -30,6 +48,8 @@ export const partition = z.object({
   mount_path: z.string().nullable(),
   is_default: z.boolean(),
   reason: z.string().nullable(),
+  /** Where the guest mounts it, as far as that is known. */
+  guest_path: z.string().nullable(),
   /** It is encrypted, and `secrets` of the mount request held nothing that opens it. */
   locked: z.boolean(),
   /** Of a mounted one: whether its journal was clean, replayed in a throw-away overlay, or had to be left out. */
@@ -39,6 +59,15 @@ export const partition = z.object({
 })
 export type Partition = z.infer<typeof partition>
 
+/** What a guest's system says of itself. */
+export const guestSystem = z.object({
+  os: z.string().nullable(),
+  hostname: z.string().nullable(),
+  /** The last time that it is known to have started. */
+  booted_at: time.nullable(),
+})
+export type GuestSystem = z.infer<typeof guestSystem>
+
 export const mountStatuses = ['mounting', 'mounted', 'unmounting', 'failed', 'unmounted'] as const
 export const mount = z.object({
   mount_id: z.string(),
@@ -46,6 +75,8 @@ export const mount = z.object({
   backup_disk_id: z.int(),
   disk_index: z.int(),
   vm_name: z.string(),
+  /** All disks of the restore point are open; `disk_index` is the first. */
+  all_disks: z.boolean(),
   /** Null: it is read from the backup's own repository. */
   copy_repository_id: z.string().nullable(),
   mount_path: z.string().nullable(),
@@ -54,6 +85,8 @@ export const mount = z.object({
   mount_mode: z.literal('read-only'),
   status: z.enum(mountStatuses),
   default_partition: z.int().nullable(),
+  /** The system that was found on the disks, where one was looked for (`all_disks`). */
+  guest: guestSystem.nullable(),
   partitions: z.array(partition),
   partition_metadata: z.string(),
   created_at: time,

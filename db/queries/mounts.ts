@@ -43,7 +43,7 @@ export const countMounts = async (db: Executor): Promise<number> =>
 /** Stores a mount that is about to be made. @returns its row */
 export const insertMount = async (
   db: Executor,
-  values: Pick<MountRow, 'id' | 'backupDiskId' | 'createdAt' | 'expiresAt'>,
+  values: Pick<MountRow, 'id' | 'backupDiskId' | 'allDisks' | 'createdAt' | 'expiresAt'>,
 ): Promise<MountRow> => {
   const row: MountRow = {
     ...values,
@@ -56,6 +56,7 @@ export const insertMount = async (
     filesystemType: null,
     errorMessage: null,
     partitionMetadata: null,
+    guest: null,
     unmountedAt: null,
   }
   await db.insert(restoreMounts).values(row)
@@ -75,6 +76,7 @@ export const storeMountState = (db: Executor, id: string, state: MountState, cop
       nbdDevice: state.device,
       filesystemType: state.filesystem_type,
       partitionMetadata: state.partitions,
+      guest: state.guest,
       lastAccessedAt: new Date(state.last_accessed_at),
       expiresAt: new Date(state.expires_at),
     })
@@ -106,6 +108,7 @@ export const toMount = ({ mount, backupId, vmName, diskIndex }: MountWithBackup,
     backup_disk_id: mount.backupDiskId,
     disk_index: diskIndex,
     vm_name: vmName,
+    all_disks: mount.allDisks,
     copy_repository_id: mount.repositoryId,
     mount_path: state?.mount_path ?? mount.mountPath,
     nbd_device: state?.device ?? mount.nbdDevice,
@@ -113,6 +116,7 @@ export const toMount = ({ mount, backupId, vmName, diskIndex }: MountWithBackup,
     mount_mode: 'read-only',
     status: state?.status ?? mount.status,
     default_partition: partitions.find(({ is_default }) => is_default)?.number ?? null,
+    guest: state?.guest ?? mount.guest ?? null,
     partitions,
     partition_metadata: JSON.stringify(partitions),
     created_at: created,

@@ -1,5 +1,5 @@
-import { bigint, index, json, mysqlEnum, mysqlTable, text, unique, varchar } from 'drizzle-orm/mysql-core'
-import type { Partition } from '../../contract/api/restore.ts'
+import { bigint, boolean, index, json, mysqlEnum, mysqlTable, text, unique, varchar } from 'drizzle-orm/mysql-core'
+import type { GuestSystem, Partition } from '../../contract/api/restore.ts'
 import { backupDisks } from './backup-disks.ts'
 import { createdAt, id64, time } from './columns.ts'
 
@@ -11,6 +11,8 @@ export const restoreMounts = mysqlTable(
     backupDiskId: bigint({ mode: 'number' })
       .notNull()
       .references(() => backupDisks.id, { onDelete: 'cascade' }),
+    /** All disks of that backup are open; `backupDiskId` is the first. */
+    allDisks: boolean().notNull().default(false),
     /** Of the copy that it is read from; null: of the backup itself. */
     repositoryId: id64(),
     mountPath: varchar({ length: 512 }),
@@ -20,6 +22,7 @@ export const restoreMounts = mysqlTable(
     status: mysqlEnum(['mounting', 'mounted', 'unmounting', 'failed', 'unmounted']).notNull().default('mounting'),
     errorMessage: text(),
     partitionMetadata: json().$type<Partition[]>(),
+    guest: json().$type<GuestSystem>(),
     lastAccessedAt: time(),
     expiresAt: time(),
     unmountedAt: time(),

@@ -1,8 +1,8 @@
-/** POST /restore/mount: mounts one disk of a backup and waits until it can be browsed. */
+/** POST /restore/mount: mounts one disk of a backup, or all of them together, and waits until they can be browsed. */
 import { mount, mountBody } from '../../contract/api/restore.ts'
 import { toMount } from '../../db/queries/mounts.ts'
 import { defineFunction } from '../../runtime/function.ts'
-import { mountDisk } from '../../workflows/mount-disk.ts'
+import { mountDisks } from '../../workflows/mount-disks.ts'
 
 export default defineFunction(
   {
@@ -22,7 +22,12 @@ export default defineFunction(
     ],
   },
   async ({ body, env }) => {
-    const { row, state } = await mountDisk(env, body.backup_id, body.disk_index, body.repository_id)
+    const { row, state } = await mountDisks(env, {
+      backupId: body.backup_id,
+      diskIndex: body.all_disks ? undefined : body.disk_index,
+      repositoryId: body.repository_id,
+      secrets: body.secrets,
+    })
     return toMount(row, state)
   },
 )

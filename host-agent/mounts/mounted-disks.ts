@@ -3,13 +3,15 @@
  * is told of.
  */
 import { join } from 'node:path'
-import type { Partition } from '../../contract/api/restore.ts'
+import type { GuestSystem, Partition } from '../../contract/api/restore.ts'
 import { HubError } from '../../contract/errors.ts'
 import type { HostFilesystem } from '../../contract/settings.ts'
 import { serveExports } from '../../nbd/server.ts'
 import type { AttachBackend, AttachSource } from '../attach/backend.ts'
 import { mapSome } from '../concurrency.ts'
 import type { VolumeReader } from '../files/volume-reader.ts'
+import type { GuestView } from '../guest/guest-view.ts'
+import { guestNumber, openGuest } from '../guest/open-guest.ts'
 import { runHere } from '../run-tool.ts'
 import { inside } from '../sandbox/protocol.ts'
 import type { Sandboxes } from '../sandbox/sandboxes.ts'
@@ -36,6 +38,8 @@ export type DisksToOpen = {
   disks: readonly DiskToOpen[]
   /** What may open encrypted volumes, as base64. */
   secrets: string[]
+  /** Whether the guest's system is looked for. */
+  guestView: boolean
   /** Called whenever there is more to undo, before it is made; by the names of the host's disks. */
   record: (records: Record<string, DiskRecord>) => Promise<void>
 }
@@ -65,6 +69,8 @@ export class MountedDisks {
   #blocksSocket = ''
   #partitions: Partition[] = []
   defaultPartition: number | null = null
+  guest: GuestSystem | null = null
+  #view: GuestView | undefined
 
   constructor(options: DisksToOpen, openers: Openers) {
     this.#options = options
@@ -84,6 +90,7 @@ export class MountedDisks {
     return this.#sandboxed?.ended
   }
   readerOf(number: number): VolumeReader | undefined {
+    if (number === guestNumber) return this.#view
     const onHost = [...this.#host.values()].find(({ readers }) => readers.has(number))
     return this.#sandboxed?.readers.get(number) ?? onHost?.readers.get(number)
   }
@@ -103,6 +110,7 @@ export class MountedDisks {
     await this.#mountOnHost(byHost, volumes)
     this.#partitions = volumes.map((volume) => this.#describe(volume))
     this.#pickDefault()
+    if (this.#options.guestView) await this.#openGuest(volumes)
     const isServing = byHost.some(({ piece }) => piece === null)
     if (this.#sandboxed?.readers.size === 0 && !isServing) await this.#closeSandbox()
     if (this.defaultPartition === null)
@@ -201,6 +209,40 @@ export class MountedDisks {
     await mapSome([...wanted], hostDisksAtOnce, ([disk, own]) => disk.mount(own))
   }
 
+  async #openGuest(volumes: readonly Volume[]) {
+    const readable = volumes.flatMap((volume) => {
+      const reader = this.readerOf(volume.number)
+      return reader ? [{ volume, reader }] : []
+    })
+    const guest = await openGuest(volumes, readable)
+    if (!guest) return
+    this.guest = guest.system
+    this.#view = guest.view
+    for (const partition of this.#partitions) {
+      partition.guest_path = guest.mountedAt.get(partition.number) ?? null
+      partition.is_default = false
+    }
+    this.#partitions.push({
+      number: guestNumber,
+      name: 'guest',
+      disk_index: null,
+      kind: 'guest',
+      size_bytes: readable.reduce((total, { volume }) => total + volume.sizeBytes, 0),
+      filesystem: null,
+      label: guest.system.hostname,
+      type: 'data',
+      mounted: true,
+      mount_path: null,
+      is_default: true,
+      reason: null,
+      guest_path: '/',
+      locked: false,
+      journal: null,
+      reader: null,
+    })
+    this.defaultPartition = guestNumber
+  }
+
   #isForHost({ filesystem }: Volume): boolean {
     return (this.#openers.hostMounts as readonly (string | null)[]).includes(filesystem)
   }
@@ -223,6 +265,7 @@ export class MountedDisks {
       mount_path: result.mounted ? pathOfVolume(this.#options.root, number) : null,
       is_default: false,
       reason: result.mounted ? null : result.reason,
+      guest_path: null,
       locked: isLocked,
       journal: result.mounted ? result.journal : null,
       reader: result.mounted ? (sandboxed ? 'sandbox' : 'host') : null,

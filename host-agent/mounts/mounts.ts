@@ -175,7 +175,7 @@ export class Mounts {
       this.#mounts.set(id, mount)
       try {
         await this.#ledger.put(id, mount.entry)
-        await this.#open(mount, body.secrets ?? [])
+        await this.#open(mount, body)
       } catch (error) {
         mount.status = 'unmounting'
         await this.#release(mount).then(
@@ -250,7 +250,7 @@ export class Mounts {
     mount.timer = setTimeout(() => void this.#expire(mount), Math.min(idleMs + 50, 2 ** 31 - 1)).unref()
   }
 
-  async #open(mount: Mount, secrets: string[]) {
+  async #open(mount: Mount, { secrets = [], guest_view: guestView = false }: MountBody) {
     const { backend, repositories, restoreRoot } = this.#options
     const { id, entry } = mount
     const disks: DiskToOpen[] = []
@@ -266,7 +266,7 @@ export class Mounts {
       mount.entry = { ...mount.entry, records: { ...records } }
       return this.#ledger.put(id, mount.entry)
     }
-    mount.disks = new MountedDisks({ backend, runDir, root, disks, secrets, record }, this.#options.openers)
+    mount.disks = new MountedDisks({ backend, runDir, root, disks, secrets, guestView, record }, this.#options.openers)
     await mount.disks.open()
   }
 
@@ -384,6 +384,7 @@ export class Mounts {
       filesystem_type: partitions.find(({ is_default }) => is_default)?.filesystem ?? null,
       default_partition: mount.disks?.defaultPartition ?? null,
       partitions,
+      guest: mount.disks?.guest ?? null,
       created_at: mount.entry.createdAt,
       last_accessed_at: mount.lastAccess.toISOString(),
       expires_at: new Date(mount.readers.size > 0 ? Math.max(expires, Date.now() + 1000) : expires).toISOString(),

@@ -72,8 +72,8 @@ export class ReaderClient {
   volume(volume: number): VolumeReader {
     const at = (path: Buffer): protocol.PathRequest => ({ volume, path_b64: path.toString('base64') })
     return {
-      list: async (path: Buffer, options: ListOptions) => {
-        const asked: protocol.ListRequest = { ...at(path), ...options }
+      list: async (path: Buffer, { recursive, limit, offset }: ListOptions) => {
+        const asked: protocol.ListRequest = { ...at(path), recursive, limit, offset }
         return { ...looked(protocol.listed, await this.#ask('/list', asked)), partition: volume }
       },
       info: async (path: Buffer) => ({

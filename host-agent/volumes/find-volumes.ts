@@ -73,7 +73,7 @@ export class VolumeFinder {
       const piece = { disk, offsetBytes }
       const isInside = offsetBytes + volume.sizeBytes <= blocks.sizeBytes
       this.#found.set(own, {
-        volume: { ...volume, number: own, name: null, piece, closed: null, isLocked: false },
+        volume: { ...volume, number: own, name: null, piece, within: null, closed: null, isLocked: false },
         // What lies outside is nobody's to read; who mounts says why.
         blocks: isInside ? slice(blocks, offsetBytes, volume.sizeBytes) : slice(blocks, 0, 0),
       })
@@ -117,7 +117,11 @@ export class VolumeFinder {
             ? 'encrypted with LUKS; none of the given passwords and keys opens it'
             : 'encrypted with LUKS; give its password or key file'
         if (plain)
-          await this.#add('decrypted', { name: this.#nameOf(volume), sizeBytes: plain.sizeBytes, blocks: plain })
+          await this.#add(
+            'decrypted',
+            { name: this.#nameOf(volume), sizeBytes: plain.sizeBytes, blocks: plain },
+            volume.number,
+          )
       } catch (error) {
         volume.closed = `encrypted with LUKS: ${(error as Error).message.slice(0, 200)}`
       }
@@ -139,6 +143,7 @@ export class VolumeFinder {
   async #add(
     kind: Volume['kind'],
     { name, sizeBytes, ...opened }: { name: string; sizeBytes: number } & ({ blocks: Blocks } | { reason: string }),
+    within: number | null = null,
   ) {
     if (this.#found.size >= volumesMax) return
     const number = this.#nextOpened++
@@ -154,6 +159,10 @@ export class VolumeFinder {
         sizeBytes,
         filesystem,
         label: signs.LABEL ?? null,
+        uuid: signs.UUID ?? null,
+        partUuid: null,
+        partLabel: null,
+        within,
         role: filesystem === 'swap' ? 'swap' : 'data',
         closed: 'reason' in opened ? opened.reason.slice(0, 300) : null,
         isLocked: false,

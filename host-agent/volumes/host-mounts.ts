@@ -22,7 +22,8 @@ const kinds: Record<HostFilesystem, Kind> = {
   ext4: { type: 'ext4', ...kernelExt },
   // nouuid: two restore points of one disk carry the same UUID.
   xfs: { type: 'xfs', options: ['nouuid'], withoutReplay: ['norecovery'] },
-  btrfs: { type: 'btrfs', options: [], withoutReplay: ['rescue=nologreplay'] },
+  // Its top, whatever subvolume is the default one: all of them are folders there, snapshots too.
+  btrfs: { type: 'btrfs', options: ['subvolid=5'], withoutReplay: ['rescue=nologreplay'] },
   ntfs: { type: 'ntfs-3g', options: ['streams_interface=none'], withoutReplay: null },
 }
 

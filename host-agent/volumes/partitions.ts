@@ -14,6 +14,9 @@ export type TableVolume = {
   /** As blkid names it, e.g. `ext4`, `LVM2_member`, `crypto_LUKS`. */
   filesystem: string | null
   label: string | null
+  uuid: string | null
+  partUuid: string | null
+  partLabel: string | null
   role: PartitionRole
 }
 
@@ -48,7 +51,7 @@ const rolesByType: Record<string, PartitionRole> = {
 /** MBR types that only hold other partitions. */
 const containers = new Set(['5', 'f', '85'])
 
-export type Probe = { TYPE?: string; LABEL?: string; PTTYPE?: string }
+export type Probe = { TYPE?: string; LABEL?: string; UUID?: string; PTTYPE?: string }
 /** ZFS has four labels of 256 KiB each: reading them takes longer than looking for everything else. */
 const slowToFind = 'zfs_member'
 
@@ -79,7 +82,7 @@ const probeFor = async (run: Run, types: string, image: string, piece?: Piece): 
 type SfdiskTable = {
   partitiontable?: {
     sectorsize?: number
-    partitions?: { node: string; start: number; size: number; type: string; name?: string }[]
+    partitions?: { node: string; start: number; size: number; type: string; name?: string; uuid?: string }[]
   }
 }
 
@@ -106,13 +109,16 @@ export const scanTable = async (run: Run, image: string, sizeBytes: number): Pro
   if (!table || entries.length === 0) {
     const filesystem = disk.TYPE ?? null
     const role = filesystem === null ? 'unknown' : (rolesOfWholeDisks[filesystem] ?? 'data')
-    return [{ number: 0, kind: 'whole_disk', offsetBytes: 0, sizeBytes, filesystem, label: disk.LABEL ?? null, role }]
+    const signs = { filesystem, label: disk.LABEL ?? null, uuid: disk.UUID ?? null }
+    return [
+      { number: 0, kind: 'whole_disk', offsetBytes: 0, sizeBytes, ...signs, partUuid: null, partLabel: null, role },
+    ]
   }
   const sectorBytes = table.sectorsize ?? 512
   const volumes = await mapSome(
     entries,
     probesAtOnce,
-    async ({ node, start, size, type, name }): Promise<TableVolume> => {
+    async ({ node, start, size, type, name, uuid }): Promise<TableVolume> => {
       const piece = { offsetBytes: start * sectorBytes, sizeBytes: size * sectorBytes }
       const found = await probe(run, image, piece).catch(() => ({}) as Probe)
       const filesystem = found.TYPE ?? null
@@ -122,6 +128,9 @@ export const scanTable = async (run: Run, image: string, sizeBytes: number): Pro
         ...piece,
         filesystem,
         label: found.LABEL ?? (name ? name : null),
+        uuid: found.UUID ?? null,
+        partUuid: uuid ?? null,
+        partLabel: name ? name : null,
         role: roleOf(type, filesystem),
       }
     },

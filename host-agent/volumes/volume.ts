@@ -13,6 +13,13 @@ export type Volume = {
   sizeBytes: number
   filesystem: string | null
   label: string | null
+  /** Of its filesystem, or of what else lies on it. */
+  uuid: string | null
+  /** Of its entry in the partition table. */
+  partUuid: string | null
+  partLabel: string | null
+  /** Of a decrypted one: the encrypted one. */
+  within: number | null
   role: PartitionRole
   /** Why it can not be read, where that is known already. */
   closed: string | null

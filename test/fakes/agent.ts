@@ -330,6 +330,7 @@ export class FakeAgent implements AgentApi {
       is_default: mounted,
       reason: mounted ? null : 'no known filesystem',
       locked: false,
+      guest_path: null,
       journal: mounted ? 'clean' : null,
       reader: mounted ? 'sandbox' : null,
     }
@@ -346,6 +347,7 @@ export class FakeAgent implements AgentApi {
       filesystem_type: 'ext4',
       default_partition: 0,
       partitions: [partition],
+      guest: null,
       created_at: now.toISOString(),
       last_accessed_at: now.toISOString(),
       expires_at: new Date(now.getTime() + 3_600_000).toISOString(),

@@ -1,6 +1,6 @@
 /** Volumes within volumes: LVM, LUKS, several disks at once. Made by their own tools, read by the real agent. */
 import { createHash, randomBytes, randomUUID } from 'node:crypto'
-import { lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
@@ -33,18 +33,24 @@ const secret = (text: string) => Buffer.from(text).toString('base64')
 
 /** What each filesystem holds, and nothing else does. */
 const contents = new Map<string, Buffer>()
-const filesystem = (name: string, kind: FilesystemKind, extents: number): string => {
+const filesystem = (
+  name: string,
+  kind: FilesystemKind,
+  extents: number,
+  fill: (root: string) => void = () => undefined,
+): string => {
   const path = file(`fs-${name}`)
   const content = randomBytes(2 * mebibyte + 12_345)
   contents.set(name, content)
   filesystemImage(path, kind, extents * extentBytes, (root) => {
     mkdirSync(join(root, 'deep'))
     writeFileSync(join(root, 'deep', name), content)
+    fill(root)
   })
   return path
 }
-const mount = (disks: DiskChain[], secrets: string[] = []): Promise<MountState> =>
-  real.agent.ensureMount(randomUUID(), { ...mountOf(...disks), secrets })
+const mount = (disks: DiskChain[], secrets: string[] = [], guest_view = false): Promise<MountState> =>
+  real.agent.ensureMount(randomUUID(), { ...mountOf(...disks), secrets, guest_view })
 const read = async (id: string, path: string, partition: number) => {
   const at = { path_b64: encode(path), partition }
   const { size, etag } = await real.agent.fileInfo(id, at)
@@ -188,4 +194,110 @@ it('opens LUKS volumes with a password, below LVM as Ubuntu has it, and on their
   const ledger = join(real.folder, 'state')
   for (const name of readdirSync(ledger, { recursive: true }) as string[])
     if (name.endsWith('.json')) expect(readFileSync(join(ledger, name), 'utf8')).not.toContain(secret('correct horse'))
+})
+
+const wtmp = (type: number, seconds: number) => {
+  const record = Buffer.alloc(384)
+  record.writeInt16LE(type, 0)
+  record.writeUInt32LE(seconds, 340)
+  return record
+}
+
+it('shows a machine of several disks as it saw itself, by its fstab', async () => {
+  const [system, data] = [file('system'), file('data')]
+  blankImage(system, 300 * mebibyte)
+  const root = filesystem('root', 'ext4', 30, (folder) => {
+    for (const path of ['etc', 'usr/lib', 'var', 'home', 'srv', 'var/log'])
+      mkdirSync(join(folder, path), { recursive: true })
+    writeFileSync(join(folder, 'usr/lib/os-release'), 'NAME="Debian"\nPRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\n')
+    symlinkSync('../usr/lib/os-release', join(folder, 'etc/os-release'))
+    writeFileSync(join(folder, 'etc/hostname'), 'db-01\n')
+    writeFileSync(join(folder, 'var/log/wtmp'), Buffer.concat([wtmp(2, 1_700_000_000), wtmp(7, 1_700_000_100)]))
+    writeFileSync(
+      join(folder, 'etc/fstab'),
+      [
+        '# made by the installer',
+        '/dev/mapper/vg--main-root / ext4 errors=remount-ro 0 1',
+        '/dev/vg-main/home /home ext4 defaults 0 2',
+        'UUID=6f1dd6a2-0b3a-4a39-8d4e-0d2b1c6b0a11 /srv/my\\040data ext4 defaults 0 2',
+        'UUID=00000000-0000-0000-0000-000000000000 /gone ext4 defaults 0 2',
+        'tmpfs /tmp tmpfs defaults 0 0',
+        'a line that is none',
+        '',
+      ].join('\n'),
+    )
+    symlinkSync('/srv/my data/mysql', join(folder, 'mysql'))
+    symlinkSync('../../../../etc', join(folder, 'out'))
+  })
+  const home = filesystem('home', 'ext4', 15, (folder) => symlinkSync('../mysql/table', join(folder, 'link')))
+  const srv = filesystem('srv', 'ext4', 20, (folder) => {
+    mkdirSync(join(folder, 'mysql'))
+    writeFileSync(join(folder, 'mysql/table'), 'rows')
+    symlinkSync('/etc/hostname', join(folder, 'mysql/host'))
+  })
+  sh('/usr/sbin/tune2fs', ['-U', '6f1dd6a2-0b3a-4a39-8d4e-0d2b1c6b0a11', srv])
+  withLoop(system, (device) => {
+    const group = new VolumeGroup('vg-main', [device])
+    group.add('root', 30)
+    group.add('home', 15)
+    group.pour('root', root)
+    group.pour('home', home)
+  })
+  sh('/usr/bin/cp', ['--sparse=always', srv, data])
+  const state = await mount([await sealedDisk(real, system), await sealedDisk(real, data)], [], true)
+  expect(state.guest).toEqual({
+    os: 'Debian GNU/Linux 12 (bookworm)',
+    hostname: 'db-01',
+    booted_at: new Date(1_700_000_000_000).toISOString(),
+  })
+  expect(state.default_partition).toBe(65_535)
+  expect(named(state, 'guest')).toMatchObject({ kind: 'guest', is_default: true, mounted: true })
+  expect(named(state, 'vg-main/home').guest_path).toBe('/home')
+  expect(state.partitions.find(({ guest_path }) => guest_path === '/srv/my data')).toMatchObject({ kind: 'whole_disk' })
+
+  const id = state.mount_id
+  const guest = async (path: string) => (await read(id, path, 65_535)).toString()
+  const list = async (path: string) =>
+    (await real.agent.listFiles(id, { path_b64: encode(path), recursive: false, limit: 100, offset: 0 })).entries.map(
+      (entry) => entry.path,
+    )
+  expect(await list('/')).toEqual(expect.arrayContaining(['/etc', '/home', '/mysql', '/srv']))
+  expect(await list('/home')).toEqual(expect.arrayContaining(['/home/deep', '/home/link']))
+  expect((await read(id, '/home/deep/home', 65_535)).equals(contents.get('home')!)).toBe(true)
+  expect(await guest('/srv/my data/mysql/table')).toBe('rows')
+  // From one volume to another, and back.
+  expect(await guest('/mysql/table')).toBe('rows')
+  expect(await guest('/home/link')).toBe('rows')
+  expect(await guest('/mysql/host')).toBe('db-01\n')
+  expect(await list('/mysql')).toEqual(['/srv/my data/mysql/host', '/srv/my data/mysql/table'])
+  const info = await real.agent.fileInfo(id, { path_b64: encode('/srv/my data'), partition: 65_535 })
+  expect(info).toMatchObject({ name: 'my data', path: '/srv/my data', type: 'directory', partition: 65_535 })
+  for (const path of ['/out/hostname', '/../etc'])
+    await expect(guest(path)).rejects.toMatchObject({ code: 'PATH_FORBIDDEN' })
+  await expect(guest('/gone/x')).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' })
+})
+
+it('shows the subvolumes and snapshots of btrfs as folders, and its system as its fstab has it', async () => {
+  const image = file('btrfs')
+  contents.set('@home', randomBytes(100_000))
+  filesystemImage(image, 'btrfs', 200 * mebibyte, (root) => {
+    const btrfs = (...args: string[]) => sh('/usr/bin/btrfs', args)
+    for (const name of ['@', '@home']) btrfs('subvolume', 'create', join(root, name))
+    for (const name of ['etc', 'home']) mkdirSync(join(root, '@', name))
+    writeFileSync(join(root, '@/etc/hostname'), 'old name\n')
+    writeFileSync(
+      join(root, '@/etc/fstab'),
+      'LABEL=btrfs-label / btrfs subvol=@ 0 0\nLABEL=btrfs-label /home btrfs subvol=/@home 0 0\n',
+    )
+    btrfs('subvolume', 'snapshot', '-r', join(root, '@'), join(root, '@snapshot'))
+    writeFileSync(join(root, '@/etc/hostname'), 'new name\n')
+    writeFileSync(join(root, '@home/file'), contents.get('@home')!)
+    // What a plain mount would show.
+    btrfs('subvolume', 'set-default', join(root, '@'))
+  })
+  const state = await mount([await sealedDisk(real, image)], [], true)
+  expect((await read(state.mount_id, '/@snapshot/etc/hostname', 0)).toString()).toBe('old name\n')
+  expect((await read(state.mount_id, '/@/etc/hostname', 0)).toString()).toBe('new name\n')
+  expect(state.guest?.hostname).toBe('new name')
+  expect((await read(state.mount_id, '/home/file', 65_535)).equals(contents.get('@home')!)).toBe(true)
 })

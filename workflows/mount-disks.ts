@@ -1,9 +1,10 @@
-/** Mounts one disk of a completed backup for browsing. The row is written first; on an error nothing is left. */
+/** Mounts one disk of a completed backup, or all of them, for browsing. The row is written first; on an error nothing is left. */
 import { randomUUID } from 'node:crypto'
 import type { DiskChain, MountState } from '../contract/agent.ts'
+import type { Secret } from '../contract/api/restore.ts'
 import { HubError } from '../contract/errors.ts'
 import { isDuplicate } from '../db/database.ts'
-import { contextOfBackup, type JobWithDisks } from '../db/queries/backups.ts'
+import { contextOfBackup, type DiskRow, type JobWithDisks } from '../db/queries/backups.ts'
 import {
   deleteMount,
   findMountOfDisk,
@@ -18,7 +19,19 @@ import { reconcileMounts } from './reconcile-mounts.ts'
 import { restorePoint } from './restore-point.ts'
 
 type MountEnv = Env<'DB' | 'AGENT' | 'CLOCK' | 'SETTINGS'>
-export type MountedDisk = { row: MountWithBackup; state: MountState }
+type Mounted = { row: MountWithBackup; state: MountState }
+
+type Asked = {
+  backupId: string
+  /** Undefined: all of them. */
+  diskIndex: number | undefined
+  /** The one repository to read from; undefined: any. */
+  repositoryId: string | undefined
+  secrets: readonly Secret[]
+}
+/** As the agent takes them. */
+const secretBytes = (secret: Secret): string =>
+  'password' in secret ? Buffer.from(secret.password).toString('base64') : secret.key_file
 
 /** What keeps a disk from being mounted again; a mount that has ended by itself does not. */
 const alreadyMounted = async (env: MountEnv, diskRowId: number): Promise<HubError | undefined> => {
@@ -43,24 +56,24 @@ const alreadyMounted = async (env: MountEnv, diskRowId: number): Promise<HubErro
 const backupNotFound = (backupId: string) =>
   new HubError('BACKUP_NOT_FOUND', 'Backup not found', { details: `no backup ${backupId}`.slice(0, 200) })
 
-/** Where a disk can be read: its own repository as long as nothing is known to be wrong there, then its copies. */
-type Place = { chain: DiskChain; copyIn: string | null }
+/** Where disks can be read: their own repository as long as nothing is known to be wrong there, then its copies. */
+type Place = { chains: DiskChain[]; copyIn: string | null }
 
 /** @param wanted the one repository to read from; undefined: any @throws CHAIN_BROKEN, COPY_NOT_FOUND */
 const placesOf = async (
   { DB }: MountEnv,
   backup: JobWithDisks,
-  diskIndex: number,
+  disks: readonly DiskRow[],
   wanted: string | undefined,
 ): Promise<Place[]> => {
   const chain = await chainOf(DB.orm, backup)
-  const own = diskChainOf(chain, diskIndex)
+  const own = disks.map(({ diskIndex }) => diskChainOf(chain, diskIndex))
   const isOwnWanted = wanted === undefined || wanted === backup.job.repositoryId
   const isComplete = chain.at(-1)?.job.backupType === 'full'
-  const places: Place[] = isOwnWanted && isWhole(chain) ? [{ chain: own, copyIn: null }] : []
+  const places: Place[] = isOwnWanted && isWhole(chain) ? [{ chains: own, copyIn: null }] : []
   for (const repositoryId of isComplete ? await placesOfCopies({ DB }, chain) : [])
     if (wanted === undefined || wanted === repositoryId)
-      places.push({ chain: { ...own, repository_id: repositoryId }, copyIn: repositoryId })
+      places.push({ chains: own.map((disk) => ({ ...disk, repository_id: repositoryId })), copyIn: repositoryId })
   if (places.length > 0) return places
   if (!isOwnWanted) throw new HubError('COPY_NOT_FOUND', 'This repository holds no complete copy of the backup')
   throw new HubError('CHAIN_BROKEN', 'This backup, or one that it builds on, is missing or damaged', {
@@ -68,12 +81,14 @@ const placesOf = async (
   })
 }
 
-/** @throws BACKUP_NOT_FOUND, DISK_NOT_FOUND, BACKUP_NOT_COMPLETED */
-const mountableDisk = async ({ DB }: MountEnv, backupId: string, diskIndex: number) => {
+/** @returns the disks in their order @throws BACKUP_NOT_FOUND, DISK_NOT_FOUND, BACKUP_NOT_COMPLETED */
+const mountableDisks = async ({ DB }: MountEnv, { backupId, diskIndex }: Asked) => {
   const backup = await restorePoint(DB.orm, backupId)
-  const disk = backup.disks.find((row) => row.diskIndex === diskIndex)
-  if (!disk) throw new HubError('DISK_NOT_FOUND', `The backup has no disk ${diskIndex}`)
-  return { backup, disk }
+  const all = backup.disks.toSorted((a, b) => a.diskIndex - b.diskIndex)
+  const disks = diskIndex === undefined ? all : all.filter((row) => row.diskIndex === diskIndex)
+  const [first] = disks
+  if (!first) throw new HubError('DISK_NOT_FOUND', `The backup has no disk ${diskIndex ?? 'at all'}`)
+  return { backup, disks, first }
 }
 
 /** What says that a place holds no such disk any more, but not that another one does not. */
@@ -86,11 +101,17 @@ const mountFrom = async (
   mountId: string,
   vmName: string,
   places: readonly Place[],
+  { secrets: given, diskIndex }: Asked,
 ): Promise<{ state: MountState; copyIn: string | null }> => {
+  const secrets = given.map(secretBytes)
+  const asksAll = diskIndex === undefined
   let first: unknown
-  for (const { chain, copyIn } of places)
+  for (const { chains, copyIn } of places)
     try {
-      return { state: await AGENT.ensureMount(mountId, { vm_name: vmName, disks: [chain] }), copyIn }
+      return {
+        state: await AGENT.ensureMount(mountId, { vm_name: vmName, disks: chains, guest_view: asksAll, secrets }),
+        copyIn,
+      }
     } catch (error) {
       first ??= error
       if (!isGone(error)) throw error
@@ -100,13 +121,9 @@ const mountFrom = async (
 }
 
 /** @throws the codes of POST /restore/mount */
-export const mountDisk = async (
-  env: MountEnv,
-  backupId: string,
-  diskIndex: number,
-  repositoryId?: string,
-): Promise<MountedDisk> => {
+export const mountDisks = async (env: MountEnv, asked: Asked): Promise<Mounted> => {
   const { DB, AGENT, CLOCK, SETTINGS } = env
+  const { backupId, repositoryId } = asked
   const finding = contextOfBackup(DB.orm, backupId)
   // Awaited under the lock, which it need not wait for.
   finding.catch(() => undefined)
@@ -117,22 +134,23 @@ export const mountDisk = async (
     if (contextId === undefined) throw backupNotFound(backupId)
     // Under the chain's lock, so that no deletion has looked for mounts before this one was there.
     const { places, row } = await withChainLock(DB, contextId, async () => {
-      const { backup, disk } = await mountableDisk(env, backupId, diskIndex)
-      const places = await placesOf(env, backup, diskIndex, repositoryId)
+      const { backup, disks, first } = await mountableDisks(env, asked)
+      const places = await placesOf(env, backup, disks, repositoryId)
       const createdAt = CLOCK.now()
       const expiresAt = new Date(createdAt.getTime() + SETTINGS.mountIdleSeconds * 1000)
-      const insert = () => insertMount(DB.orm, { id: mountId, backupDiskId: disk.id, createdAt, expiresAt })
+      const allDisks = asked.diskIndex === undefined
+      const insert = () => insertMount(DB.orm, { id: mountId, backupDiskId: first.id, allDisks, createdAt, expiresAt })
       // A disk has one row at most: asking first would only make everybody wait.
       const mount = await insert().catch(async (error: unknown) => {
         if (!isDuplicate(error)) throw error
-        const taken = await alreadyMounted(env, disk.id)
+        const taken = await alreadyMounted(env, first.id)
         if (taken) throw taken
         return insert()
       })
-      return { places, row: { mount, backupId, vmName: backup.job.vmName, diskIndex } }
+      return { places, row: { mount, backupId, vmName: backup.job.vmName, diskIndex: first.diskIndex } }
     })
     try {
-      const { state, copyIn } = await mountFrom(env, mountId, row.vmName, places)
+      const { state, copyIn } = await mountFrom(env, mountId, row.vmName, places, asked)
       await storeMountState(DB.orm, mountId, state, copyIn)
       row.mount.repositoryId = copyIn
       return { row, state }

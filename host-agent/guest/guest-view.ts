@@ -1,0 +1,145 @@
+/**
+ * A guest's files as it saw them: its volumes, each at the folder where it mounts them. Paths go through symlinks from one volume to another, as they do in the
+ * guest; what is below stays the volumes' own.
+ */
+import type { FileInfo, Listing } from '../../contract/agent.ts'
+import type { ArchiveFormat, Entry } from '../../contract/api/restore.ts'
+import { HubError } from '../../contract/errors.ts'
+import { mapSome } from '../concurrency.ts'
+import { linksAtOnce, nameText } from '../files/entries.ts'
+import { joinPath, splitPath } from '../files/resolve.ts'
+import type { Content, ListOptions, VolumeReader } from '../files/volume-reader.ts'
+
+export type GuestMount = {
+  /** Where it is mounted, as parts of a path; empty: the root. */
+  at: Buffer[]
+  reader: VolumeReader
+  /** The folder of the volume that is mounted there: a subvolume of btrfs, say. */
+  folder: Buffer[]
+}
+
+/** As many as Linux follows itself. */
+const symlinksMax = 40
+/** Folders whose true path is remembered; nothing changes in a backup. */
+const rememberedMax = 5_000
+
+const isSame = (a: readonly Buffer[], b: readonly Buffer[]) =>
+  a.length === b.length && a.every((part, at) => part.equals(b[at]!))
+const startsWith = (path: readonly Buffer[], start: readonly Buffer[]) =>
+  path.length >= start.length && start.every((part, at) => part.equals(path[at]!))
+const dotDot = Buffer.from('..')
+
+type Place = { mount: GuestMount; inner: Buffer }
+
+export class GuestView implements VolumeReader {
+  readonly #mounts: readonly GuestMount[]
+  readonly #number: number
+  readonly #folders = new Map<string, Buffer[]>()
+
+  /** @param mounts the root among them @param number of the view among the volumes of its mount */
+  constructor(mounts: readonly GuestMount[], number: number) {
+    // The deepest first: it covers what lies below it.
+    this.#mounts = mounts.toSorted((a, b) => b.at.length - a.at.length)
+    this.#number = number
+  }
+
+  async list(path: Buffer, options: ListOptions): Promise<Listing> {
+    const guest = await this.#resolve(splitPath(path), true)
+    const { mount, inner } = this.#placeOf(guest)
+    const listing = await mount.reader.list(inner, options)
+    return {
+      ...listing,
+      partition: this.#number,
+      path: nameText(joinPath(guest)).text,
+      entries: await mapSome(listing.entries, linksAtOnce, (entry) => this.#withTarget(moved(entry, inner, guest))),
+    }
+  }
+
+  async info(path: Buffer): Promise<FileInfo> {
+    const guest = await this.#resolve(splitPath(path), false)
+    const { mount, inner } = this.#placeOf(guest)
+    const info = await mount.reader.info(inner)
+    const last = guest.at(-1)
+    const own = { ...moved(info, inner, guest), name: last ? nameText(last).text : '/', partition: this.#number }
+    return this.#withTarget(own)
+  }
+
+  async read(path: Buffer, start: number, length: number): Promise<Content> {
+    const { mount, inner } = this.#placeOf(await this.#resolve(splitPath(path), true))
+    return mount.reader.read(inner, start, length)
+  }
+
+  /** Of one volume: what others have mounted below is theirs. */
+  async archive(path: Buffer, format: ArchiveFormat, only?: readonly Buffer[]): Promise<Content> {
+    const { mount, inner } = this.#placeOf(await this.#resolve(splitPath(path), true))
+    return mount.reader.archive(inner, format, only)
+  }
+
+  async close(): Promise<void> {
+    // Their readers are the volumes'.
+  }
+
+  /** A symlink shows what it leads to, on whatever volume that is; its own volume knows its own alone. */
+  async #withTarget<E extends Entry>(entry: E): Promise<E> {
+    if (!entry.is_symlink) return entry
+    const path = entry.path_b64 === null ? Buffer.from(entry.path) : Buffer.from(entry.path_b64, 'base64')
+    try {
+      const { mount, inner } = this.#placeOf(await this.#resolve(splitPath(path), true))
+      const { type, size, special, etag, modified_http } = await mount.reader.info(inner)
+      return { ...entry, type, size, special, ...('etag' in entry ? { etag, modified_http } : {}) }
+    } catch (error) {
+      // It leads nowhere.
+      if (error instanceof HubError) return entry
+      throw error
+    }
+  }
+
+  #placeOf(guest: readonly Buffer[]): Place {
+    const mount = this.#mounts.find(({ at }) => startsWith(guest, at))!
+    return { mount, inner: joinPath([...mount.folder, ...guest.slice(mount.at.length)]) }
+  }
+
+  /** @returns the path without symlinks @throws FILE_NOT_FOUND, PATH_FORBIDDEN */
+  async #resolve(parts: readonly Buffer[], followLast: boolean): Promise<Buffer[]> {
+    const known = this.#folders.get(joinPath(parts.slice(0, -1)).toString('latin1'))
+    const found: Buffer[] = known ? [...known] : []
+    const waiting = known ? parts.slice(-1) : [...parts]
+    let symlinks = 0
+    for (let part = waiting.shift(); part !== undefined; part = waiting.shift()) {
+      if (part.equals(dotDot)) {
+        if (found.pop() === undefined) throw new HubError('PATH_FORBIDDEN', 'The path leaves the guest')
+        continue
+      }
+      found.push(part)
+      const isLast = waiting.length === 0
+      if (this.#mounts.some(({ at }) => isSame(at, found)) || (isLast && !followLast)) continue
+      const { mount, inner } = this.#placeOf(found)
+      const { is_symlink, symlink_target } = await mount.reader.info(inner)
+      if (!is_symlink || symlink_target === null) continue
+      if (++symlinks > symlinksMax) throw new HubError('FILE_NOT_FOUND', 'There is no such file or directory')
+      const target = Buffer.from(symlink_target)
+      found.pop()
+      if (target[0] === 0x2f) found.length = 0
+      waiting.unshift(...splitPath(target[0] === 0x2f ? target : Buffer.concat([Buffer.from('/'), target])))
+    }
+    if (followLast || parts.length === 0) this.#remember(parts, found)
+    return found
+  }
+
+  #remember(parts: readonly Buffer[], found: readonly Buffer[]) {
+    if (this.#folders.size >= rememberedMax) this.#folders.delete(this.#folders.keys().next().value!)
+    this.#folders.set(joinPath(parts).toString('latin1'), [...found])
+  }
+}
+
+/** An entry of a volume with the path that the guest has for it. @param inner the folder, or the file itself, as the volume has it */
+const moved = <E extends Entry>(entry: E, inner: Buffer, guest: readonly Buffer[]): E => {
+  const own = entry.path_b64 === null ? Buffer.from(entry.path) : Buffer.from(entry.path_b64, 'base64')
+  const isItself = own.equals(inner)
+  const rest = isItself ? Buffer.alloc(0) : inner.length === 1 ? own : own.subarray(inner.length)
+  const start = guest.length === 0 ? Buffer.alloc(0) : joinPath(guest)
+  const path = Buffer.concat([start, rest])
+  const whole = path.length === 0 ? Buffer.from('/') : path
+  const { text, exact } = nameText(whole)
+  return { ...entry, path: text, path_b64: exact ? null : whole.toString('base64') }
+}
