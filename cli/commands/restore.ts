@@ -1,6 +1,6 @@
 /** mount, mounts, ls, get, get-dir, unmount */
 import { createWriteStream } from 'node:fs'
-import { rename, rm, stat } from 'node:fs/promises'
+import { readFile, rename, rm, stat } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -16,7 +16,7 @@ const mountColumns: Column[] = [
   ['MOUNT', (mount) => mount.mount_id],
   ['VM', (mount) => mount.vm_name],
   ['BACKUP', (mount) => mount.backup_id],
-  ['DISK', (mount) => mount.disk_index],
+  ['DISK', (mount) => (mount.all_disks ? 'all' : mount.disk_index)],
   ['FILESYSTEM', (mount) => mount.filesystem_type],
   ['ENDS WITHOUT USE', (mount) => when(mount.expires_at)],
 ]
@@ -68,17 +68,26 @@ const save = async (path: string, target: string, isForced: boolean, isQuiet: bo
   }
 }
 
+/** From files, for an argument is read by everybody on the machine. */
+const secretsOf = async (passwordFile: string | undefined, keyFile: string | undefined) => [
+  ...(passwordFile === undefined ? [] : [{ password: (await readFile(passwordFile, 'utf8')).split('\n')[0]! }]),
+  ...(keyFile === undefined ? [] : [{ key_file: (await readFile(keyFile)).toString('base64') }]),
+]
+
 export const addRestoreCommands = (program: Command) => {
   program
     .command('mount <backup>')
-    .description('open a disk of a backup for browsing')
-    .option('-d, --disk <index>', 'which disk', '0')
+    .description('open a backup for browsing: all of its disks as the guest saw them, or one')
+    .option('-d, --disk <index>', 'this disk alone')
     .option('-r, --repository <id>', 'read this copy')
-    .action(async (backup_id: string, { disk, repository }, command: Command) => {
+    .option('--password-file <file>', 'a file whose first line opens encrypted volumes')
+    .option('--key-file <file>', 'a key file that opens encrypted volumes')
+    .action(async (backup_id: string, { disk, repository, passwordFile, keyFile }, command: Command) => {
       const { json } = command.optsWithGlobals<Common>()
       const mount = await call('POST', '/restore/mount', {
         backup_id,
-        disk_index: Number(disk),
+        ...(disk === undefined ? { all_disks: true } : { disk_index: Number(disk) }),
+        secrets: await secretsOf(passwordFile, keyFile),
         ...(repository === undefined ? {} : { repository_id: repository }),
       })
       if (json) printJson(mount)

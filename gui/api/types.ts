@@ -17,7 +17,7 @@ import type * as users from '../../contract/api/users.ts'
 import type * as vms from '../../contract/api/vm-contexts.ts'
 
 export type { Examination } from '../../contract/api/doctor.ts'
-export type { Entry, Mount, Partition } from '../../contract/api/restore.ts'
+export type { Entry, Mount, Partition, Secret } from '../../contract/api/restore.ts'
 export type { Summary } from '../../contract/api/summary.ts'
 
 export type VmList = z.infer<typeof vms.vmContextsAnswer>

@@ -11,21 +11,39 @@ import { Empty } from '../components/Empty.tsx'
 import { Loaded } from '../components/Loaded.tsx'
 import { Page } from '../components/Page.tsx'
 import { sayDone, sayProblem } from '../components/say.ts'
-import { bytes } from '../lib/format.ts'
+import { bytes, dateTime } from '../lib/format.ts'
 import { useUrlState } from '../lib/url-state.ts'
 import { Countdown } from '../restore/Countdown.tsx'
 import { closeMount } from '../restore/close-mount.ts'
 import { Folder } from '../restore/Folder.tsx'
+import { Locked } from '../restore/Locked.tsx'
 
-const partitionLabel = ({ number, kind, name, label, filesystem, size_bytes, reason, mounted }: Partition) =>
-  [
-    kind === 'whole_disk' ? 'Whole disk' : label || name || `Partition ${number}`,
+const nameOf = ({ number, kind, name, label }: Partition) => {
+  if (kind === 'guest') return 'The machine as it saw itself'
+  if (kind === 'whole_disk') return label || (name.startsWith('disk') ? `Whole ${name}` : 'Whole disk')
+  // Those within others have names of their own, which say more than a label.
+  return kind === 'partition' ? label || name || `Partition ${number}` : name
+}
+const partitionLabel = (partition: Partition) => {
+  const { kind, filesystem, size_bytes, guest_path, reason, mounted } = partition
+  return [
+    nameOf(partition),
+    ...(guest_path !== null && kind !== 'guest' ? [guest_path] : []),
     filesystem,
-    bytes(size_bytes),
+    ...(kind === 'guest' ? [] : [bytes(size_bytes)]),
     ...(mounted ? [] : [reason ?? 'can not be opened']),
   ]
     .filter(Boolean)
     .join(' · ')
+}
+/** Of a name from right to left, with what follows it from left to right. */
+const isolated = (name: string) => `\u2068${name}\u2069`
+const disksInWords = ({ all_disks, disk_index }: Pick<Mount, 'all_disks' | 'disk_index'>) =>
+  all_disks ? 'whole machine' : `disk ${disk_index}`
+
+/** `db-01, Debian GNU/Linux 12, started on 3 March`. */
+const systemInWords = ({ os, hostname, booted_at }: NonNullable<Mount['guest']>) =>
+  [hostname, os, ...(booted_at === null ? [] : [`started ${dateTime(booted_at)}`])].filter(Boolean).join(', ')
 
 /** Mounts side by side: one click from one to the other. */
 const OpenMounts = ({ id }: { id: string }) => {
@@ -35,9 +53,10 @@ const OpenMounts = ({ id }: { id: string }) => {
   return (
     <Tabs value={id} onChange={(next) => next && void navigate({ to: '/restore/$id', params: { id: next } })}>
       <Tabs.List aria-label="Open mounts">
-        {data.mounts.map(({ mount_id, vm_name, disk_index }) => (
+        {data.mounts.map(({ mount_id, vm_name, disk_index, all_disks }) => (
           <Tabs.Tab key={mount_id} value={mount_id}>
-            <bdi>{vm_name.length > 30 ? `${vm_name.slice(0, 29)}…` : vm_name}</bdi>, disk {disk_index}
+            <bdi>{vm_name.length > 30 ? `${vm_name.slice(0, 29)}…` : vm_name}</bdi>,{' '}
+            {disksInWords({ all_disks, disk_index })}
           </Tabs.Tab>
         ))}
       </Tabs.List>
@@ -133,11 +152,12 @@ const Browser = () => {
   const left = mount ? Date.parse(mount.expires_at) - Date.now() : Number.POSITIVE_INFINITY
   return (
     <Page
-      title={mount ? `${mount.vm_name}, disk ${mount.disk_index}` : 'Restore point'}
+      title={mount ? `${isolated(mount.vm_name)}, ${disksInWords(mount)}` : 'Restore point'}
       text={
         mount && (
           <Group gap="sm">
             <span>Read-only</span>
+            {mount.guest && <span>{systemInWords(mount.guest)}</span>}
             <Anchor component={Link} to={`/jobs/${encodeURIComponent(mount.backup_id)}`}>
               {mount.backup_id}
             </Anchor>
@@ -192,7 +212,10 @@ const Browser = () => {
           ) : now.status === 'failed' ? (
             <Empty title="The disk could not be opened" text={now.error_message ?? ''} />
           ) : (
-            <Disk mount={now} />
+            <>
+              <Locked mount={now} />
+              <Disk mount={now} />
+            </>
           )
         }
       </Loaded>

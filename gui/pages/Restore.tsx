@@ -190,7 +190,12 @@ const Restore = () => {
         </NameLink>
       ),
     },
-    { id: 'disk', header: 'Disk', align: 'end', value: ({ disk_index }) => disk_index },
+    {
+      id: 'disk',
+      header: 'Disk',
+      align: 'end',
+      value: ({ disk_index, all_disks }) => (all_disks ? 'All' : disk_index),
+    },
     {
       id: 'status',
       header: 'State',

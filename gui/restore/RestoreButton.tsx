@@ -1,41 +1,14 @@
 /** From a restore point to its files: one click where there is one disk, two where there are several. */
 import { ActionIcon, Button, Group, Menu, Tooltip } from '@mantine/core'
 import { IconFolderOpen } from '@tabler/icons-react'
-import { useMutation, useQuery } from '@tanstack/react-query'
-import { useNavigate } from '@tanstack/react-router'
+import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
-import { call, get } from '../api/client.ts'
-import { useRefresh } from '../api/queries.ts'
+import { get } from '../api/client.ts'
 import { useMay } from '../api/session.ts'
-import type { Backup, BackupDetail, Mount, MountList } from '../api/types.ts'
-import { sayProblem } from '../components/say.ts'
+import type { Backup, BackupDetail } from '../api/types.ts'
 import { bytes } from '../lib/format.ts'
-
-/** Opens a disk; one that is open already is gone to. */
-export const useMountDisk = () => {
-  const navigate = useNavigate()
-  const refresh = useRefresh()
-  return useMutation({
-    mutationFn: async ({
-      backupId,
-      diskIndex,
-    }: {
-      backupId: string
-      diskIndex: number
-    }): Promise<{ mount_id: string }> => {
-      const { mounts } = await get<MountList>('/restore/mounts')
-      const open = mounts.find(
-        (mount) => mount.backup_id === backupId && mount.disk_index === diskIndex && mount.status === 'mounted',
-      )
-      return open ?? call<Mount>('POST', '/restore/mount', { backup_id: backupId, disk_index: diskIndex })
-    },
-    onSuccess: async ({ mount_id }) => {
-      await refresh('mounts')
-      void navigate({ to: '/restore/$id', params: { id: mount_id } })
-    },
-    onError: sayProblem,
-  })
-}
+import { UnlockDialog } from './UnlockDialog.tsx'
+import { useMountTarget } from './use-mount.ts'
 
 export const RestoreButton = ({
   backup,
@@ -45,7 +18,7 @@ export const RestoreButton = ({
   compact?: boolean
 }) => {
   const mayRestore = useMay('operator')
-  const mount = useMountDisk()
+  const mount = useMountTarget()
   const [isOpen, setOpen] = useState(false)
   const detail = useQuery({
     queryKey: ['backup', backup.backup_id],
@@ -53,7 +26,7 @@ export const RestoreButton = ({
     enabled: isOpen,
   })
   const isOff = !mayRestore || backup.merging_into !== null
-  const open = (diskIndex: number) => mount.mutate({ backupId: backup.backup_id, diskIndex })
+  const open = (diskIndex?: number) => mount.mutate({ backupId: backup.backup_id, diskIndex })
   const label = mount.isPending ? 'Opening' : 'Browse files'
   const button = (onClick?: () => void) =>
     compact ? (
@@ -79,21 +52,30 @@ export const RestoreButton = ({
         {label}
       </Button>
     )
-  if (backup.disk_count <= 1) return button(() => open(0))
   return (
-    <Menu opened={isOpen} onChange={setOpen} position="bottom-end" withinPortal>
-      <Menu.Target>{button()}</Menu.Target>
-      <Menu.Dropdown>
-        <Menu.Label>Which disk?</Menu.Label>
-        {detail.data?.disks.map((disk) => (
-          <Menu.Item key={disk.disk_index} onClick={() => open(disk.disk_index)}>
-            <Group justify="space-between" gap="xl">
-              <span>Disk {disk.disk_index}</span>
-              <span>{bytes(disk.size_bytes)}</span>
-            </Group>
-          </Menu.Item>
-        )) ?? <Menu.Item disabled>Loading</Menu.Item>}
-      </Menu.Dropdown>
-    </Menu>
+    <>
+      {backup.disk_count <= 1 ? (
+        button(() => open())
+      ) : (
+        <Menu opened={isOpen} onChange={setOpen} position="bottom-end" withinPortal>
+          <Menu.Target>{button()}</Menu.Target>
+          <Menu.Dropdown>
+            <Menu.Item onClick={() => open()}>The whole machine, {backup.disk_count} disks</Menu.Item>
+            <Menu.Label>Or one disk alone</Menu.Label>
+            {detail.data?.disks.map((disk) => (
+              <Menu.Item key={disk.disk_index} onClick={() => open(disk.disk_index)}>
+                <Group justify="space-between" gap="xl">
+                  <span>Disk {disk.disk_index}</span>
+                  <span>{bytes(disk.size_bytes)}</span>
+                </Group>
+              </Menu.Item>
+            )) ?? <Menu.Item disabled>Loading</Menu.Item>}
+          </Menu.Dropdown>
+        </Menu>
+      )}
+      {mount.locked && (
+        <UnlockDialog target={mount.locked} onOpen={(opened) => void mount.goTo(opened)} onClose={mount.closeLocked} />
+      )}
+    </>
   )
 }

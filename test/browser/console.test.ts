@@ -1,15 +1,16 @@
 /// <reference lib="dom" />
 /** What an operator does with the console, in a real browser before a hub with everything real. */
 import { createHash, randomBytes } from 'node:crypto'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Download, Locator } from 'playwright-core'
 import { expect, it } from 'vitest'
 import { consoleForTests, openConsole } from '../support/browser.ts'
 import { password, waitForEnd } from '../support/hub.ts'
 import { hubForTests } from '../support/hub-suite.ts'
-import { filesystemImage, sh } from '../support/images.ts'
+import { blankImage, filesystemImage, sh, withLoop } from '../support/images.ts'
 import { slowedDown } from '../support/slowed-down.ts'
+import { encrypted, VolumeGroup } from '../support/volumes.ts'
 
 // Mounts that close soon are warned of; these do from the beginning.
 const hub = hubForTests({ SENDENSE_MOUNT_IDLE_SECONDS: '240' })
@@ -130,7 +131,7 @@ it('shows progress as it happens, and cancels', async () => {
     await expect.poll(async () => seen.add(await bar.getAttribute('aria-valuetext')).size, { timeout: 30_000 }).toBe(3)
     await button('Cancel backup').click()
     await button('Cancel backup', dialog()).click()
-    await page.getByText('Cancelled').first().waitFor()
+    await page.getByText('Cancelled').first().waitFor({ timeout: 60_000 })
     expect((await waitForEnd(hub, id)).status).toBe('cancelled')
   } finally {
     ended.abort()
@@ -226,6 +227,60 @@ it('warns before a mount closes, keeps it open, and closes it', async () => {
   await page.getByRole('link', { name: 'Open a restore point' }).waitFor()
 })
 
+it('opens a whole machine of encrypted and logical volumes as it saw itself', async () => {
+  const { page } = view
+  const folder = join(hub.folder, 'vms', 'vault')
+  mkdirSync(folder)
+  const [root, data] = [join(hub.folder, 'root.raw'), join(hub.folder, 'data.raw')]
+  filesystemImage(root, 'ext4', 80 * 2 ** 20, (into) => {
+    for (const name of ['etc', 'srv']) mkdirSync(join(into, name))
+    writeFileSync(join(into, 'etc/hostname'), 'vault.example\n')
+    writeFileSync(
+      join(into, 'etc/fstab'),
+      '/dev/vault/root / ext4 defaults 0 1\nLABEL=secrets /srv ext4 defaults 0 2\n',
+    )
+  })
+  filesystemImage(data, 'ext4', 48 * 2 ** 20, (into) => writeFileSync(join(into, 'treasure.txt'), 'gold'))
+  sh('/usr/sbin/e2label', [data, 'secrets'])
+  blankImage(join(folder, 'disk0.raw'), 120 * 2 ** 20)
+  withLoop(join(folder, 'disk0.raw'), (device) => {
+    const group = new VolumeGroup('vault', [device])
+    group.add('root', 20)
+    group.pour('root', root)
+  })
+  encrypted(join(folder, 'disk1.raw'), data, 'open sesame', ['--type', 'luks2', '--sector-size', '512'])
+  for (const path of [root, data]) rmSync(path)
+  const { body } = await hub.api('GET', '/vmware-credentials')
+  await hub.api('POST', '/discovery/add-vms', { credential_id: body.credentials[0].id, vm_names: ['vault'] })
+  await backUp('vault', 'Full')
+  await page.getByText('Completed').first().waitFor()
+
+  await button('Browse files').click()
+  await page.getByRole('menuitem', { name: 'The whole machine, 2 disks' }).click()
+  await page.waitForURL(/\/restore\/[0-9a-f-]{36}/)
+  await page.getByText('vault.example').waitFor()
+  await page.getByText('A volume is encrypted').waitFor()
+  const grid = page.getByRole('grid', { name: 'Files' })
+  await button('Unlock').click()
+  await dialog().getByRole('textbox', { name: 'Password' }).fill('wrong')
+  await button('Unlock', dialog()).click()
+  // The rest of the machine is open all the same.
+  await dialog().waitFor({ state: 'detached' })
+  await button('Unlock').click()
+  await dialog().getByRole('textbox', { name: 'Password' }).fill('open sesame')
+  await button('Unlock', dialog()).click()
+  await page.getByText('A volume is encrypted').waitFor({ state: 'detached' })
+  await grid.getByRole('button', { name: 'srv', exact: true }).click()
+  const [file] = await Promise.all([page.waitForEvent('download'), button('Download treasure.txt').click()])
+  expect((await saved(file)).toString()).toBe('gold')
+  await page.getByRole('combobox', { name: 'Volume' }).click()
+  await page.getByRole('option', { name: /^vault\/root · \/ · ext4/ }).waitFor()
+  await page.keyboard.press('Escape')
+  await button('Close').click()
+  await button('Close', dialog()).last().click()
+  await page.waitForURL(/\/restore$/)
+})
+
 it('shows every refusal in the hub’s own words, and a way on', async () => {
   const { page } = view
   // The repository is full.
@@ -275,7 +330,7 @@ it('shows every refusal in the hub’s own words, and a way on', async () => {
   const find = () => hub.api('POST', '/discovery/preview', { credential_id })
   await expect.poll(async () => (await find()).status, { timeout: 30_000 }).toBe(200)
   await button('Try again', alert).click()
-  await dialog().getByText('3 found').waitFor()
+  await dialog().getByText('4 found').waitFor()
   // Those were asked for.
   const isAskedFor = (text: string) => /^(502 .*discovery|503 .*backups$)/.test(text)
   view.complaints.splice(0, view.complaints.length, ...view.complaints.filter((text) => !isAskedFor(text)))
