@@ -4,8 +4,19 @@ import { z } from 'zod'
 const userIds = z.object({ uid: z.int().min(1), gid: z.int().min(1) })
 export type UserIds = z.infer<typeof userIds>
 
-/** What the host itself can mount: by its kernel, NTFS by ntfs-3g as root. */
-export const hostFilesystems = ['ext2', 'ext3', 'ext4', 'xfs', 'btrfs', 'ntfs'] as const
+/** What the host itself can mount: by its kernel, as far as that knows them; NTFS by ntfs-3g as root. */
+export const hostFilesystems = [
+  'ext2',
+  'ext3',
+  'ext4',
+  'xfs',
+  'btrfs',
+  'ntfs',
+  'vfat',
+  'exfat',
+  'iso9660',
+  'udf',
+] as const
 export type HostFilesystem = (typeof hostFilesystems)[number]
 
 export const agentSettings = z.object({

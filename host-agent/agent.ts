@@ -1,7 +1,7 @@
 /** The host-agent's parts, opened in the order in which they need one another and closed in reverse. */
 import { mkdir } from 'node:fs/promises'
 import type { AgentHealth } from '../contract/agent.ts'
-import { type AgentSettings, hostFilesystems } from '../contract/settings.ts'
+import { type AgentSettings, type HostFilesystem, hostFilesystems } from '../contract/settings.ts'
 import { chooseBackend } from './attach/choose.ts'
 import { Copies } from './copies/copies.ts'
 import { Examinations } from './examinations.ts'
@@ -18,6 +18,7 @@ import { Sandboxes } from './sandbox/sandboxes.ts'
 import { Sweep } from './sweep.ts'
 import { Verifications } from './verify/verifications.ts'
 import { hasDriver } from './volumes/fuse-drivers.ts'
+import { hostCanMount } from './volumes/host-mounts.ts'
 
 export type Agent = {
   health: () => Promise<AgentHealth>
@@ -42,13 +43,15 @@ const decideOpeners = async (settings: AgentSettings): Promise<Openers> => {
     (error: Error) => error.message,
   )
   const automatic = typeof sandboxes === 'string' ? hostFilesystems : withoutDriver
-  const hostMounts = settings.hostMounts === 'auto' ? automatic : settings.hostMounts
+  const allowed = settings.hostMounts === 'auto' ? automatic : settings.hostMounts
+  const hostMounts: HostFilesystem[] = []
+  for (const filesystem of allowed) if (await hostCanMount(filesystem)) hostMounts.push(filesystem)
   if (typeof sandboxes === 'string')
     log.warn(
       { why: sandboxes, hostMounts },
       "this host can make no sandbox; it mounts guests' filesystems itself, as far as it may",
     )
-  return { sandboxes, hostMounts }
+  return { sandboxes, hostMounts, allowed }
 }
 
 /** Opens the ledger, frees what an earlier agent left, and is ready to serve. */

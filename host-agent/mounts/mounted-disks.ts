@@ -5,7 +5,7 @@
 import { join } from 'node:path'
 import type { GuestSystem, Partition } from '../../contract/api/restore.ts'
 import { HubError } from '../../contract/errors.ts'
-import type { HostFilesystem } from '../../contract/settings.ts'
+import { type HostFilesystem, hostFilesystems } from '../../contract/settings.ts'
 import { serveExports } from '../../nbd/server.ts'
 import type { AttachBackend, AttachSource } from '../attach/backend.ts'
 import { mapSome } from '../concurrency.ts'
@@ -48,8 +48,10 @@ export type DisksToOpen = {
 export type Openers = {
   /** Or why there can be none on this host. */
   sandboxes: Sandboxes | string
-  /** Filesystems that the host itself mounts. */
+  /** Filesystems that the host itself mounts: those that it may, as far as it can. */
   hostMounts: readonly HostFilesystem[]
+  /** Those that it may. */
+  allowed: readonly HostFilesystem[]
 }
 
 const userRoles = new Set(['data', 'unknown', 'lvm'])
@@ -286,7 +288,9 @@ export class MountedDisks {
     const { sandboxes } = this.#openers
     if (hasDriver(filesystem))
       return `it is read in a sandbox only, and this host can not make one: ${sandboxes}; SENDENSE_HOST_MOUNTS lets the host itself mount it`
-    if (filesystem === 'xfs' || filesystem === 'btrfs')
+    if ((this.#openers.allowed as readonly (string | null)[]).includes(filesystem))
+      return `the kernel of this host has no ${filesystem}`
+    if ((hostFilesystems as readonly (string | null)[]).includes(filesystem))
       return `only the kernel of the host can read ${filesystem}, and SENDENSE_HOST_MOUNTS does not let it`
     return whyNotMountable(filesystem)
   }

@@ -25,6 +25,10 @@ const kinds: Record<HostFilesystem, Kind> = {
   // Its top, whatever subvolume is the default one: all of them are folders there, snapshots too.
   btrfs: { type: 'btrfs', options: ['subvolid=5'], withoutReplay: ['rescue=nologreplay'] },
   ntfs: { type: 'ntfs-3g', options: ['streams_interface=none'], withoutReplay: null },
+  vfat: { type: 'vfat', options: ['utf8'], withoutReplay: null },
+  exfat: { type: 'exfat', options: ['iocharset=utf8'], withoutReplay: null },
+  iso9660: { type: 'iso9660', options: ['iocharset=utf8'], withoutReplay: null },
+  udf: { type: 'udf', options: ['iocharset=utf8'], withoutReplay: null },
 }
 
 /** Longest time one mount may take: journals of large disks are replayed in seconds. */
@@ -36,18 +40,24 @@ const tryMount = async (device: string, kind: Kind, path: string, extra: readonl
 }
 
 /** Why the host can not mount this at all; undefined when it can be tried. */
-const hostRefusal = async (device: string, type: string): Promise<string | undefined> => {
+const hostRefusal = async (device: string): Promise<string | undefined> => {
   const isDevice = await stat(device).then(
     (info) => info.isBlockDevice(),
     () => false,
   )
-  if (!isDevice) return 'the partition lies outside the disk or overlaps another'
-  if (type === 'ntfs-3g' || (await kernelKnows(type))) return undefined
-  await run(program.modprobe, ['--', type]).catch(() => undefined)
-  return (await kernelKnows(type)) ? undefined : `the kernel of this host has no ${type}`
+  return isDevice ? undefined : 'the partition lies outside the disk or overlaps another'
 }
 const kernelKnows = async (type: string): Promise<boolean> =>
-  (await readFile('/proc/filesystems', 'utf8')).split('\n').some((line) => line.trim() === type)
+  (await readFile('/proc/filesystems', 'utf8')).split('\n').some((line) => line.trim().split('\t').at(-1) === type)
+
+/** Whether this host can mount it, after loading what is a module. */
+export const hostCanMount = async (filesystem: HostFilesystem): Promise<boolean> => {
+  const { type } = kinds[filesystem]
+  if (type === 'ntfs-3g' || (await kernelKnows(type))) return true
+  // By the name under which the kernel itself asks for it.
+  await run(program.modprobe, ['--', `fs-${type}`]).catch(() => undefined)
+  return kernelKnows(type)
+}
 
 /**
  * On a writable overlay: `replay` the journal, or give the filesystem a `new-id`. On that overlay afterwards: `replayed`.
@@ -72,7 +82,7 @@ export const mountOnHost = async (
   const kind = kinds[filesystem]
   const extra = step === 'without-journal' ? kind.withoutReplay : []
   if (extra === null) return { mounted: false, reason: 'damaged', remedy: null }
-  const refused = await hostRefusal(device, kind.type)
+  const refused = await hostRefusal(device)
   if (refused !== undefined) return { mounted: false, reason: refused, remedy: null }
   await mkdir(path, { recursive: true, mode: 0o700 })
   try {

@@ -7,10 +7,7 @@ export type Mounted = { mounted: true; journal: NonNullable<Partition['journal']
 export type NotMounted = { mounted: false; reason: string; remedy: 'replay' | 'new-id' | null }
 
 const notMountable: Record<string, string> = {
-  LVM2_member: 'an LVM physical volume; logical volumes are not opened yet',
-  crypto_LUKS: 'encrypted with LUKS; it is not opened yet',
-  BitLocker: 'encrypted with BitLocker; it is not opened yet',
-  linux_raid_member: 'a member of a software RAID; it is not assembled yet',
+  BitLocker: 'encrypted with BitLocker, which is not opened yet',
   swap: 'swap space holds no files',
 }
 /** Why a filesystem that nobody here can mount is not mounted. */
