@@ -279,6 +279,7 @@ const routes: Route[] = [
     downloadToken: true,
   }),
   post('/restore/{mount_id}/download-token', 'restore/download-token', 'operator', ['DB', 'AGENT', 'CLOCK', 'KEYS']),
+  post('/restore/{mount_id}/archive', 'restore/archive', 'operator', ['DB', 'AGENT', 'CLOCK']),
 
   post('/repositories', 'repositories/create', 'admin', ['DB', 'AGENT', 'CLOCK', 'KEYS']),
   get('/repositories', 'repositories/list', 'viewer', ['DB', 'AGENT', 'CLOCK', 'KEYS']),

@@ -49,7 +49,8 @@ export const logIn = async (url: string, username: string, password: string): Pr
 export const call = async (method: string, path: string, body?: object): Promise<Json> =>
   (await send(await readSession(), method, path, body)).json()
 /** @throws Failure */
-export const open = async (path: string): Promise<Response> => send(await readSession(), 'GET', path)
+export const open = async (path: string, body?: object): Promise<Response> =>
+  send(await readSession(), body ? 'POST' : 'GET', path, body)
 
 /** The one thing of a list that has this id or this name. @throws Failure */
 export const named = (things: Json[], what: string, name: string): Json => {

@@ -7,7 +7,7 @@
 import type { Readable } from 'node:stream'
 import { z } from 'zod'
 import type { Examination } from './api/doctor.ts'
-import { type ArchiveFormat, type Entry, entry, type GuestSystem, type Partition } from './api/restore.ts'
+import { archiveFormats, type Entry, entry, type GuestSystem, type Partition } from './api/restore.ts'
 import { exportNamePattern, safeIdPattern } from './names.ts'
 import { type NetworkShare, networkShare } from './shares.ts'
 
@@ -275,15 +275,14 @@ export const fileInfo = entry.extend({
 export type FileInfo = z.infer<typeof fileInfo>
 export const contentBody = guestPath.extend({ start: size, length: size, etag: z.string().max(200) })
 export type ContentBody = z.infer<typeof contentBody>
-/** Of a folder, the entries of these names alone, as base64; without them all. */
-const onlyNames = z.array(z.string().max(400)).min(1).max(1000).optional()
-export const archiveBody = guestPath.extend({ format: z.enum(['zip', 'tar.gz']), only_b64: onlyNames })
-export type ArchiveBody = {
-  partition?: number | undefined
-  path_b64: string
-  format: ArchiveFormat
-  only_b64?: string[] | undefined
-}
+/** Below a folder these alone, as base64 of their paths from there on; without them all. */
+const only = z.array(z.string().max(5_500)).min(1).max(1000).optional()
+export const archiveBody = guestPath.extend({
+  format: z.enum(archiveFormats),
+  checksums: z.boolean().default(false),
+  only_b64: only,
+})
+export type ArchiveBody = z.input<typeof archiveBody>
 
 export type CleanupState = {
   running: boolean
@@ -360,7 +359,7 @@ export interface AgentApi {
   fileInfo(mountId: string, path: GuestPath): Promise<FileInfo>
   /** Bytes of one regular file. IS_DIRECTORY, NOT_A_REGULAR_FILE. A stream that breaks is destroyed, never ended short. */
   readFile(mountId: string, body: ContentBody): Promise<Readable>
-  /** NOT_A_DIRECTORY. */
+  /** NOT_A_DIRECTORY; FILE_NOT_FOUND for one of `only_b64`. */
   readArchive(mountId: string, body: ArchiveBody): Promise<Readable>
 
   cleanupState(): Promise<CleanupState>

@@ -88,6 +88,7 @@ export const contractRoutes = lines(`
   GET /restore/{mount_id}/download
   GET /restore/{mount_id}/download-directory
   POST /restore/{mount_id}/download-token
+  POST /restore/{mount_id}/archive
   GET /restore/resources
   GET /restore/cleanup-status
   POST /repositories

@@ -1,5 +1,6 @@
 /** Children of this very process, which is a small one: the agent's tool runner, or the reader of a sandbox. The agent itself has exec.ts. */
 import { execFile, spawn } from 'node:child_process'
+import type { Readable, Writable } from 'node:stream'
 
 /** @property input what it reads on its standard input */
 export type ToolCall = { tool: string; args: readonly string[]; timeoutMs: number; input: string | Buffer }
@@ -64,4 +65,28 @@ export const serveHere = (tool: string, args: readonly string[], onEnd: (why: st
   child.once('exit', (code, signal) => onEnd(`ended by ${signal ?? `exit code ${code}`}`))
   child.once('error', (error) => onEnd(`not started: ${error}`))
   return { kill: () => child.kill('SIGKILL'), stderr: () => stderr.trim() }
+}
+
+/** A program that bytes go through. It ends with its input; `kill` ends it at once, and breaks its output. */
+export const filterHere = (
+  tool: string,
+  args: readonly string[],
+): { input: Writable; output: Readable; kill: (error: Error) => void } => {
+  const child = spawn(tool, args, { stdio: ['pipe', 'pipe', 'ignore'] })
+  const fail = (error: Error) => child.stdout.destroy(error)
+  child.once('error', fail)
+  // What it said before it failed must not look whole.
+  child.once(
+    'exit',
+    (code, signal) => code !== 0 && fail(new Error(`${tool} was ended by ${signal ?? `exit code ${code}`}`)),
+  )
+  child.stdin.on('error', () => undefined)
+  return {
+    input: child.stdin,
+    output: child.stdout,
+    kill: (error) => {
+      child.kill('SIGKILL')
+      fail(error)
+    },
+  }
 }

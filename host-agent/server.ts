@@ -183,8 +183,10 @@ export const createServerApp = (agent: Agent) => {
   })
   app.post('/mounts/:id/archive', async (c) => {
     const asked = await body(c, archiveBody)
-    const only = asked.only_b64?.map((name) => Buffer.from(name, 'base64'))
-    return send(c, await agent.files.archive(guestFile(c, asked), asked.format, only))
+    const { format, checksums, only_b64 } = asked
+    const only = only_b64?.map((one) => Buffer.from(one, 'base64'))
+    const options = { format, checksums, only, prefix: Buffer.alloc(0) }
+    return send(c, await agent.files.archive(guestFile(c, asked), options))
   })
   app.get('/cleanup', (c) => c.json(agent.sweep.state()))
 

@@ -19,10 +19,16 @@ export const attachment = (name: string): string => {
   return `attachment; filename="${ascii}"; filename*=UTF-8''${encoded}`
 }
 
+export const archiveTypes: Record<ArchiveFormat, string> = {
+  zip: 'application/zip',
+  'tar.gz': 'application/gzip',
+  'tar.zst': 'application/zstd',
+}
+
 /** @throws UNSUPPORTED_FORMAT */
 export const archiveFormat = (text: string): ArchiveFormat => {
   const format = archiveFormats.find((known) => known === text)
-  if (!format) throw new HubError('UNSUPPORTED_FORMAT', 'The archive format must be zip or tar.gz')
+  if (!format) throw new HubError('UNSUPPORTED_FORMAT', 'The archive format must be zip, tar.gz or tar.zst')
   return format
 }
 

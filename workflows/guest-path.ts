@@ -32,3 +32,15 @@ export const guestPath = ({ path, path_b64, partition }: Said, fallback?: string
   if (bytes.length > pathBytesMax) throw new HubError('PATH_INVALID', `The path is longer than ${pathBytesMax} bytes`)
   return { partition: number, path_b64: bytes.toString('base64') }
 }
+
+/** Paths of one volume, as an archive of its root takes them. @throws PATH_INVALID */
+export const pathsBelowRoot = (paths: readonly GuestPath[]): { partition: number | undefined; only_b64: string[] } => {
+  const partition = paths[0]?.partition
+  const only_b64 = paths.map((path) => {
+    const bytes = Buffer.from(path.path_b64, 'base64')
+    if (path.partition !== partition) throw new HubError('PATH_INVALID', 'The paths are of several volumes')
+    if (bytes.length === 1) throw new HubError('PATH_INVALID', 'The root is downloaded as a folder')
+    return bytes.subarray(1).toString('base64')
+  })
+  return { partition, only_b64 }
+}

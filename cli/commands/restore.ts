@@ -34,9 +34,14 @@ const isThere = (path: string) =>
   )
 
 /** Into a file beside its place first: what was cut off never looks whole. */
-const save = async (path: string, target: string, isForced: boolean, isQuiet: boolean): Promise<number> => {
+const save = async (
+  from: { path: string; body?: object },
+  target: string,
+  isForced: boolean,
+  isQuiet: boolean,
+): Promise<number> => {
   if (!isForced && (await isThere(target))) throw new Failure('usage', `${target} is there already; use --force`)
-  const response = await open(path)
+  const response = await open(from.path, from.body)
   const total = Number(response.headers.get('content-length') ?? 0)
   const bar =
     isQuiet || !process.stderr.isTTY
@@ -120,25 +125,37 @@ export const addRestoreCommands = (program: Command) => {
     .action(async (mount: string, path: string, { partition, output, force }, command: Command) => {
       const { json } = command.optsWithGlobals<Common>()
       const file: string = output ?? target(path)
-      const bytes = await save(withQuery(`/restore/${mount}/download`, { path, partition }), file, force, json)
-      if (json) printJson({ file, bytes })
-      else print(`${file}: ${size(bytes)}`)
-    })
-  program
-    .command('get-dir <mount> <path>')
-    .description('download a folder as an archive')
-    .option('-p, --partition <number>', 'which partition')
-    .option('--format <format>', 'zip or tar.gz', 'tar.gz')
-    .option('-o, --output <file>', 'where to; the name of the folder otherwise')
-    .option('-f, --force', 'write over what is there', false)
-    .action(async (mount: string, path: string, { partition, format, output, force }, command: Command) => {
-      const { json } = command.optsWithGlobals<Common>()
-      const file: string = output ?? target(path, `.${format}`)
-      const from = withQuery(`/restore/${mount}/download-directory`, { path, partition, format })
+      const from = { path: withQuery(`/restore/${mount}/download`, { path, partition }) }
       const bytes = await save(from, file, force, json)
       if (json) printJson({ file, bytes })
       else print(`${file}: ${size(bytes)}`)
     })
+  program
+    .command('get-dir <mount> <path...>')
+    .description('download a folder, or several files and folders, as an archive')
+    .option('-p, --partition <number>', 'which partition')
+    .option('--format <format>', 'zip, tar.gz or tar.zst', 'tar.gz')
+    .option('--checksums', 'add _checksums.sha256, for sha256sum -c', false)
+    .option('-o, --output <file>', 'where to; the name of the folder otherwise')
+    .option('-f, --force', 'write over what is there', false)
+    .action(
+      async (mount: string, paths: string[], { partition, format, checksums, output, force }, command: Command) => {
+        const { json } = command.optsWithGlobals<Common>()
+        const [path] = paths as [string, ...string[]]
+        const many = paths.length > 1
+        const file: string = output ?? (many ? `files.${format}` : target(path, `.${format}`))
+        const number = partition === undefined ? {} : { partition: Number(partition) }
+        const from = many
+          ? {
+              path: `/restore/${mount}/archive`,
+              body: { ...number, paths: paths.map((one) => ({ path: one })), format, checksums },
+            }
+          : { path: withQuery(`/restore/${mount}/download-directory`, { path, partition, format, checksums }) }
+        const bytes = await save(from, file, force, json)
+        if (json) printJson({ file, bytes })
+        else print(`${file}: ${size(bytes)}`)
+      },
+    )
   program
     .command('unmount <mount>')
     .description('close it again')

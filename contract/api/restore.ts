@@ -161,6 +161,8 @@ export const downloadQuery = z.object({ ...pathQuery, token: z.string().max(4096
 /** `format` is read as text, so that a wrong word gets UNSUPPORTED_FORMAT. */
 export const downloadDirectoryQuery = downloadQuery.extend({
   format: z.string().max(64).default('zip'),
+  /** Adds `_checksums.sha256`, as `sha256sum -c` reads it. */
+  checksums: queryBool.default(false),
   /** Of its entries these alone: their names as base64url, with commas between them. */
   only: z
     .string()
@@ -168,9 +170,19 @@ export const downloadDirectoryQuery = downloadQuery.extend({
     .regex(/^[A-Za-z0-9_-]+(,[A-Za-z0-9_-]+)*$/, 'must be names as base64url, with commas between them')
     .optional(),
 })
+/** Many files and folders in one archive, under their whole paths. */
+export const archiveBody = z.object({
+  partition: z.int().min(0).max(65535).optional(),
+  /** All of one volume. */
+  paths: z.array(z.object(pathFields)).min(1).max(1000),
+  format: z.string().max(64).default('zip'),
+  /** Adds `_checksums.sha256`, as `sha256sum -c` reads it. */
+  checksums: z.boolean().default(false),
+})
+
 /** Entries that one archive may be asked for by name. */
 export const onlyNamesMax = 1000
-export const archiveFormats = ['zip', 'tar.gz'] as const
+export const archiveFormats = ['zip', 'tar.gz', 'tar.zst'] as const
 export type ArchiveFormat = (typeof archiveFormats)[number]
 
 export const downloadTokenBody = z.object({

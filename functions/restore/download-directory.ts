@@ -4,12 +4,10 @@ import { id } from '../../contract/api/common.ts'
 import { downloadDirectoryQuery } from '../../contract/api/restore.ts'
 import { HubError } from '../../contract/errors.ts'
 import { defineFunction, streamAnswer } from '../../runtime/function.ts'
-import { archiveFormat, attachment, checkGrant, onlyNames } from '../../workflows/downloads.ts'
+import { archiveFormat, archiveTypes, attachment, checkGrant, onlyNames } from '../../workflows/downloads.ts'
 import { liveMount } from '../../workflows/end-mount.ts'
 import { guestPath } from '../../workflows/guest-path.ts'
 import { guestPathErrors, useMount } from '../../workflows/use-mount.ts'
-
-const contentTypes = { zip: 'application/zip', 'tar.gz': 'application/gzip' } as const
 
 export default defineFunction(
   {
@@ -17,7 +15,12 @@ export default defineFunction(
     needs: ['DB', 'AGENT', 'CLOCK'],
     params: z.object({ mount_id: id }),
     query: downloadDirectoryQuery,
-    responses: { 200: { contentType: 'application/zip', description: 'The archive, application/gzip for tar.gz' } },
+    responses: {
+      200: {
+        contentType: 'application/zip',
+        description: 'The archive, application/gzip for tar.gz, application/zstd for tar.zst',
+      },
+    },
     errors: [...guestPathErrors, 'NOT_A_DIRECTORY', 'PATH_INVALID', 'UNSUPPORTED_FORMAT'],
   },
   ({ params: { mount_id }, query, env: { AGENT, DB, CLOCK }, caller, request }) =>
@@ -29,7 +32,7 @@ export default defineFunction(
       if (info.type !== 'directory') throw new HubError('NOT_A_DIRECTORY', 'The path is not a directory')
       const name = info.path === '/' ? `${vmName}-disk${diskIndex}-p${info.partition}` : info.name
       const headers = {
-        'Content-Type': contentTypes[format],
+        'Content-Type': archiveTypes[format],
         'Content-Disposition': attachment(`${name}.${format}`),
         'Cache-Control': 'no-store',
         'Accept-Ranges': 'none',
@@ -39,7 +42,12 @@ export default defineFunction(
         headers,
         request.method === 'HEAD'
           ? null
-          : await AGENT.readArchive(mount_id, { ...path, format, only_b64: onlyNames(query.only) }),
+          : await AGENT.readArchive(mount_id, {
+              ...path,
+              format,
+              checksums: query.checksums,
+              only_b64: onlyNames(query.only),
+            }),
       )
     }),
 )

@@ -20,7 +20,7 @@ import type { Entry } from '../api/types.ts'
 import { Problem } from '../components/Problem.tsx'
 import { bytes, count, dateTime, utc } from '../lib/format.ts'
 import { useUrlState } from '../lib/url-state.ts'
-import { downloadEntries } from './download.tsx'
+import { archiveFormats, downloadEntries, formatWords } from './download.tsx'
 import classes from './folder.module.css'
 import { canPreview, Preview } from './Preview.tsx'
 import { type FolderPlace, useListing } from './use-listing.ts'
@@ -184,8 +184,11 @@ export const Folder = (place: FolderPlace) => {
             </Button>
           </Menu.Target>
           <Menu.Dropdown>
-            <Menu.Item onClick={() => downloadEntries(place, selection, 'zip')}>As ZIP</Menu.Item>
-            <Menu.Item onClick={() => downloadEntries(place, selection, 'tar.gz')}>As tar.gz</Menu.Item>
+            {archiveFormats.map((format) => (
+              <Menu.Item key={format} onClick={() => downloadEntries(place, selection, format)}>
+                As {formatWords[format]}
+              </Menu.Item>
+            ))}
           </Menu.Dropdown>
         </Menu>
         <Menu position="bottom-start" withinPortal>
@@ -195,7 +198,7 @@ export const Folder = (place: FolderPlace) => {
             </Button>
           </Menu.Target>
           <Menu.Dropdown>
-            {(['zip', 'tar.gz'] as const).map((format) => (
+            {archiveFormats.map((format) => (
               <Menu.Item
                 key={format}
                 onClick={() =>
@@ -214,7 +217,7 @@ export const Folder = (place: FolderPlace) => {
                   )
                 }
               >
-                As {format === 'zip' ? 'ZIP' : format}
+                As {formatWords[format]}
               </Menu.Item>
             ))}
           </Menu.Dropdown>

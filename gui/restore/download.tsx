@@ -1,6 +1,8 @@
 /** Takes files and folders out of a mount, by the browser's own downloads. */
+
 import { Text } from '@mantine/core'
 import { modals } from '@mantine/modals'
+import type { ArchiveFormat } from '../../contract/api/restore.ts'
 import { get, withQuery } from '../api/client.ts'
 import type { Entry, Listing } from '../api/types.ts'
 import { sayDone, sayProblem } from '../components/say.ts'
@@ -62,6 +64,9 @@ const urlOfAll = (place: FolderPlace, entries: readonly Wanted[], format: string
         only: entries.map(nameOf).join(','),
       })
 
+export const archiveFormats: readonly ArchiveFormat[] = ['zip', 'tar.gz', 'tar.zst']
+export const formatWords: Record<ArchiveFormat, string> = { zip: 'ZIP', 'tar.gz': 'tar.gz', 'tar.zst': 'tar.zst' }
+
 /** What a URL can hold, and the hub takes. */
 const [entriesMax, namesLengthMax] = [1000, 24_000]
 
@@ -73,7 +78,7 @@ const begin = async (place: FolderPlace, entries: readonly Wanted[], format: str
 }
 
 /** Asks first when it is much. Says what came of it. */
-export const downloadEntries = (place: FolderPlace, entries: readonly Wanted[], format: 'zip' | 'tar.gz') => {
+export const downloadEntries = (place: FolderPlace, entries: readonly Wanted[], format: ArchiveFormat) => {
   const work = async () => {
     const sizes = await Promise.all(entries.map((entry) => sizeOf(place, entry)))
     const [size, isMore] = [sizes.reduce((sum, one) => sum + one.size, 0), sizes.some((one) => one.isMore)]

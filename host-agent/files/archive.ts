@@ -1,5 +1,6 @@
-/** Makes a zip or tar.gz of a directory while it is being sent. Memory stays flat whatever its size. */
-import { PassThrough, type Readable, Transform } from 'node:stream'
+/** Makes a zip, tar.gz or tar.zst of a directory while it is being sent. Memory stays flat whatever its size. */
+import { createHash } from 'node:crypto'
+import { PassThrough, type Readable, Transform, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { createGzip } from 'node:zlib'
 import { pack as tarPack } from 'tar-stream'
@@ -7,14 +8,15 @@ import ZipStream from 'zip-stream'
 import type { ArchiveFormat } from '../../contract/api/restore.ts'
 import { HubError } from '../../contract/errors.ts'
 import { log } from '../log.ts'
-import { readFolder } from './folder-threads.ts'
-import type { Located, PartitionRoot } from './resolve.ts'
+import { filterHere } from '../run-tool.ts'
+import { joinPath, type Located, locate, type PartitionRoot, splitPath } from './resolve.ts'
 import { archiveName, type Walked, walkTree } from './walk.ts'
 
 /** Files of a guest are mostly compressed already or text; the fastest level takes most of the gain. */
 const compressionLevel = 1
 const batchBytes = 256 * 1024
 const errorsName = '_errors.txt'
+const checksumsName = '_checksums.sha256'
 
 type Source = Buffer | Readable
 type Writer = {
@@ -90,12 +92,22 @@ const batch = () => {
   })
 }
 
-const tarWriter = (): Writer => {
-  const pack = tarPack({ highWaterMark: 1024 * 1024 })
+type Compressor = { input: Writable; output: Readable; end: (error: Error) => void }
+const gzipCompressor = (): Compressor => {
   const gzip = createGzip({ level: compressionLevel, chunkSize: 256 * 1024 })
-  pipeline(pack, batch(), gzip).catch(() => undefined)
+  return { input: gzip, output: gzip, end: (error) => gzip.destroy(error) }
+}
+/** By its own program, over all cores: this Node has none. */
+const zstdCompressor = (): Compressor => {
+  const filter = filterHere('/usr/bin/zstd', ['-1', '-T0', '-q', '--stdout', '-'])
+  return { ...filter, end: filter.kill }
+}
+
+const tarWriter = ({ input, output, end }: Compressor): Writer => {
+  const pack = tarPack({ highWaterMark: 1024 * 1024 })
+  pipeline(pack, batch(), input).catch(() => undefined)
   return {
-    output: gzip,
+    output,
     add: ({ name, mode, modified, kind, size, target, uid, gid }, source) =>
       new Promise((resolve, reject) => {
         const header = {
@@ -120,12 +132,36 @@ const tarWriter = (): Writer => {
     finish: () => pack.finalize(),
     fail: (error) => {
       pack.destroy(error)
-      gzip.destroy(error)
+      end(error)
     },
   }
 }
 
-const write = async (writer: Writer, walked: Walked, unreadable: string[]) => {
+/** A line as `sha256sum -c` reads it: a name with a line's end or a backslash in it is written with backslashes. */
+const checksumLine = (name: string, digest: string) => {
+  const escaped = name.replace(/[\\\n\r]/g, (character) => ({ '\\': '\\\\', '\n': '\\n' })[character] ?? '\\r')
+  return `${escaped === name ? '' : '\\'}${digest}  ${escaped}\n`
+}
+/** What goes through it is what the digest is of. */
+const hashing = (source: Readable, onDigest: (digest: string) => void): Readable => {
+  const hash = createHash('sha256')
+  const through = new Transform({
+    highWaterMark: 1024 * 1024,
+    transform(chunk: Buffer, _encoding, done) {
+      hash.update(chunk)
+      done(null, chunk)
+    },
+    flush(done) {
+      onDigest(hash.digest('hex'))
+      done()
+    },
+  })
+  pipeline(source, through).catch((error: Error) => through.destroy(error))
+  return through
+}
+
+/** @param checksums gets the line of each file, where a list is wanted */
+const write = async (writer: Writer, walked: Walked, unreadable: string[], checksums: string[] | undefined) => {
   const { name, stat } = walked
   const common = {
     name,
@@ -141,41 +177,65 @@ const write = async (writer: Writer, walked: Walked, unreadable: string[]) => {
     case 'symlink':
       return writer.add({ ...common, kind: 'symlink', target: walked.target }, null)
     case 'small':
+      checksums?.push(checksumLine(name, createHash('sha256').update(walked.data).digest('hex')))
       return writer.add({ ...common, kind: 'file' }, walked.data)
-    case 'large':
-      return writer.add({ ...common, kind: 'file' }, await walked.open())
+    case 'large': {
+      const source = await walked.open()
+      const kept = checksums ? hashing(source, (digest) => checksums.push(checksumLine(name, digest))) : source
+      return writer.add({ ...common, kind: 'file' }, kept)
+    }
     case 'unreadable':
       unreadable.push(`${name}: ${walked.reason}`)
       return
   }
 }
 
-/** An archive that silently lacks what was asked for would be found out too late. @throws FILE_NOT_FOUND, and has closed the folder then */
-const checkNames = async (top: Located, only: readonly Buffer[]) => {
-  const names = new Set((await readFolder(top.handle.fd)).map(({ name }) => name.toString('latin1')))
-  const missing = only.find((name) => !names.has(name.toString('latin1')))
-  if (!missing) return
-  await top.handle.close()
-  throw new HubError('FILE_NOT_FOUND', 'There is no such file', { details: archiveName(missing).slice(0, 300) })
+/** An archive that silently lacks what was asked for would be found out too late. @throws FILE_NOT_FOUND, PATH_INVALID */
+const checkWanted = async (root: PartitionRoot, top: Located, only: readonly (readonly Buffer[])[]) => {
+  for (const parts of only) {
+    const whole = [...top.path, ...parts]
+    const { handle, path } = await locate(root, whole, false)
+    await handle.close()
+    // Folders are walked as they are: nobody comes by the name of a symlink to what it leads to.
+    if (parts.length === 0 || !joinPath(path).equals(joinPath(whole)))
+      throw new HubError('FILE_NOT_FOUND', 'There is no such file', {
+        details: `a part of it is a symlink: ${archiveName(joinPath(parts)).slice(0, 300)}`,
+      })
+  }
 }
 
+export type ArchiveOptions = {
+  format: ArchiveFormat
+  /** Whether a list of checksums lies in it. */
+  checksums: boolean
+  /** Below the folder these alone, by their paths from there on; without them all. */
+  only: readonly Buffer[] | undefined
+  /** What stands before each name: a path without a slash at either end, or nothing. */
+  prefix: Buffer
+}
+
+const writerFor: Record<ArchiveFormat, () => Writer> = {
+  zip: zipWriter,
+  'tar.gz': () => tarWriter(gzipCompressor()),
+  'tar.zst': () => tarWriter(zstdCompressor()),
+}
+const partsOf = (path: Buffer) => splitPath(Buffer.concat([Buffer.from('/'), path]))
+
 /**
- * @param only names of the folder's entries; without them all
  * @returns a stream that is destroyed, never ended, when the archive can't be completed
- * @throws NOT_A_DIRECTORY; FILE_NOT_FOUND for a name that is not in the folder
+ * @throws NOT_A_DIRECTORY; FILE_NOT_FOUND for one of `only`
  */
-export const archive = async (
-  root: PartitionRoot,
-  top: Located,
-  format: ArchiveFormat,
-  only?: readonly Buffer[],
-): Promise<Readable> => {
-  if (!top.stat.isDirectory()) {
+export const archive = async (root: PartitionRoot, top: Located, options: ArchiveOptions): Promise<Readable> => {
+  const only = options.only?.map(partsOf)
+  try {
+    if (!top.stat.isDirectory()) throw new HubError('NOT_A_DIRECTORY', 'The path is not a directory')
+    if (only) await checkWanted(root, top, only)
+  } catch (error) {
     await top.handle.close()
-    throw new HubError('NOT_A_DIRECTORY', 'The path is not a directory')
+    throw error
   }
-  if (only) await checkNames(top, only)
-  const writer = format === 'zip' ? zipWriter() : tarWriter()
+  const writer = writerFor[options.format]()
+  const checksums: string[] | undefined = options.checksums ? [] : undefined
   const output = new PassThrough({ highWaterMark: 1024 * 1024 })
   const cut = new AbortController()
   output.once('close', () => cut.abort())
@@ -192,14 +252,16 @@ export const archive = async (
 
   const fill = async () => {
     const unreadable: string[] = []
-    for await (const walked of walkTree(root, top, only)) await unlessCut(write(writer, walked, unreadable))
-    if (unreadable.length > 0) {
-      const text = Buffer.from(`These files could not be read and are not in this archive:\n${unreadable.join('\n')}\n`)
-      await writer.add(
-        { name: errorsName, mode: 0o644, modified: new Date(), kind: 'file', uid: 0, gid: 0, size: text.length },
-        text,
+    const own = (name: string, text: Buffer) =>
+      writer.add({ name, mode: 0o644, modified: new Date(), kind: 'file', uid: 0, gid: 0, size: text.length }, text)
+    const walk = walkTree(root, top, { only, prefix: partsOf(options.prefix) })
+    for await (const walked of walk) await unlessCut(write(writer, walked, unreadable, checksums))
+    if (unreadable.length > 0)
+      await own(
+        errorsName,
+        Buffer.from(`These files could not be read and are not in this archive:\n${unreadable.join('\n')}\n`),
       )
-    }
+    if (checksums) await own(checksumsName, Buffer.from(checksums.join('')))
     writer.finish()
   }
   pipeline(writer.output, output).catch(() => undefined)

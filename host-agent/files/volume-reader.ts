@@ -2,8 +2,7 @@
 import type { Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { FileInfo, Listing } from '../../contract/agent.ts'
-import type { ArchiveFormat } from '../../contract/api/restore.ts'
-import { archive } from './archive.ts'
+import { type ArchiveOptions, archive } from './archive.ts'
 import { nameText, toFileInfo } from './entries.ts'
 import { listFolder, listTree, type Page } from './list.ts'
 import { joinPath, locate, openRoot, type PartitionRoot, splitPath } from './resolve.ts'
@@ -12,6 +11,7 @@ import { SortedFolders } from './sorted-folders.ts'
 
 /** What is left to do once the answer's head is sent: writes all of the content, or throws. To be called once, and at once. */
 export type Content = (target: Writable, signal: AbortSignal) => Promise<void>
+export type { ArchiveOptions }
 export type ListOptions = Page & { recursive: boolean }
 
 /** Paths are absolute in their volume, as bytes. All throw PATH_INVALID, PATH_FORBIDDEN, FILE_NOT_FOUND, SERVICE_UNAVAILABLE. */
@@ -21,9 +21,8 @@ export interface VolumeReader {
   info(path: Buffer): Promise<FileInfo>
   /** Bytes `start` to `start + length` of a file. @throws IS_DIRECTORY, NOT_A_REGULAR_FILE */
   read(path: Buffer, start: number, length: number): Promise<Content>
-  /** @throws NOT_A_DIRECTORY */
-  /** @param only names of the folder's entries; without them all */
-  archive(path: Buffer, format: ArchiveFormat, only?: readonly Buffer[]): Promise<Content>
+  /** @throws NOT_A_DIRECTORY; FILE_NOT_FOUND for one of `only` */
+  archive(path: Buffer, options: ArchiveOptions): Promise<Content>
   /** Lets go of the volume, so that it can be unmounted. */
   close(): Promise<void>
 }
@@ -79,8 +78,8 @@ class MountedVolume implements VolumeReader {
     return (target, signal) => pumpFile(file, start, length, target, signal).finally(() => file.close())
   }
 
-  async archive(path: Buffer, format: ArchiveFormat, only?: readonly Buffer[]): Promise<Content> {
-    const stream = await archive(this.#root, await locate(this.#root, splitPath(path), true), format, only)
+  async archive(path: Buffer, options: ArchiveOptions): Promise<Content> {
+    const stream = await archive(this.#root, await locate(this.#root, splitPath(path), true), options)
     return (target, signal) => pipeline(stream, target, { signal, end: false })
   }
 

@@ -73,12 +73,42 @@ const walkedOf = (
   return { kind: 'large', name, stat, open }
 }
 
-/** Depth-first, names in byte order. Symlinks are told, not followed. @param only names at the top; without them all */
-export async function* walkTree(root: PartitionRoot, top: Located, only?: readonly Buffer[]): AsyncGenerator<Walked> {
-  const wanted = only && new Set(only.map((name) => name.toString('latin1')))
-  async function* visit(folder: Located, prefix: Buffer[]): AsyncGenerator<Walked> {
+/** What is wanted below a folder, by name; `all` of what is there. */
+type Wanted = Map<string, Wanted> | 'all'
+const wantedOf = (paths: readonly (readonly Buffer[])[]): Wanted => {
+  const wanted = new Map<string, Wanted>()
+  for (const path of paths) {
+    let at = wanted
+    for (const [index, part] of path.entries()) {
+      const name = part.toString('latin1')
+      const below = at.get(name)
+      if (below === 'all') break
+      if (index === path.length - 1) at.set(name, 'all')
+      else {
+        const next = below ?? new Map<string, Wanted>()
+        at.set(name, next)
+        at = next
+      }
+    }
+  }
+  return wanted
+}
+
+type WalkOptions = {
+  /** Paths below the top, as their parts; without them all. */
+  only?: readonly (readonly Buffer[])[] | undefined
+  /** What stands before each name. */
+  prefix: readonly Buffer[]
+}
+/** Depth-first, names in byte order. Symlinks are told, not followed. */
+export async function* walkTree(
+  root: PartitionRoot,
+  top: Located,
+  { only, prefix: first }: WalkOptions,
+): AsyncGenerator<Walked> {
+  async function* visit(folder: Located, prefix: Buffer[], wanted: Wanted): AsyncGenerator<Walked> {
     const { fd } = folder.handle
-    const isWanted = (name: Buffer) => !wanted || prefix.length > 0 || wanted.has(name.toString('latin1'))
+    const isWanted = (name: Buffer) => wanted === 'all' || wanted.has(name.toString('latin1'))
     const names = (await readFolder(fd))
       .map(({ name }) => name)
       .filter(isWanted)
@@ -95,7 +125,7 @@ export async function* walkTree(root: PartitionRoot, top: Located, only?: readon
         if (found.kind !== 'directory') continue
         const child = await locate(root, [...folder.path, name], false)
         try {
-          yield* visit(child, [...prefix, name])
+          yield* visit(child, [...prefix, name], wanted === 'all' ? wanted : wanted.get(name.toString('latin1'))!)
         } finally {
           await child.handle.close()
         }
@@ -103,7 +133,7 @@ export async function* walkTree(root: PartitionRoot, top: Located, only?: readon
   }
 
   try {
-    yield* visit(top, [])
+    yield* visit(top, [...first], only ? wantedOf(only) : 'all')
   } finally {
     await top.handle.close()
   }

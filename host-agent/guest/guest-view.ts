@@ -3,12 +3,12 @@
  * guest; what is below stays the volumes' own.
  */
 import type { FileInfo, Listing } from '../../contract/agent.ts'
-import type { ArchiveFormat, Entry } from '../../contract/api/restore.ts'
+import type { Entry } from '../../contract/api/restore.ts'
 import { HubError } from '../../contract/errors.ts'
 import { mapSome } from '../concurrency.ts'
 import { linksAtOnce, nameText } from '../files/entries.ts'
 import { joinPath, splitPath } from '../files/resolve.ts'
-import type { Content, ListOptions, VolumeReader } from '../files/volume-reader.ts'
+import type { ArchiveOptions, Content, ListOptions, VolumeReader } from '../files/volume-reader.ts'
 
 export type GuestMount = {
   /** Where it is mounted, as parts of a path; empty: the root. */
@@ -69,10 +69,32 @@ export class GuestView implements VolumeReader {
     return mount.reader.read(inner, start, length)
   }
 
-  /** Of one volume: what others have mounted below is theirs. */
-  async archive(path: Buffer, format: ArchiveFormat, only?: readonly Buffer[]): Promise<Content> {
-    const { mount, inner } = this.#placeOf(await this.#resolve(splitPath(path), true))
-    return mount.reader.archive(inner, format, only)
+  /** Of one volume: what others have mounted below is theirs. @throws PATH_INVALID when `only` is of several volumes */
+  async archive(path: Buffer, { only, ...options }: ArchiveOptions): Promise<Content> {
+    const top = await this.#resolve(splitPath(path), true)
+    if (!only) {
+      const { mount, inner } = this.#placeOf(top)
+      return mount.reader.archive(inner, { ...options, only })
+    }
+    const wanted: Buffer[][] = []
+    for (const one of only)
+      wanted.push(await this.#resolve([...top, ...splitPath(Buffer.concat([Buffer.from('/'), one]))], false))
+    const mounts = new Set(wanted.map((one) => this.#placeOf(one).mount))
+    const [mount] = mounts
+    if (!mount || mounts.size > 1)
+      throw new HubError('PATH_INVALID', 'These lie on several volumes of the machine', {
+        details: 'ask for one archive of each',
+      })
+    // The folder asked for, or the volume's own where it begins below that.
+    const base = mount.at.length > top.length ? mount.at : top
+    const inside = wanted.map((one) => one.slice(base.length))
+    if (inside.some((one) => one.length === 0))
+      throw new HubError('PATH_INVALID', 'A folder that a volume is mounted at is asked for by itself')
+    return mount.reader.archive(this.#placeOf(base).inner, {
+      ...options,
+      only: inside.map((one) => joinPath(one).subarray(1)),
+      prefix: joinPath(base.slice(top.length)).subarray(1),
+    })
   }
 
   async close(): Promise<void> {

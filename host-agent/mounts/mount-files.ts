@@ -1,8 +1,7 @@
 /** Reads the files of a mount: listings, single files, whole folders. Every call counts as access. */
 import type { Writable } from 'node:stream'
 import type { FileInfo, Listing } from '../../contract/agent.ts'
-import type { ArchiveFormat } from '../../contract/api/restore.ts'
-import type { ListOptions } from '../files/volume-reader.ts'
+import type { ArchiveOptions, ListOptions } from '../files/volume-reader.ts'
 import type { Mounts } from './mounts.ts'
 
 /** A file of a mount: its absolute path as bytes, in a partition or, without one, in the default partition. */
@@ -32,13 +31,9 @@ export class MountFiles {
     return (target) => lend(target, (signal) => content(target, signal))
   }
 
-  async archive(
-    { id, path, partition }: GuestFile,
-    format: ArchiveFormat,
-    only: readonly Buffer[] | undefined,
-  ): Promise<Content> {
+  async archive({ id, path, partition }: GuestFile, options: ArchiveOptions): Promise<Content> {
     const { reader, lend } = this.#mounts.use(id, partition)
-    const content = await reader.archive(path, format, only)
+    const content = await reader.archive(path, options)
     return (target) => lend(target, (signal) => content(target, signal))
   }
 }

@@ -4,7 +4,7 @@
  */
 import { z } from 'zod'
 import { fileInfo } from '../../contract/agent.ts'
-import { entry, partitionKinds, partitionRoles } from '../../contract/api/restore.ts'
+import { type ArchiveFormat, entry, partitionKinds, partitionRoles } from '../../contract/api/restore.ts'
 import { disksMax, volumesMax } from '../volumes/volume.ts'
 
 /** Where a sandbox has what. */
@@ -83,7 +83,12 @@ export const opened = z.discriminatedUnion('mounted', [
 export type PathRequest = { volume: number; path_b64: string }
 export type ListRequest = PathRequest & { recursive: boolean; limit: number; offset: number }
 export type ReadRequest = PathRequest & { start: number; length: number }
-export type ArchiveRequest = PathRequest & { format: 'zip' | 'tar.gz'; only_b64?: string[] | undefined }
+export type ArchiveRequest = PathRequest & {
+  format: ArchiveFormat
+  checksums: boolean
+  only_b64: string[] | undefined
+  prefix_b64: string
+}
 
 export const listed = z.object({
   partition: z.int(),

@@ -4,10 +4,9 @@ import { Agent, type IncomingMessage, request } from 'node:http'
 import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { z } from 'zod'
-import type { ArchiveFormat } from '../../contract/api/restore.ts'
 import { HubError } from '../../contract/errors.ts'
 import type { Daemon } from '../exec.ts'
-import type { Content, ListOptions, VolumeReader } from '../files/volume-reader.ts'
+import type { ArchiveOptions, Content, ListOptions, VolumeReader } from '../files/volume-reader.ts'
 import * as protocol from './protocol.ts'
 
 /** Of an answer that is no file: 10 000 entries with long names and links are less. */
@@ -84,9 +83,14 @@ export class ReaderClient {
         const asked: protocol.ReadRequest = { ...at(path), start, length }
         return this.#content('/read', asked, length)
       },
-      archive: (path: Buffer, format: ArchiveFormat, only?: readonly Buffer[]) => {
-        const only_b64 = only?.map((name) => name.toString('base64'))
-        const asked: protocol.ArchiveRequest = { ...at(path), format, only_b64 }
+      archive: (path: Buffer, { format, checksums, only, prefix }: ArchiveOptions) => {
+        const asked: protocol.ArchiveRequest = {
+          ...at(path),
+          format,
+          checksums,
+          only_b64: only?.map((one) => one.toString('base64')),
+          prefix_b64: prefix.toString('base64'),
+        }
         return this.#content('/archive', asked, undefined)
       },
       close: async () => undefined,

@@ -89,12 +89,17 @@ const answers: Record<string, (body: never) => Promise<unknown>> = {
   '/list': (asked: ListRequest) => withReason(asked, () => readerOf(asked).list(pathOf(asked), asked)),
   '/info': (asked: PathRequest) => withReason(asked, () => readerOf(asked).info(pathOf(asked))),
 }
-const namesOf = (names: string[] | undefined) => names?.map((name) => Buffer.from(name, 'base64'))
+const archiveOptions = ({ format, checksums, only_b64, prefix_b64 }: ArchiveRequest) => ({
+  format,
+  checksums,
+  only: only_b64?.map((path) => Buffer.from(path, 'base64')),
+  prefix: Buffer.from(prefix_b64, 'base64'),
+})
 const contents: Record<string, (body: never) => Promise<Content>> = {
   '/read': (asked: ReadRequest) =>
     withReason(asked, () => readerOf(asked).read(pathOf(asked), asked.start, asked.length)),
   '/archive': (asked: ArchiveRequest) =>
-    withReason(asked, () => readerOf(asked).archive(pathOf(asked), asked.format, namesOf(asked.only_b64))),
+    withReason(asked, () => readerOf(asked).archive(pathOf(asked), archiveOptions(asked))),
 }
 
 const bodyOf = async (request: IncomingMessage): Promise<never> => {

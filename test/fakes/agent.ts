@@ -440,7 +440,7 @@ export class FakeAgent implements AgentApi {
     if (content === null) throw new HubError('IS_DIRECTORY', 'The path is a directory')
     return Readable.from([Buffer.from(content).subarray(body.start, body.start + body.length)])
   }
-  async readArchive(id: string, { only_b64 = [], ...body }: ArchiveBody) {
+  async readArchive(id: string, { only_b64 = [], format: _f, checksums: _c, ...body }: ArchiveBody) {
     const { content, path } = await this.#find(id, body)
     if (content !== null) throw new HubError('NOT_A_DIRECTORY', 'The path is not a directory')
     for (const name of only_b64) {

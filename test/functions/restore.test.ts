@@ -71,6 +71,31 @@ it('mounts a disk, lists mounts and frees them', async () => {
   expect((await alone.call('GET', `/restore/${randomUUID()}/files`)).body.code).toBe('MOUNT_NOT_FOUND')
   expect((await alone.call('GET', '/restore/nonsense')).body.code).toBe('MOUNT_NOT_FOUND')
 })
+it('opens all disks of a backup, or the one that is named, and nothing else', async () => {
+  const asked = (body: object) => alone.call('POST', '/restore/mount', { backup_id: backupId, ...body })
+  for (const body of [{}, { all_disks: true, disk_index: 0 }])
+    expect((await asked(body)).body.fields).toEqual([expect.objectContaining({ field: 'disk_index' })])
+  for (const secrets of [
+    [{}],
+    [{ password: '' }],
+    [{ password: 'a', key_file: 'YQ==' }],
+    [{ key_file: 'not base64!' }],
+  ])
+    expect((await asked({ all_disks: true, secrets })).body.code).toBe('VALIDATION_FAILED')
+  const { status, body } = await asked({ all_disks: true, secrets: [{ password: 'p' }, { key_file: 'YQ==' }] })
+  expect([status, body.all_disks, body.disk_index, body.guest]).toEqual([200, true, 0, null])
+  expect((await alone.call('GET', `/restore/${body.mount_id}`)).body.all_disks).toBe(true)
+  expect((await mount()).body.code).toBe('DISK_ALREADY_MOUNTED')
+
+  const archive = (paths: object[], more: object = {}) =>
+    alone.call('POST', `/restore/${body.mount_id}/archive`, { paths, ...more })
+  expect((await archive([{ path: '/etc/hostname' }, { path: '/empty' }])).status).toBe(200)
+  expect((await archive([{ path: '/etc' }], { format: 'rar' })).body.code).toBe('UNSUPPORTED_FORMAT')
+  expect((await archive([{ path: '/gone' }])).body.code).toBe('FILE_NOT_FOUND')
+  expect((await archive([{ path: '/' }])).body.code).toBe('PATH_INVALID')
+  expect((await archive([{ path: '/etc' }, { path: '/partition-3/etc' }])).body.code).toBe('PATH_INVALID')
+  expect((await archive([])).body.code).toBe('VALIDATION_FAILED')
+})
 it('lets one of many equal requests win', async () => {
   const replies = await Promise.all(Array.from({ length: 12 }, () => mount()))
   expect(replies.filter(({ status }) => status === 200)).toHaveLength(1)

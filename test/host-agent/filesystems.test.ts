@@ -330,7 +330,7 @@ describe('names and special files', () => {
     make()
     const { mount_id } = await mount()
     const folder = join(real.folder, 'unpacked')
-    for (const format of ['zip', 'tar.gz'] as const) {
+    for (const format of ['zip', 'tar.gz', 'tar.zst'] as const) {
       rmSync(folder, { recursive: true, force: true })
       mkdirSync(folder)
       const archive = join(real.folder, `archive.${format}`)
@@ -340,7 +340,7 @@ describe('names and special files', () => {
         await buffer(await real.agent.readArchive(mount_id, { path_b64: encode('/deep'), format })),
       )
       if (format === 'zip') sh('/usr/bin/unzip', ['-q', archive, '-d', folder])
-      else sh('/usr/bin/tar', ['xzf', archive, '-C', folder])
+      else sh('/usr/bin/tar', ['xf', archive, '-C', folder])
       expect(readdirSync(folder).sort()).toEqual([
         'absolute',
         'dangling',
@@ -353,6 +353,50 @@ describe('names and special files', () => {
       expect(lstatSync(join(folder, 'absolute')).isSymbolicLink()).toBe(true)
       rmSync(archive)
     }
+    rmSync(folder, { recursive: true })
+  })
+})
+
+describe('archives', () => {
+  it.each(['zip', 'tar.gz', 'tar.zst'] as const)('%s of what was picked, with checksums that hold', async (format) => {
+    filesystemImage(image, 'ext4', 64 << 20, (root) => {
+      for (const path of ['etc/ssh', 'home/anna/mail', 'home/bob']) mkdirSync(join(root, path), { recursive: true })
+      writeFileSync(join(root, 'etc/hosts'), 'hosts')
+      writeFileSync(join(root, 'etc/ssh/key'), 'key')
+      writeFileSync(join(root, 'home/anna/mail/new\nline'), 'mail')
+      writeFileSync(join(root, 'home/anna/large'), content)
+      writeFileSync(join(root, 'home/bob/file'), 'not asked for')
+      symlinkSync('/home/anna', join(root, 'home/link'))
+    })
+    const { mount_id } = await mount()
+    const archiveOf = async (...paths: string[]) =>
+      buffer(
+        await real.agent.readArchive(mount_id, {
+          path_b64: encode('/'),
+          format,
+          checksums: true,
+          only_b64: paths.map(encode),
+        }),
+      )
+    const [archive, folder] = [join(real.folder, 'picked'), join(real.folder, 'unpacked')]
+    writeFileSync(archive, await archiveOf('etc/hosts', 'home/anna'))
+    mkdirSync(folder)
+    // unzip has names of its own for those with odd characters.
+    if (format === 'zip') sh('/usr/bin/env', ['python3', '-m', 'zipfile', '--extract', archive, folder])
+    else sh('/usr/bin/tar', ['xf', archive, '-C', folder])
+    expect((readdirSync(folder, { recursive: true }) as string[]).sort()).toEqual([
+      ...['_checksums.sha256', 'etc', 'etc/hosts', 'home', 'home/anna', 'home/anna/large', 'home/anna/mail'],
+      'home/anna/mail/new\nline',
+    ])
+    expect(readFileSync(join(folder, 'home/anna/large')).equals(content)).toBe(true)
+    const checked = execFileSync('/usr/bin/sha256sum', ['--check', '_checksums.sha256'], {
+      cwd: folder,
+      encoding: 'utf8',
+    })
+    expect(checked.match(/: OK$/gm)).toHaveLength(3)
+    for (const path of ['etc/gone', 'home/link/large', '../etc', ''])
+      expect(await code(archiveOf('etc/hosts', path)), path).toMatch(/^(FILE_NOT_FOUND|PATH_FORBIDDEN)$/)
+    rmSync(archive)
     rmSync(folder, { recursive: true })
   })
 })

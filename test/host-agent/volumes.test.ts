@@ -100,7 +100,7 @@ it('opens the volumes of one disk as a Red Hat installer lays them out', async (
   const chain = await sealedDisk(real, disk)
   const sums = checksums()
   const state = await mount([chain])
-  expect(state.partitions.map(({ name, kind }) => [name.replace(/^loop\d+/, 'disk'), kind])).toEqual([
+  expect(state.partitions.map(({ name, kind }) => [name.replace(/^(loop|nbd)\d+/, 'disk'), kind])).toEqual([
     ['diskp1', 'partition'],
     ['diskp2', 'partition'],
     ['diskp3', 'partition'],
