@@ -284,6 +284,17 @@ export const archiveBody = guestPath.extend({
 })
 export type ArchiveBody = z.input<typeof archiveBody>
 
+/** One file of a restore point, for which nobody has mounted it. */
+export const fetchBody = mountBody.extend({ volume: z.string().max(300), path_b64: z.string().max(16_384) })
+/** Has the FileInfo of a fetched file, as base64 of its JSON. */
+export const fileInfoHeader = 'x-file-info'
+export type FetchBody = z.input<typeof fetchBody>
+
+/** Path (its bytes where they are no text), kind (file, directory, link, other), size in bytes, time of the last change in microseconds since 1970. */
+export type IndexedEntry = [path: string | { b64: string }, kind: 'f' | 'd' | 'l' | 'o', size: number, modified: number]
+/** A line of an index: a volume begins; an entry of it; all of it has been told. */
+export type IndexLine = { volume: string } | IndexedEntry | { end: true }
+
 export type CleanupState = {
   running: boolean
   interval_seconds: number
@@ -361,6 +372,11 @@ export interface AgentApi {
   readFile(mountId: string, body: ContentBody): Promise<Readable>
   /** NOT_A_DIRECTORY; FILE_NOT_FOUND for one of `only_b64`. */
   readArchive(mountId: string, body: ArchiveBody): Promise<Readable>
+
+  /** Every file of a restore point's volumes, as lines of JSON (IndexLine), without a mount that anybody sees. What does not end with `end` was cut off. */
+  readIndex(body: MountBody): Promise<Readable>
+  /** One file of it, in the same way. FILE_NOT_FOUND, IS_DIRECTORY, NOT_A_REGULAR_FILE, PARTITION_NOT_FOUND. */
+  fetchFile(body: FetchBody): Promise<{ info: FileInfo; content: Readable }>
 
   cleanupState(): Promise<CleanupState>
 

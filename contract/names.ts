@@ -45,3 +45,22 @@ export const exportNamePattern = /^[A-Za-z0-9._-]{1,63}$/
 const gibibyte = 2 ** 30
 /** Bytes as `*_gb`: 2^30 bytes, rounded to three decimals. */
 export const toGb = (bytes: number) => Math.round((bytes / gibibyte) * 1000) / 1000
+
+/** Names a volume of a machine in all of its restore points. @param number of the volume in its mount @param diskIndex the disk that it lies on */
+export const volumeKey = (volume: { kind: string; number: number; name: string; disk_index: number | null }): string =>
+  volume.kind === 'partition' || volume.kind === 'whole_disk'
+    ? `disk ${volume.disk_index} partition ${volume.number % 256}`
+    : volume.name
+
+const wordLengthMax = 64
+/** Words of a file's name or of what is looked for, in small letters. */
+export const wordsOf = (text: string, most: number): string[] =>
+  [
+    ...new Set(
+      text
+        .toLowerCase()
+        .split(/[^\p{L}\p{N}]+/u)
+        .filter((word) => word !== '')
+        .map((word) => word.slice(0, wordLengthMax)),
+    ),
+  ].slice(0, most)

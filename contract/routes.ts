@@ -68,6 +68,11 @@ export const contractRoutes = lines(`
   DELETE /backups/{backup_id}
   PUT /backups/{backup_id}/protection
   POST /backups/{backup_id}/verify
+  POST /backups/{backup_id}/index
+  GET /backups/{backup_id}/diff/{other_id}
+  GET /backups/{backup_id}/file
+  GET /search
+  GET /files/history
   DELETE /backups/{backup_id}/verify
   GET /backups/{id}/copies
   POST /backups/{id}/copy

@@ -7,10 +7,13 @@ import {
   archiveBody,
   contentBody,
   copyBody,
+  type DiskChain,
   diskChain,
   diskFile,
   exportBody,
   exportNameSchema,
+  fetchBody,
+  fileInfoHeader,
   guestPath,
   listingBody,
   lockBody,
@@ -73,9 +76,9 @@ const toHubError = (error: unknown): HubError => {
 }
 
 // No Content-Length: the hub takes chunked bodies from this socket twice as fast as ones of known length (measured on Node 20).
-const send = (c: Context<Env>, content: Content) => {
+const send = (c: Context<Env>, content: Content, headers: Record<string, string> = {}) => {
   const { outgoing } = c.env
-  outgoing.writeHead(200, { 'Content-Type': 'application/octet-stream' })
+  outgoing.writeHead(200, { 'Content-Type': 'application/octet-stream', ...headers })
   content(outgoing).then(
     () => outgoing.end(),
     (error: unknown) => {
@@ -94,6 +97,9 @@ export const createServerApp = (agent: Agent) => {
   const repository = (c: Context<Env>) => check(repositoryIdSchema, c.req.param('id'))
 
   const placeOf = (asked: z.output<typeof repositoryBody>) => ('path' in asked ? asked.path : asked.share)
+
+  const makingWay = <T>(disks: readonly DiskChain[], open: () => Promise<T>): Promise<T> =>
+    disks.reduce<() => Promise<T>>((next, disk) => () => agent.merges.makeWay(disk, next), open)()
 
   app.get('/health', async (c) => c.json(await agent.health()))
 
@@ -153,10 +159,8 @@ export const createServerApp = (agent: Agent) => {
 
   app.put('/mounts/:id', async (c) => {
     const asked = await body(c, mountBody)
-    const open = () => agent.mounts.ensure(id(c), asked)
     // A merge of any of these disks goes out of the way.
-    const work = asked.disks.reduce((next, disk) => () => agent.merges.makeWay(disk, next), open)
-    return c.json(await work())
+    return c.json(await makingWay(asked.disks, () => agent.mounts.ensure(id(c), asked)))
   })
   app.get('/mounts', (c) => c.json(agent.mounts.list()))
   app.get('/mounts/:id', (c) => c.json(agent.mounts.get(id(c))))
@@ -187,6 +191,15 @@ export const createServerApp = (agent: Agent) => {
     const only = only_b64?.map((one) => Buffer.from(one, 'base64'))
     const options = { format, checksums, only, prefix: Buffer.alloc(0) }
     return send(c, await agent.files.archive(guestFile(c, asked), options))
+  })
+  app.post('/index', async (c) => {
+    const asked = await body(c, mountBody)
+    return send(c, await makingWay(asked.disks, () => agent.files.index(asked)))
+  })
+  app.post('/fetch', async (c) => {
+    const asked = await body(c, fetchBody)
+    const { info, content } = await makingWay(asked.disks, () => agent.files.fetch(asked))
+    return send(c, content, { [fileInfoHeader]: Buffer.from(JSON.stringify(info)).toString('base64') })
   })
   app.get('/cleanup', (c) => c.json(agent.sweep.state()))
 

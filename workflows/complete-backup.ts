@@ -22,6 +22,7 @@ import { deletePortsOfJob, deleteProcess } from '../db/queries/ports.ts'
 import type { Env } from '../runtime/bindings/index.ts'
 import { queueImmediateCopies } from './copy-backups.ts'
 import { type EndEnv, failBackup } from './end-backup.ts'
+import { queueIndexByPolicy } from './index-files.ts'
 import { withJobLock } from './locks.ts'
 import { notify } from './notify.ts'
 
@@ -168,6 +169,7 @@ const commit = async (
     await refreshChains(tx, after.job.vmBackupContextId)
     const completed = (await findBackup(tx, backupId))!
     await queueImmediateCopies(tx, completed, now)
+    await queueIndexByPolicy(tx, completed, now)
     await tellRecovered(tx, completed.job, now)
     return completed
   })

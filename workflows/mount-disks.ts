@@ -1,10 +1,10 @@
 /** Mounts one disk of a completed backup, or all of them, for browsing. The row is written first; on an error nothing is left. */
 import { randomUUID } from 'node:crypto'
-import type { DiskChain, MountState } from '../contract/agent.ts'
+import type { MountState } from '../contract/agent.ts'
 import type { Secret } from '../contract/api/restore.ts'
 import { HubError } from '../contract/errors.ts'
 import { isDuplicate } from '../db/database.ts'
-import { contextOfBackup, type DiskRow, type JobWithDisks } from '../db/queries/backups.ts'
+import { contextOfBackup } from '../db/queries/backups.ts'
 import {
   deleteMount,
   findMountOfDisk,
@@ -13,9 +13,9 @@ import {
   storeMountState,
 } from '../db/queries/mounts.ts'
 import type { Env } from '../runtime/bindings/index.ts'
-import { chainOf, diskChainOf, isWhole, placesOfCopies } from './chain-files.ts'
 import { withChainLock, withMountLock } from './locks.ts'
 import { reconcileMounts } from './reconcile-mounts.ts'
+import { fromPlaces, type Place, placesOf } from './restore-places.ts'
 import { restorePoint } from './restore-point.ts'
 
 type MountEnv = Env<'DB' | 'AGENT' | 'CLOCK' | 'SETTINGS'>
@@ -56,31 +56,6 @@ const alreadyMounted = async (env: MountEnv, diskRowId: number): Promise<HubErro
 const backupNotFound = (backupId: string) =>
   new HubError('BACKUP_NOT_FOUND', 'Backup not found', { details: `no backup ${backupId}`.slice(0, 200) })
 
-/** Where disks can be read: their own repository as long as nothing is known to be wrong there, then its copies. */
-type Place = { chains: DiskChain[]; copyIn: string | null }
-
-/** @param wanted the one repository to read from; undefined: any @throws CHAIN_BROKEN, COPY_NOT_FOUND */
-const placesOf = async (
-  { DB }: MountEnv,
-  backup: JobWithDisks,
-  disks: readonly DiskRow[],
-  wanted: string | undefined,
-): Promise<Place[]> => {
-  const chain = await chainOf(DB.orm, backup)
-  const own = disks.map(({ diskIndex }) => diskChainOf(chain, diskIndex))
-  const isOwnWanted = wanted === undefined || wanted === backup.job.repositoryId
-  const isComplete = chain.at(-1)?.job.backupType === 'full'
-  const places: Place[] = isOwnWanted && isWhole(chain) ? [{ chains: own, copyIn: null }] : []
-  for (const repositoryId of isComplete ? await placesOfCopies({ DB }, chain) : [])
-    if (wanted === undefined || wanted === repositoryId)
-      places.push({ chains: own.map((disk) => ({ ...disk, repository_id: repositoryId })), copyIn: repositoryId })
-  if (places.length > 0) return places
-  if (!isOwnWanted) throw new HubError('COPY_NOT_FOUND', 'This repository holds no complete copy of the backup')
-  throw new HubError('CHAIN_BROKEN', 'This backup, or one that it builds on, is missing or damaged', {
-    details: 'GET /backups/{backup_id} names what is damaged',
-  })
-}
-
 /** @returns the disks in their order @throws BACKUP_NOT_FOUND, DISK_NOT_FOUND, BACKUP_NOT_COMPLETED */
 const mountableDisks = async ({ DB }: MountEnv, { backupId, diskIndex }: Asked) => {
   const backup = await restorePoint(DB.orm, backupId)
@@ -91,10 +66,6 @@ const mountableDisks = async ({ DB }: MountEnv, { backupId, diskIndex }: Asked) 
   return { backup, disks, first }
 }
 
-/** What says that a place holds no such disk any more, but not that another one does not. */
-const isGone = (error: unknown) =>
-  error instanceof HubError && ['CHAIN_BROKEN', 'REPOSITORY_NOT_FOUND', 'SERVICE_UNAVAILABLE'].includes(error.code)
-
 /** From the first place that gives it. @throws what the first one said when none does */
 const mountFrom = async (
   { AGENT }: MountEnv,
@@ -103,21 +74,13 @@ const mountFrom = async (
   places: readonly Place[],
   { secrets: given, diskIndex }: Asked,
 ): Promise<{ state: MountState; copyIn: string | null }> => {
-  const secrets = given.map(secretBytes)
-  const asksAll = diskIndex === undefined
-  let first: unknown
-  for (const { chains, copyIn } of places)
-    try {
-      return {
-        state: await AGENT.ensureMount(mountId, { vm_name: vmName, disks: chains, guest_view: asksAll, secrets }),
-        copyIn,
-      }
-    } catch (error) {
-      first ??= error
-      if (!isGone(error)) throw error
-      await AGENT.removeMount(mountId, 'failed')
-    }
-  throw first
+  const body = { vm_name: vmName, guest_view: diskIndex === undefined, secrets: given.map(secretBytes) }
+  const { result: state, place } = await fromPlaces(
+    places,
+    ({ chains }) => AGENT.ensureMount(mountId, { ...body, disks: chains }),
+    () => AGENT.removeMount(mountId, 'failed'),
+  )
+  return { state, copyIn: place.copyIn }
 }
 
 /** @throws the codes of POST /restore/mount */

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { bytes, listCounts, pagingQuery, queryBool, queryInt, str, time } from './common.ts'
 import { heal } from './copies.ts'
+import { fileIndex } from './files.ts'
 import { context } from './vm-contexts.ts'
 
 export const backupStatuses = ['started', 'in_progress', 'completed', 'failed', 'cancelled', 'stalled'] as const
@@ -171,6 +172,8 @@ export const detailAnswer = backup.extend({
   heal: heal.nullable(),
   /** What the last check found in its files and in those that it builds on. */
   damages: z.array(damage),
+  /** Whether its files can be searched; null: nobody asked for it. */
+  file_index: fileIndex.nullable(),
   copies_count: z.int(),
   dependents_count: z.int(),
 })

@@ -37,6 +37,8 @@ export const createPolicyBody = z.object({
   enabled: z.boolean().default(true),
   retention_days: retentionDays.default(30),
   keep: keep.nullish(),
+  /** Whether the files of its backups can be searched. */
+  index_files: z.boolean().default(true),
   copy_rules: copyRules.default([]),
 })
 export const updatePolicyBody = z
@@ -46,6 +48,7 @@ export const updatePolicyBody = z
     enabled: z.boolean(),
     retention_days: retentionDays,
     keep: keep.nullable(),
+    index_files: z.boolean(),
     copy_rules: copyRules,
   })
   .partial()
@@ -57,6 +60,7 @@ export const policy = z.object({
   primary_repository_id: z.string().nullable(),
   retention_days: z.int(),
   keep: keep.nullable(),
+  index_files: z.boolean(),
   copy_rules: z.array(
     z.object({
       id: z.string(),

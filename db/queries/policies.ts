@@ -16,6 +16,7 @@ export const toPolicy = (row: PolicyRow, rules: CopyRuleRow[]): Policy => ({
   primary_repository_id: row.primaryRepositoryId,
   retention_days: row.retentionDays,
   keep: row.keep ?? null,
+  index_files: row.indexFiles,
   copy_rules: rules.map((rule) => ({
     id: rule.id,
     policy_id: rule.policyId,

@@ -11,6 +11,8 @@ export const backupPolicies = mysqlTable('backup_policies', {
   retentionDays: int().notNull().default(30),
   /** Restore points to keep by count; null: only the days count. */
   keep: json().$type<Keep>(),
+  /** Whether files of its backups are indexed when they are completed. */
+  indexFiles: flag(true),
   createdAt: createdAt(),
   updatedAt: updatedAt(),
 })

@@ -7,6 +7,7 @@ import { toBackupDisk, toBackups } from '../../db/queries/backup-answers.ts'
 import { findBackup } from '../../db/queries/backups.ts'
 import { ancestry, dependentsOf } from '../../db/queries/chains.ts'
 import { copiesOf, findHeal, toHeal } from '../../db/queries/copies.ts'
+import { findIndex, toFileIndex } from '../../db/queries/file-index.ts'
 import { damagesOf, findVerification, toVerification } from '../../db/queries/verifications.ts'
 import { defineFunction } from '../../runtime/function.ts'
 
@@ -24,12 +25,13 @@ export default defineFunction(
     const backup = await findBackup(DB.orm, params.backup_id)
     if (!backup)
       throw new HubError('BACKUP_NOT_FOUND', 'Backup not found', { details: `no backup ${params.backup_id}` })
-    const [[shown], chain, copies, dependents, heal] = await Promise.all([
+    const [[shown], chain, copies, dependents, heal, fileIndex] = await Promise.all([
       toBackups(DB.orm, [backup]),
       ancestry(DB.orm, backup),
       copiesOf(DB.orm, [backup.job.id]),
       dependentsOf(DB.orm, backup.job),
       findHeal(DB.orm, backup.job.id),
+      findIndex(DB.orm, backup.job.id),
     ])
     return {
       ...shown,
@@ -37,6 +39,7 @@ export default defineFunction(
       verification,
       heal: toHeal(heal),
       damages: damagesOf(chain),
+      file_index: fileIndex ? toFileIndex(fileIndex) : null,
       copies_count: copies.length,
       dependents_count: dependents.length,
     }

@@ -26,6 +26,7 @@ export default defineFunction(
           primaryRepositoryId: body.primary_repository_id,
           retentionDays: body.retention_days,
           keep: body.keep ?? null,
+          indexFiles: body.index_files,
         })
         await writeRules(tx, id, body.copy_rules)
       }),

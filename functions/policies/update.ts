@@ -30,6 +30,7 @@ export default defineFunction(
           primaryRepositoryId: body.primary_repository_id,
           retentionDays: body.retention_days,
           keep: body.keep,
+          indexFiles: body.index_files,
         })
         if (body.copy_rules) await writeRules(tx, before.id, body.copy_rules)
       }),

@@ -4,6 +4,7 @@ import { pipeline } from 'node:stream/promises'
 import type { FileInfo, Listing } from '../../contract/agent.ts'
 import { type ArchiveOptions, archive } from './archive.ts'
 import { nameText, toFileInfo } from './entries.ts'
+import { writeIndexLines } from './index-lines.ts'
 import { listFolder, listTree, type Page } from './list.ts'
 import { joinPath, locate, openRoot, type PartitionRoot, splitPath } from './resolve.ts'
 import { openRegular, pumpFile } from './send.ts'
@@ -23,6 +24,8 @@ export interface VolumeReader {
   read(path: Buffer, start: number, length: number): Promise<Content>
   /** @throws NOT_A_DIRECTORY; FILE_NOT_FOUND for one of `only` */
   archive(path: Buffer, options: ArchiveOptions): Promise<Content>
+  /** Lines of JSON, one for each entry (IndexedEntry). */
+  index(): Promise<Content>
   /** Lets go of the volume, so that it can be unmounted. */
   close(): Promise<void>
 }
@@ -81,6 +84,10 @@ class MountedVolume implements VolumeReader {
   async archive(path: Buffer, options: ArchiveOptions): Promise<Content> {
     const stream = await archive(this.#root, await locate(this.#root, splitPath(path), true), options)
     return (target, signal) => pipeline(stream, target, { signal, end: false })
+  }
+
+  async index(): Promise<Content> {
+    return (target, signal) => writeIndexLines(this.#root, target, signal)
   }
 
   close(): Promise<void> {

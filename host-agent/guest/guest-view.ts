@@ -97,6 +97,10 @@ export class GuestView implements VolumeReader {
     })
   }
 
+  async index(): Promise<Content> {
+    throw new HubError('PATH_INVALID', 'Volumes are walked by themselves')
+  }
+
   async close(): Promise<void> {
     // Their readers are the volumes'.
   }

@@ -1,6 +1,8 @@
 /** Reads the files of a mount: listings, single files, whole folders. Every call counts as access. */
 import type { Writable } from 'node:stream'
-import type { FileInfo, Listing } from '../../contract/agent.ts'
+import type { FetchBody, FileInfo, IndexLine, Listing, MountBody } from '../../contract/agent.ts'
+import { HubError } from '../../contract/errors.ts'
+import { volumeKey } from '../../contract/names.ts'
 import type { ArchiveOptions, ListOptions } from '../files/volume-reader.ts'
 import type { Mounts } from './mounts.ts'
 
@@ -36,4 +38,51 @@ export class MountFiles {
     const content = await reader.archive(path, options)
     return (target) => lend(target, (signal) => content(target, signal))
   }
+
+  /** Every file of a restore point's volumes, one volume after the other; nobody sees a mount. */
+  async index(body: MountBody): Promise<Content> {
+    const { disks, close } = await this.#mounts.borrow(body)
+    return async (target) => {
+      const cut = abortedWith(target)
+      const say = (line: IndexLine) => write(target, `${JSON.stringify(line)}\n`)
+      try {
+        for (const partition of disks.partitions) {
+          const reader = disks.readerOf(partition.number)
+          if (!reader || partition.kind === 'guest') continue
+          await say({ volume: volumeKey(partition) })
+          await (await reader.index())(target, cut)
+        }
+        await say({ end: true })
+      } finally {
+        await close()
+      }
+    }
+  }
+
+  /** One file of a restore point, without a mount that anybody sees. */
+  async fetch({ volume, path_b64, ...body }: FetchBody): Promise<{ info: FileInfo; content: Content }> {
+    const path = Buffer.from(path_b64, 'base64')
+    const { disks, close } = await this.#mounts.borrow(body)
+    try {
+      const partition = disks.partitions.find((one) => volumeKey(one) === volume)
+      const reader = partition && disks.readerOf(partition.number)
+      if (!reader)
+        throw new HubError('PARTITION_NOT_FOUND', `There is no volume ${volume.slice(0, 100)}, or it can not be opened`)
+      const info = await reader.info(path)
+      const content = await reader.read(path, 0, info.size)
+      return { info, content: (target) => content(target, abortedWith(target)).finally(close) }
+    } catch (error) {
+      await close()
+      throw error
+    }
+  }
 }
+
+/** Says when whoever reads has gone. */
+const abortedWith = (target: Writable): AbortSignal => {
+  const cut = new AbortController()
+  target.once('close', () => cut.abort(new Error('the reader went away')))
+  return cut.signal
+}
+const write = (target: Writable, text: string): Promise<void> =>
+  new Promise((resolve, reject) => target.write(text, (error) => (error ? reject(error) : resolve())))

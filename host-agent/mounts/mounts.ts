@@ -1,4 +1,5 @@
 /** The life of a mount: disks of one restore point, read-only, for a limited time after their last use. */
+import { randomUUID } from 'node:crypto'
 import { mkdir, readdir, rm, rmdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { Writable } from 'node:stream'
@@ -29,6 +30,8 @@ type Mount = {
   id: string
   entry: Entry
   status: MountState['status']
+  /** Open for one piece of work of ours: it is nobody's mount, and takes no slot. */
+  isBorrowed: boolean
   /** Undefined until its chains have been checked. */
   disks: MountedDisks | undefined
   /** Downloads that run: they keep the mount, and are cut when it ends. */
@@ -113,8 +116,11 @@ export class Mounts {
     }
   }
 
+  #shown() {
+    return [...this.#mounts.values()].filter(({ isBorrowed }) => !isBorrowed)
+  }
   get count() {
-    return this.#mounts.size
+    return this.#shown().length
   }
   get expiredCount() {
     return [...this.#mounts.values()].filter((mount) => this.#isExpired(mount)).length
@@ -136,7 +142,7 @@ export class Mounts {
 
   list(): { mounts: MountState[]; ended: EndedMount[] } {
     return {
-      mounts: [...this.#mounts.values()].map((mount) => this.#state(mount)),
+      mounts: this.#shown().map((mount) => this.#state(mount)),
       ended: [...this.#endedMounts.values()],
     }
   }
@@ -150,45 +156,59 @@ export class Mounts {
     return this.#mutex.run(id, async () => {
       const present = this.#mounts.get(id)
       if (present) return this.#state(present)
-      const { slots, restoreRoot, stateDir } = this.#options
-      if (this.#mounts.size >= slots)
+      if (this.count >= this.#options.slots)
         throw new HubError('RESTORE_SLOTS_EXHAUSTED', 'All restore slots are in use', {
           details: 'unmount a backup that is no longer needed',
-          extra: { active_mounts: this.#mounts.size, max_mounts: slots },
+          extra: { active_mounts: this.count, max_mounts: this.#options.slots },
         })
-      const mount: Mount = {
-        id,
-        entry: {
-          disks: body.disks,
-          root: join(restoreRoot, id),
-          runDir: join(stateDir, 'mounts', id),
-          createdAt: new Date().toISOString(),
-          records: {},
-        },
-        status: 'mounting',
-        disks: undefined,
-        readers: new Map(),
-        lastAccess: new Date(),
-        deadline: Number.POSITIVE_INFINITY,
-        timer: undefined,
-      }
-      this.#mounts.set(id, mount)
-      try {
-        await this.#ledger.put(id, mount.entry)
-        await this.#open(mount, body)
-      } catch (error) {
-        mount.status = 'unmounting'
-        await this.#release(mount).then(
-          () => this.#mounts.delete(id),
-          (why: unknown) => this.#retryLater(mount, 'failed', why),
-        )
-        throw error
-      }
-      mount.status = 'mounted'
-      void mount.disks?.ended?.then((why) => this.#onReaderEnd(mount, why))
-      this.#touch(mount)
-      return this.#state(mount)
+      return this.#state(await this.#make(id, body, false))
     })
+  }
+
+  /** Opens disks for one piece of work, seen by nobody else; `close` ends it. Takes no slot. */
+  async borrow(body: MountBody): Promise<{ disks: MountedDisks; close: () => Promise<void> }> {
+    const id = randomUUID()
+    const { disks } = await this.#mutex.run(id, () => this.#make(id, body, true))
+    return { disks: disks!, close: () => this.remove(id, 'user') }
+  }
+
+  /** @throws what keeps it from being opened; nothing is left then, or it is tried again */
+  async #make(id: string, body: MountBody, isBorrowed: boolean): Promise<Mount> {
+    const { restoreRoot, stateDir } = this.#options
+    const mount: Mount = {
+      id,
+      entry: {
+        disks: body.disks,
+        root: join(restoreRoot, id),
+        runDir: join(stateDir, 'mounts', id),
+        createdAt: new Date().toISOString(),
+        records: {},
+      },
+      status: 'mounting',
+      isBorrowed,
+      disks: undefined,
+      readers: new Map(),
+      lastAccess: new Date(),
+      deadline: Number.POSITIVE_INFINITY,
+      timer: undefined,
+    }
+    this.#mounts.set(id, mount)
+    try {
+      await this.#ledger.put(id, mount.entry)
+      await this.#open(mount, body)
+    } catch (error) {
+      mount.status = 'unmounting'
+      await this.#release(mount).then(
+        () => this.#mounts.delete(id),
+        (why: unknown) => this.#retryLater(mount, 'failed', why),
+      )
+      throw error
+    }
+    mount.status = 'mounted'
+    void mount.disks?.ended?.then((why) => this.#onReaderEnd(mount, why))
+    // Who has borrowed it ends it.
+    if (!isBorrowed) this.#touch(mount)
+    return mount
   }
 
   /** Unknown: nothing to do. @throws when something stays busy; the same call again goes on */
@@ -206,7 +226,7 @@ export class Mounts {
         throw error
       }
       this.#mounts.delete(id)
-      await this.#remember(id, reason)
+      if (!mount.isBorrowed) await this.#remember(id, reason)
     })
   }
 
@@ -335,7 +355,7 @@ export class Mounts {
 
   #find(id: string): Mount {
     const mount = this.#mounts.get(id)
-    if (!mount) throw new HubError('MOUNT_NOT_FOUND', 'There is no such mount')
+    if (!mount || mount.isBorrowed) throw new HubError('MOUNT_NOT_FOUND', 'There is no such mount')
     return mount
   }
 

@@ -93,6 +93,7 @@ export class ReaderClient {
         }
         return this.#content('/archive', asked, undefined)
       },
+      index: () => this.#content('/index', { volume, path_b64: '' }, undefined),
       close: async () => undefined,
     }
   }

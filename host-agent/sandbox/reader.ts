@@ -98,6 +98,7 @@ const archiveOptions = ({ format, checksums, only_b64, prefix_b64 }: ArchiveRequ
 const contents: Record<string, (body: never) => Promise<Content>> = {
   '/read': (asked: ReadRequest) =>
     withReason(asked, () => readerOf(asked).read(pathOf(asked), asked.start, asked.length)),
+  '/index': (asked: PathRequest) => withReason(asked, () => readerOf(asked).index()),
   '/archive': (asked: ArchiveRequest) =>
     withReason(asked, () => readerOf(asked).archive(pathOf(asked), archiveOptions(asked))),
 }

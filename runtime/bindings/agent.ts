@@ -1,8 +1,7 @@
 /** AGENT: the host-agent over its unix socket. */
 import { Agent as HttpAgent, type IncomingMessage, request } from 'node:http'
-import type { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
-import type { AgentApi, RepositoryPlace } from '../../contract/agent.ts'
+import { type AgentApi, type FileInfo, fileInfoHeader, type RepositoryPlace } from '../../contract/agent.ts'
 import { errorFromBody, HubError } from '../../contract/errors.ts'
 
 /** Attaching, checking or deleting takes long on a slow disk; past this something hangs. */
@@ -63,7 +62,7 @@ export const openAgentClient = (socketPath: string): AgentApi & { close: () => v
     return JSON.parse(said) as T
   }
 
-  const stream = async (path: string, body: unknown): Promise<Readable> => {
+  const stream = async (path: string, body: unknown): Promise<IncomingMessage> => {
     // A client that reads slowly is no reason to cut a stream: once it runs, there is no time limit.
     const response = await open('POST', path, body, streams, timeoutMs)
     if (response.statusCode !== 200) return fail(response)
@@ -110,6 +109,13 @@ export const openAgentClient = (socketPath: string): AgentApi & { close: () => v
     fileInfo: (id, path) => call('POST', `${mount(id)}/file-info`, path),
     readFile: (id, body) => stream(`${mount(id)}/content`, body),
     readArchive: (id, body) => stream(`${mount(id)}/archive`, body),
+
+    readIndex: (body) => stream('/index', body),
+    fetchFile: async (body) => {
+      const content = await stream('/fetch', body)
+      const said = Buffer.from(String(content.headers[fileInfoHeader]), 'base64').toString('utf8')
+      return { info: JSON.parse(said) as FileInfo, content }
+    },
 
     cleanupState: () => call('GET', '/cleanup'),
 

@@ -12,7 +12,9 @@ import type {
   EndedMount,
   ExportBody,
   ExportState,
+  FetchBody,
   GuestPath,
+  IndexLine,
   LockBody,
   MergeBody,
   MergeState,
@@ -26,7 +28,8 @@ import type { Examination } from '../../contract/api/doctor.ts'
 import type { Entry, Partition } from '../../contract/api/restore.ts'
 import { HubError } from '../../contract/errors.ts'
 
-const keyOf = (file: DiskFile) => `${file.repository_id}/${file.vm_backup_context_id}/${file.disk_index}/${file.base}`
+export const keyOf = (file: DiskFile) =>
+  `${file.repository_id}/${file.vm_backup_context_id}/${file.disk_index}/${file.base}`
 const firstPid = 900_000
 const time = '2026-01-02T03:04:05Z'
 
@@ -56,6 +59,10 @@ export class FakeAgent implements AgentApi {
     ['/etc/hostname', 'guest\n'],
     ['/empty', ''],
   ])
+  /** What single restore points hold instead, by the keys of their files. */
+  readonly trees = new Map<string, Map<string, string | null>>()
+  /** Times of files by their paths, in seconds. */
+  readonly modified = new Map<string, number>()
   /** Of those, what is neither file nor directory: a FIFO, say. */
   readonly special = new Set<string>()
   /** Folders that can be no repository. */
@@ -424,6 +431,9 @@ export class FakeAgent implements AgentApi {
   }
   async fileInfo(id: string, guest: GuestPath) {
     const { path, content } = await this.#find(id, guest)
+    return this.#info(path, content)
+  }
+  #info(path: string, content: string | null) {
     return {
       ...this.#entry(path, content),
       accessed_time: time,
@@ -448,6 +458,25 @@ export class FakeAgent implements AgentApi {
       await this.#find(id, { ...body, path_b64: Buffer.from(inside).toString('base64') })
     }
     return Readable.from([Buffer.from('an archive')])
+  }
+  /** Of every restore point the same: the tree as one volume. */
+  async readIndex({ disks }: MountBody) {
+    this.#check()
+    const key = keyOf({ ...disks[0]!, base: disks[0]!.bases[0]! })
+    if (!this.files.has(key)) throw new HubError('CHAIN_BROKEN', 'A file of the chain is missing')
+    const lines: IndexLine[] = [{ volume: 'disk 0 partition 0' }]
+    for (const [path, content] of this.trees.get(key) ?? this.tree)
+      if (path !== '/')
+        lines.push([path, content === null ? 'd' : 'f', content?.length ?? 0, (this.modified.get(path) ?? 1) * 1e6])
+    return Readable.from([...lines, { end: true }].map((line) => Buffer.from(`${JSON.stringify(line)}\n`)))
+  }
+  async fetchFile({ path_b64 }: FetchBody) {
+    this.#check()
+    const path = Buffer.from(path_b64, 'base64').toString()
+    const content = this.tree.get(path)
+    if (content === undefined) throw new HubError('FILE_NOT_FOUND', 'There is no such file or directory')
+    if (content === null) throw new HubError('IS_DIRECTORY', 'The path is a directory')
+    return { info: this.#info(path, content), content: Readable.from([Buffer.from(content)]) }
   }
   async cleanupState() {
     this.#check()

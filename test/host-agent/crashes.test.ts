@@ -168,7 +168,8 @@ it('an exporter that dies under a mount gives errors, never wrong bytes, and is 
   const mountId = randomUUID()
   await real.agent.ensureMount(mountId, mountOf(await sealedDisk(real, hostImage)))
   const entry = readFileSync(join(real.folder, 'state/ledger/mounts', `${mountId}.json`), 'utf8')
-  process.kill((JSON.parse(entry) as { attach: { pid: number } }).attach.pid, 'SIGKILL')
+  const { records } = JSON.parse(entry) as { records: Record<string, { attach: { pid: number } }> }
+  process.kill(records['disk-0']!.attach.pid, 'SIGKILL')
   await real.agent.removeMount(mountId, 'user')
   expect(await leftBehind(before)).toEqual([])
 })

@@ -2,9 +2,9 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import { lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { buffer } from 'node:stream/consumers'
+import { buffer, text } from 'node:stream/consumers'
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
-import type { DiskChain, MountState } from '../../contract/agent.ts'
+import type { DiskChain, IndexLine, MountState } from '../../contract/agent.ts'
 import type { Partition } from '../../contract/api/restore.ts'
 import { type Census, census, leftBehind } from '../support/census.ts'
 import { blankImage, type FilesystemKind, filesystemImage, sh, withLoop } from '../support/images.ts'
@@ -244,7 +244,8 @@ it('shows a machine of several disks as it saw itself, by its fstab', async () =
     group.pour('home', home)
   })
   sh('/usr/bin/cp', ['--sparse=always', srv, data])
-  const state = await mount([await sealedDisk(real, system), await sealedDisk(real, data)], [], true)
+  const chains = [await sealedDisk(real, system), await sealedDisk(real, data)]
+  const state = await mount(chains, [], true)
   expect(state.guest).toEqual({
     os: 'Debian GNU/Linux 12 (bookworm)',
     hostname: 'db-01',
@@ -270,6 +271,20 @@ it('shows a machine of several disks as it saw itself, by its fstab', async () =
   expect(await guest('/home/link')).toBe('rows')
   expect(await guest('/mysql/host')).toBe('db-01\n')
   expect(await list('/mysql')).toEqual(['/srv/my data/mysql/host', '/srv/my data/mysql/table'])
+  // Every file of all volumes, and one of them, beside the mount.
+  const lines = (await text(await real.agent.readIndex(mountOf(...chains)))).trim().split('\n')
+  const index = lines.map((line) => JSON.parse(line) as IndexLine)
+  const volumes = index.flatMap((line) => (!Array.isArray(line) && 'volume' in line ? [line.volume] : []))
+  expect(volumes).toEqual(['disk 0 partition 0', 'vg-main/home', 'vg-main/root'])
+  expect(index).toContainEqual(['/deep/home', 'f', contents.get('home')!.length, expect.any(Number)])
+  expect(index).toContainEqual(['/mysql', 'l', 0, expect.any(Number)])
+  expect(index.at(-1)).toEqual({ end: true })
+  const fetched = await real.agent.fetchFile({
+    ...mountOf(...chains),
+    volume: 'vg-main/home',
+    path_b64: encode('/deep/home'),
+  })
+  expect((await buffer(fetched.content)).equals(contents.get('home')!)).toBe(true)
   const info = await real.agent.fileInfo(id, { path_b64: encode('/srv/my data'), partition: 65_535 })
   expect(info).toMatchObject({ name: 'my data', path: '/srv/my data', type: 'directory', partition: 65_535 })
   for (const path of ['/out/hostname', '/../etc'])

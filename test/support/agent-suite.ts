@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { AgentApi, DiskFile, ExportBody, SealBody } from '../../contract/agent.ts'
+import type { AgentApi, DiskFile, ExportBody, IndexLine, SealBody } from '../../contract/agent.ts'
 import { mountOf } from './sealed-disk.ts'
 
 export type AgentUnderTest = {
@@ -246,6 +246,28 @@ export const agentSuite = (name: string, open: () => Promise<AgentUnderTest>) =>
       await agent.removeMount(id, 'user')
       expect(await code(agent.getMount(id))).toBe('MOUNT_NOT_FOUND')
       expect((await agent.listMounts()).ended).toMatchObject([{ mount_id: id, reason: 'user' }])
+    })
+    it('tells of every file, and gives one, where nobody sees a mount', async () => {
+      await sealed('walked', [], true)
+      const request = mountOf(chain('walked'))
+      const lines = (await text(await agent.readIndex(request)))
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line) as IndexLine)
+      expect(lines[0]).toEqual({ volume: 'disk 0 partition 0' })
+      expect(lines.at(-1)).toEqual({ end: true })
+      expect(lines).toContainEqual(['/etc', 'd', 0, expect.any(Number)])
+      expect(lines).toContainEqual(['/etc/hostname', 'f', 6, expect.any(Number)])
+      const fetch = (path: string, volume = 'disk 0 partition 0') =>
+        agent.fetchFile({ ...request, volume, path_b64: encode(path) })
+      const { info, content } = await fetch('/etc/hostname')
+      expect(info).toMatchObject({ name: 'hostname', size: 6 })
+      expect(await text(content)).toBe('guest\n')
+      expect(await code(fetch('/gone'))).toBe('FILE_NOT_FOUND')
+      expect(await code(fetch('/etc'))).toBe('IS_DIRECTORY')
+      expect(await code(agent.readIndex(mountOf(chain('gone'))))).toBe('CHAIN_BROKEN')
+      expect((await agent.listMounts()).mounts).toEqual([])
+      expect((await agent.health()).mounts).toBe(0)
     })
     it('refuses what can not be mounted', async () => {
       await sealed('blank')

@@ -1,0 +1,223 @@
+import { createHash } from 'node:crypto'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { findBackup } from '../../db/queries/backups.ts'
+import { runIndexes } from '../../workflows/index-files.ts'
+import { keyOf } from '../fakes/agent.ts'
+import { type Alone, openAlone, readyVm } from '../support/alone.ts'
+import { seeded } from '../support/damage.ts'
+import { finishBackups } from '../support/flows.ts'
+
+let alone: Alone
+beforeAll(async () => {
+  alone = await openAlone({ now: new Date('2026-03-01T12:00:00.000Z') })
+})
+afterAll(() => alone.close())
+
+type Tree = Record<string, string | null>
+type Vm = Awaited<ReturnType<typeof readyVm>>
+/** @returns the id of a completed backup whose disk holds this */
+const backUp = async (vm: Vm, tree: Tree, more: object = {}): Promise<string> => {
+  alone.tokens.admin = await alone.freshToken()
+  const backup_type =
+    (await alone.call('GET', `/backups?vm_name=${vm.vmName}`)).body.total_count > 0 ? 'incremental' : 'full'
+  const { body } = await alone.call('POST', '/backups', {
+    vm_name: vm.vmName,
+    repository_id: vm.repositoryId,
+    backup_type,
+    ...more,
+  })
+  alone.clock.advance(60)
+  await finishBackups(alone)
+  alone.clock.advance(3600)
+  alone.tokens.admin = await alone.freshToken()
+  const { job, disks } = (await findBackup(alone.db.orm, body.backup_id))!
+  const key = keyOf({
+    repository_id: job.repositoryId,
+    vm_backup_context_id: job.vmBackupContextId,
+    disk_index: disks[0]!.diskIndex,
+    base: disks[0]!.fileBase,
+  })
+  alone.agent.trees.set(key, new Map(Object.entries(tree)))
+  return body.backup_id
+}
+const index = async (id: string) => {
+  expect((await alone.call('POST', `/backups/${id}/index`)).status).toBe(200)
+  await runIndexes(alone.bindings, 10_000)
+  return (await alone.call('GET', `/backups/${id}`)).body.file_index
+}
+const get = async (path: string) => (await alone.call('GET', path)).body
+const search = async (query: string) => (await get(`/search?${query}`)).files as any[]
+
+it('finds files by the words of their names, with their versions and what changed', async () => {
+  const vm = await readyVm(alone, { name: 'files' })
+  const policy = (
+    await alone.call('POST', '/policies', { name: 'found', primary_repository_id: vm.repositoryId, retention_days: 0 })
+  ).body
+  expect(policy.index_files).toBe(true)
+  const trees: Tree[] = [
+    { '/home': null, '/home/Annual-Report_2025.pdf': 'one', '/home/notes.txt': 'a', '/etc/hosts': 'h' },
+    {
+      '/home': null,
+      '/home/Annual-Report_2025.pdf': 'longer',
+      '/home/notes.txt': 'a',
+      '/etc/hosts': 'h',
+      '/home/100%_sure': '',
+    },
+    { '/home': null, '/home/Annual-Report_2025.pdf': 'longer', '/etc/hosts': 'h' },
+  ]
+  const ids: string[] = []
+  for (const tree of trees) ids.push(await backUp(vm, tree, { policy_id: policy.id }))
+  // Each has waited since it was completed.
+  await runIndexes(alone.bindings, 10_000)
+  for (const [at, id] of ids.entries())
+    expect((await get(`/backups/${id}`)).file_index).toMatchObject({
+      status: 'completed',
+      entry_count: Object.keys(trees[at]!).length,
+      error_message: null,
+    })
+
+  expect(await search('q=report')).toEqual([
+    {
+      vm_name: 'files',
+      volume: 'disk 0 partition 0',
+      path: '/home/Annual-Report_2025.pdf',
+      path_b64: null,
+      type: 'file',
+      size: 6,
+      modified_time: '1970-01-01T00:00:01.000Z',
+      backup_id: ids[2],
+      completed_at: expect.any(String),
+      is_current: true,
+    },
+  ])
+  for (const query of ['q=ANNUAL+2025', 'q=rep+ann', 'q=pdf&vm_name=files', 'q=report&type=file'])
+    expect(
+      (await search(query)).map(({ path }) => path),
+      query,
+    ).toEqual(['/home/Annual-Report_2025.pdf'])
+  for (const query of ['q=eport', 'q=report+2024', 'q=report&vm_name=other', 'q=report&type=directory', 'q=notes'])
+    expect(await search(query), query).toEqual([])
+  expect(await search('q=notes&deleted=true')).toMatchObject([{ is_current: false, backup_id: ids[1] }])
+  expect(await search('q=100&deleted=true')).toMatchObject([{ path: '/home/100%_sure' }])
+  expect((await alone.call('GET', '/search?q=%25%25')).body.fields).toMatchObject([{ field: 'q' }])
+  const page = await get('/search?q=h&limit=1')
+  expect([page.files.length, page.has_more, page.next_offset]).toEqual([1, true, 1])
+
+  const { versions } = await get(`/files/history?vm_name=files&path=/home/Annual-Report_2025.pdf`)
+  expect(
+    versions.map((version: any) => [
+      version.size,
+      version.point_count,
+      version.first_backup_id,
+      version.last_backup_id,
+    ]),
+  ).toEqual([
+    [6, 2, ids[1], ids[2]],
+    [3, 1, ids[0], ids[0]],
+  ])
+  expect((await get('/files/history?vm_name=files&path=/gone')).versions).toEqual([])
+  expect((await get('/files/history?vm_name=nobody&path=/etc/hosts')).versions).toEqual([])
+  expect((await get('/files/history?vm_name=files&path=relative')).code).toBe('PATH_INVALID')
+
+  const changes = async (a: number, b: number, query = '') =>
+    (await get(`/backups/${ids[a]}/diff/${ids[b]}${query}`)).changes.map(({ path, change }: any) => [path, change])
+  expect(await changes(0, 2)).toEqual([
+    ['/home/Annual-Report_2025.pdf', 'changed'],
+    ['/home/notes.txt', 'removed'],
+  ])
+  expect(await changes(2, 0)).toEqual([
+    ['/home/Annual-Report_2025.pdf', 'changed'],
+    ['/home/notes.txt', 'added'],
+  ])
+  expect(await changes(0, 1)).toEqual([
+    ['/home/100%_sure', 'added'],
+    ['/home/Annual-Report_2025.pdf', 'changed'],
+  ])
+  expect(await changes(1, 2, '?path=/home&limit=1&offset=1')).toEqual([['/home/notes.txt', 'removed']])
+  expect(await changes(1, 2, '?path=/etc')).toEqual([])
+
+  // What retention takes is not found any more.
+  await alone.call('DELETE', `/backups/${ids[2]}`)
+  expect((await get(`/files/history?vm_name=files&path=/home/Annual-Report_2025.pdf`)).versions[0].point_count).toBe(1)
+})
+
+it('gives one file in one step', async () => {
+  const vm = await readyVm(alone, { name: 'one step' })
+  const id = await backUp(vm, {})
+  const file = (path: string, volume = 'disk 0 partition 0') =>
+    alone.call('GET', `/backups/${id}/file?${new URLSearchParams({ path, volume })}`)
+  const { status, body, headers } = await file('/etc/hostname')
+  expect([status, body]).toEqual([200, 'guest\n'])
+  expect(headers.get('content-disposition')).toContain('hostname')
+  expect(headers.get('content-length')).toBe('6')
+  expect((await file('/gone')).body.code).toBe('FILE_NOT_FOUND')
+  expect((await file('/etc')).body.code).toBe('IS_DIRECTORY')
+  expect((await file('etc')).body.code).toBe('PATH_INVALID')
+  expect((await alone.call('GET', '/backups/none/file?path=/x&volume=v')).body.code).toBe('BACKUP_NOT_FOUND')
+})
+
+it('says what is not indexed, and what could not be', async () => {
+  const vm = await readyVm(alone, { name: 'unknown' })
+  const [first, second] = [await backUp(vm, { '/a': 'a' }), await backUp(vm, { '/a': 'b' })]
+  // No policy asks for it.
+  expect((await get(`/backups/${first}`)).file_index).toBeNull()
+  expect((await get(`/backups/${first}/diff/${second}`)).code).toBe('NOT_INDEXED')
+  expect((await alone.call('POST', '/backups/none/index')).body.code).toBe('BACKUP_NOT_FOUND')
+  const whole = alone.agent.readIndex.bind(alone.agent)
+  alone.agent.readIndex = async (body) => {
+    const { Readable } = await import('node:stream')
+    const lines = await (await whole(body)).toArray()
+    return Readable.from(lines.slice(0, -1))
+  }
+  expect(await index(first)).toMatchObject({
+    status: 'failed',
+    error_message: 'The walk through the files was cut off',
+  })
+  alone.agent.readIndex = whole
+  expect(await search('q=a&vm_name=unknown')).toEqual([])
+  // Asked for again, it is done again.
+  expect(await index(first)).toMatchObject({ status: 'completed', entry_count: 1 })
+  // A hub that died on the way leaves it to the next round.
+  await alone.db.pool.query("UPDATE file_indexes SET status = 'running' WHERE backup_job_id = ?", [first])
+  await runIndexes(alone.bindings, 10_000)
+  expect((await get(`/backups/${first}`)).file_index.status).toBe('completed')
+  expect((await search('q=a&vm_name=unknown')).length).toBe(1)
+})
+
+it('knows of each point exactly what it has, in whatever order they are indexed', async () => {
+  const random = seeded(20261127)
+  const paths = Array.from({ length: 30 }, (_, at) => `/folder ${at % 5}/file ${at}`)
+  for (let run = 0; run < 6; run++) {
+    const vm = await readyVm(alone, { name: `order ${run}` })
+    const points: { id: string; tree: Tree }[] = []
+    let tree: Tree = Object.fromEntries(paths.map((path) => [path, 'x']))
+    for (let point = 0; point < 7; point++) {
+      tree = { ...tree }
+      for (let change = 0; change < 6; change++) {
+        const path = paths[random(paths.length)]!
+        if (random(3) === 0) delete tree[path]
+        // Sizes come back: a version that was there once is there again.
+        else tree[path] = 'x'.repeat(random(3))
+      }
+      points.push({ id: await backUp(vm, tree), tree })
+    }
+    const order = points
+      .map((point) => ({ point, rank: createHash('md5').update(`${run} ${point.id}`).digest('hex') }))
+      .toSorted((a, b) => a.rank.localeCompare(b.rank))
+    for (const [done, { point }] of order.entries()) {
+      expect((await index(point.id)).status).toBe('completed')
+      for (const { point: known } of order.slice(0, done + 1)) {
+        const [rows] = (await alone.db.pool.query(
+          `SELECT v.path, v.size FROM file_versions v JOIN file_volumes o ON o.id = v.volume_id JOIN file_indexes i ON i.vm_backup_context_id = o.vm_backup_context_id
+           WHERE i.backup_job_id = ? AND v.first_at <= i.point_at AND v.last_at > i.point_at ORDER BY v.path`,
+          [known.id],
+        )) as unknown as [{ path: string; size: number }[]]
+        expect(rows.map(({ path, size }) => [path, size])).toEqual(
+          Object.entries(known.tree)
+            .map(([path, content]) => [path, content!.length])
+            .sort(([a], [b]) => (a! < b! ? -1 : 1)),
+        )
+      }
+    }
+  }
+})

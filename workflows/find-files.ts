@@ -1,0 +1,205 @@
+/** Finds files in the index of restore points, and gets one of them. */
+
+import type { Readable } from 'node:stream'
+import type { z } from 'zod'
+import type { FileInfo } from '../contract/agent.ts'
+import type {
+  diffAnswer,
+  diffQuery,
+  FileKind,
+  fetchQuery,
+  historyAnswer,
+  historyQuery,
+  searchAnswer,
+  searchQuery,
+} from '../contract/api/files.ts'
+import { HubError } from '../contract/errors.ts'
+import { wordsOf } from '../contract/names.ts'
+import {
+  contextsOfVm,
+  differences,
+  findIndex,
+  type IndexedPoint,
+  indexedPoints,
+  searchVersions,
+  stillThere,
+  type VersionRow,
+  versionsOf,
+} from '../db/queries/file-index.ts'
+import { hashOfPath } from '../db/queries/file-index-writer.ts'
+import type { Env } from '../runtime/bindings/index.ts'
+import { guestPath } from './guest-path.ts'
+import { fromPlaces, placesOf } from './restore-places.ts'
+import { restorePoint } from './restore-point.ts'
+
+/** Words that are looked at; more say nothing new. */
+const wordsMax = 8
+const diffLimit = 200
+
+const kindWords: Record<VersionRow['kind'], FileKind> = { f: 'file', d: 'directory', l: 'link', o: 'other' }
+const kindLetters = { file: 'f', directory: 'd' } as const
+const timeOf = (microseconds: number) => new Date(Math.floor(microseconds / 1000)).toISOString()
+const versionOf = ({ kind, size, modified }: Pick<VersionRow, 'kind' | 'size' | 'modified'>) => ({
+  type: kindWords[kind],
+  size: Number(size),
+  modified_time: timeOf(Number(modified)),
+})
+/** A path as the index keeps it: text, or base64 behind a NUL. */
+const placeOf = ({ volume, path }: Pick<VersionRow, 'volume' | 'path'>) => {
+  const path_b64 = path.startsWith('\0') ? path.slice(1) : null
+  return { volume, path: path_b64 === null ? path : Buffer.from(path_b64, 'base64').toString('utf8'), path_b64 }
+}
+
+/** Points of each VM's folder, the newest first. */
+const pointsByContext = async ({ DB }: Env<'DB'>, contexts: Iterable<string>): Promise<Map<string, IndexedPoint[]>> => {
+  const found = new Map<string, IndexedPoint[]>()
+  for (const point of await indexedPoints(DB.orm, [...new Set(contexts)]))
+    found.set(point.vmBackupContextId, [...(found.get(point.vmBackupContextId) ?? []), point])
+  return found
+}
+/** Points that have a version, the newest first. */
+const holdersOf = ({ contextId, firstAt, lastAt }: VersionRow, points: ReadonlyMap<string, IndexedPoint[]>) =>
+  (points.get(contextId) ?? []).filter(({ pointAt }) => pointAt >= Number(firstAt) && pointAt < Number(lastAt))
+
+export const searchFiles = async (
+  env: Env<'DB'>,
+  { q, vm_name, type, deleted, limit, offset }: z.output<typeof searchQuery>,
+): Promise<z.infer<typeof searchAnswer>> => {
+  // The longest word is the rarest.
+  const words = wordsOf(q, wordsMax).sort((a, b) => b.length - a.length)
+  if (words.length === 0)
+    throw new HubError('VALIDATION_FAILED', 'The request is not valid', {
+      fields: [{ field: 'q', message: 'must have a letter or a digit', code: 'REQUIRED' }],
+    })
+  const kind = type === undefined ? undefined : kindLetters[type]
+  const rows = await searchVersions(env.DB, {
+    words,
+    vmName: vm_name,
+    kind,
+    withOld: deleted,
+    limit: limit + 1,
+    offset,
+  })
+  const shown = rows.slice(0, limit)
+  const points = await pointsByContext(
+    env,
+    shown.map(({ contextId }) => contextId),
+  )
+  const hasMore = rows.length > limit
+  return {
+    files: shown.flatMap((row) => {
+      const [newest] = holdersOf(row, points)
+      // Retention has taken the points that had it.
+      if (!newest) return []
+      return [
+        {
+          vm_name: row.vmName,
+          ...placeOf(row),
+          ...versionOf(row),
+          backup_id: newest.backupJobId,
+          completed_at: new Date(newest.pointAt).toISOString(),
+          is_current: Number(row.lastAt) === stillThere,
+        },
+      ]
+    }),
+    has_more: hasMore,
+    next_offset: hasMore ? offset + limit : null,
+  }
+}
+
+/** @throws PATH_INVALID */
+const indexedPath = (said: { path?: string | undefined; path_b64?: string | undefined }) => {
+  const bytes = Buffer.from(guestPath(said).path_b64, 'base64')
+  const text = bytes.toString('utf8')
+  return Buffer.from(text).equals(bytes) ? text : { b64: bytes.toString('base64') }
+}
+
+/** @throws PATH_INVALID */
+export const fileHistory = async (
+  env: Env<'DB'>,
+  { vm_name, volume, ...path }: z.output<typeof historyQuery>,
+): Promise<z.infer<typeof historyAnswer>> => {
+  const contexts = await contextsOfVm(env.DB.orm, vm_name)
+  const rows = await versionsOf(env.DB, contexts, hashOfPath(indexedPath(path)), volume)
+  const points = await pointsByContext(env, contexts)
+  return {
+    vm_name,
+    versions: rows.flatMap((row) => {
+      const holders = holdersOf(row, points)
+      const [last, first] = [holders[0], holders.at(-1)]
+      if (!first || !last) return []
+      return [
+        {
+          ...placeOf(row),
+          ...versionOf(row),
+          point_count: holders.length,
+          first_backup_id: first.backupJobId,
+          first_completed_at: new Date(first.pointAt).toISOString(),
+          last_backup_id: last.backupJobId,
+          last_completed_at: new Date(last.pointAt).toISOString(),
+        },
+      ]
+    }),
+  }
+}
+
+/** @throws BACKUP_NOT_FOUND, BACKUP_NOT_COMPLETED, NOT_INDEXED */
+export const diffPoints = async (
+  { DB }: Env<'DB'>,
+  backupId: string,
+  otherId: string,
+  { path = '/', limit = diffLimit, offset = 0 }: z.output<typeof diffQuery>,
+): Promise<z.infer<typeof diffAnswer>> => {
+  const points = []
+  for (const id of [backupId, otherId]) {
+    await restorePoint(DB.orm, id)
+    const index = await findIndex(DB.orm, id)
+    if (index?.status !== 'completed')
+      throw new HubError('NOT_INDEXED', 'The files of this backup are not indexed', {
+        details: `POST /backups/${id}/index has it done`.slice(0, 200),
+      })
+    points.push(index)
+  }
+  const [from, to] = points as [(typeof points)[0], (typeof points)[0]]
+  if (from.vmBackupContextId !== to.vmBackupContextId)
+    throw new HubError('NOT_INDEXED', 'These are not backups of one VM in one repository')
+  const below = path.endsWith('/') ? path : `${path}/`
+  const rows = await differences(DB, from.vmBackupContextId, [from.pointAt, to.pointAt], {
+    below,
+    limit: limit + 1,
+    offset,
+  })
+  const hasMore = rows.length > limit
+  return {
+    backup_id: backupId,
+    other_id: otherId,
+    changes: rows.slice(0, limit).map((row) => {
+      const side = (kind: VersionRow['kind'] | null, size: number | null, modified: number | null) =>
+        kind === null ? null : versionOf({ kind, size: size!, modified: modified! })
+      const before = side(row.beforeKind, row.beforeSize, row.beforeModified)
+      const after = side(row.afterKind, row.afterSize, row.afterModified)
+      return {
+        ...placeOf(row),
+        change: before === null ? 'added' : after === null ? 'removed' : 'changed',
+        before,
+        after,
+      }
+    }),
+    has_more: hasMore,
+    next_offset: hasMore ? offset + limit : null,
+  }
+}
+
+/** @throws what POST /restore/mount does, and what a download of a file does */
+export const fetchFile = async (
+  env: Env<'DB' | 'AGENT'>,
+  backupId: string,
+  { volume, ...path }: z.output<typeof fetchQuery>,
+): Promise<{ info: FileInfo; content: Readable }> => {
+  const backup = await restorePoint(env.DB.orm, backupId)
+  const { path_b64 } = guestPath(path)
+  const places = await placesOf(env, backup, backup.disks, undefined)
+  const body = { vm_name: backup.job.vmName, volume, path_b64 }
+  const { result } = await fromPlaces(places, ({ chains }) => env.AGENT.fetchFile({ ...body, disks: chains }))
+  return result
+}

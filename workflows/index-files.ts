@@ -1,0 +1,114 @@
+/** Makes restore points' files known by name: walks them once, where nobody sees a mount, and keeps what is new since the point before. */
+import { createInterface } from 'node:readline'
+import type { IndexLine } from '../contract/agent.ts'
+import { HubError } from '../contract/errors.ts'
+import type { Executor } from '../db/database.ts'
+import { findBackup, type JobWithDisks } from '../db/queries/backups.ts'
+import {
+  ensureVolume,
+  type FileIndexRow,
+  findIndex,
+  indexedPoints,
+  nextIndex,
+  queueIndex,
+  updateIndex,
+} from '../db/queries/file-index.ts'
+import { FileIndexWriter } from '../db/queries/file-index-writer.ts'
+import { findPolicy } from '../db/queries/policies.ts'
+import type { Env } from '../runtime/bindings/index.ts'
+import { fromPlaces, placesOf } from './restore-places.ts'
+import { restorePoint } from './restore-point.ts'
+
+type IndexEnv = Env<'DB' | 'AGENT' | 'CLOCK'>
+
+const pointAt = ({ job }: JobWithDisks) => (job.completedAt ?? job.createdAt).getTime()
+const queueOf = (db: Executor, backup: JobWithDisks, now: Date) =>
+  queueIndex(db, {
+    backupJobId: backup.job.id,
+    vmBackupContextId: backup.job.vmBackupContextId,
+    pointAt: pointAt(backup),
+    createdAt: now,
+  })
+
+/** In the transaction that completes a backup: its policy says whether its files are to be found. */
+export const queueIndexByPolicy = async (tx: Executor, backup: JobWithDisks, now: Date): Promise<void> => {
+  const { policyId } = backup.job
+  const policy = policyId === null ? undefined : await findPolicy(tx, policyId)
+  if (policy?.indexFiles) await queueOf(tx, backup, now)
+}
+
+/** @throws BACKUP_NOT_FOUND, BACKUP_NOT_COMPLETED */
+export const askForIndex = async ({ DB, CLOCK }: Env<'DB' | 'CLOCK'>, backupId: string): Promise<FileIndexRow> => {
+  await queueOf(DB.orm, await restorePoint(DB.orm, backupId), CLOCK.now())
+  return (await findIndex(DB.orm, backupId))!
+}
+
+/** One after the other, of all hubs one at a time; what a hub that died had begun is begun anew. */
+export const runIndexes = async (env: IndexEnv, forMs: number): Promise<void> => {
+  const until = performance.now() + forMs
+  await env.DB.withLock(
+    'file index',
+    0,
+    async () => {
+      while (performance.now() < until) {
+        const next = await nextIndex(env.DB.orm)
+        if (!next) return
+        await indexPoint(env, next)
+      }
+    },
+    () => undefined,
+  )
+}
+
+const indexPoint = async (env: IndexEnv, row: FileIndexRow): Promise<void> => {
+  const { DB, CLOCK } = env
+  const { backupJobId } = row
+  const end = (change: Parameters<typeof updateIndex>[2]) =>
+    updateIndex(DB.orm, backupJobId, { endedAt: CLOCK.now(), ...change })
+  await updateIndex(DB.orm, backupJobId, { status: 'running', startedAt: CLOCK.now(), errorMessage: null })
+  const backup = await findBackup(DB.orm, backupJobId)
+  if (backup?.job.status !== 'completed' || backup.job.mergingInto !== null)
+    return void (await end({ status: 'failed', errorMessage: 'it is no restore point any more' }))
+  try {
+    await walk(env, row, backup)
+  } catch (error) {
+    if (!(error instanceof HubError)) throw error
+    // A disk without any filesystem has no files: that is known then.
+    const isEmpty = error.code === 'NO_MOUNTABLE_FILESYSTEM'
+    await end({ status: 'failed', errorMessage: isEmpty ? `${error.message}: ${error.details}` : error.message })
+  }
+}
+
+const walk = async (env: IndexEnv, row: FileIndexRow, backup: JobWithDisks): Promise<void> => {
+  const { DB, AGENT, CLOCK } = env
+  const { backupJobId, vmBackupContextId: contextId } = row
+  const body = (disks: Parameters<typeof AGENT.readIndex>[0]['disks']) => ({ vm_name: backup.job.vmName, disks })
+  const places = await placesOf(env, backup, backup.disks, undefined)
+  const { result: stream } = await fromPlaces(places, ({ chains }) => AGENT.readIndex(body(chains)))
+  const writer = await FileIndexWriter.open(DB)
+  try {
+    let volumeId: number | undefined
+    let isWhole = false
+    for await (const text of createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })) {
+      const line = JSON.parse(text) as IndexLine
+      if (Array.isArray(line)) await writer.add(volumeId!, line)
+      else if ('volume' in line) volumeId = await ensureVolume(DB.orm, contextId, line.volume)
+      else isWhole = true
+    }
+    if (!isWhole) throw new HubError('SERVICE_UNAVAILABLE', 'The walk through the files was cut off')
+    const points = (await indexedPoints(DB.orm, [contextId])).map((point) => point.pointAt)
+    const before = points.find((at) => at < row.pointAt)
+    const after = points.findLast((at) => at > row.pointAt)
+    await writer.commit({ contextId, at: row.pointAt, before, after }, async (query) => {
+      const [{ affectedRows }] = (await query(
+        "UPDATE file_indexes SET status = 'completed', entry_count = ?, ended_at = ? WHERE backup_job_id = ?",
+        [writer.count, CLOCK.now(), backupJobId] as never,
+      )) as unknown as [{ affectedRows: number }]
+      // Deleted meanwhile: nothing of it is kept.
+      if (affectedRows === 0) throw new HubError('BACKUP_NOT_FOUND', 'The backup was deleted')
+    })
+  } finally {
+    stream.destroy()
+    await writer.close()
+  }
+}
