@@ -258,7 +258,7 @@ const routes: Route[] = [
   put('/backups/{backup_id}/protection', 'backups/protection', 'operator', ['DB']),
   post('/backups/{backup_id}/index', 'backups/index-files', 'operator', ['DB', 'CLOCK']),
   get('/backups/{backup_id}/diff/{other_id}', 'backups/diff', 'operator', ['DB']),
-  get('/backups/{backup_id}/file', 'backups/file', 'operator', ['DB', 'AGENT']),
+  get('/backups/{backup_id}/file', 'backups/file', 'operator', ['DB', 'AGENT'], { audited: 'downloads' }),
   get('/search', 'search/find', 'operator', ['DB']),
   get('/files/history', 'files/history', 'operator', ['DB']),
   post('/backups/{backup_id}/verify', 'backups/verify', 'operator', ['DB', 'CLOCK']),

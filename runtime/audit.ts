@@ -31,7 +31,8 @@ const secretName = /password|secret|token|key/i
 const isAudited = ({ route, method, status }: AuditedCall) => {
   if (refusals.has(status)) return true
   if (route.audited === 'refusals') return false
-  return method !== 'GET' && method !== 'HEAD' ? true : route.downloadToken === true && method === 'GET'
+  if (method === 'GET') return route.downloadToken === true || route.audited === 'downloads'
+  return method !== 'HEAD'
 }
 
 const withoutSecrets = (value: unknown): unknown => {

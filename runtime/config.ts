@@ -32,8 +32,8 @@ export type Route = {
   /** A download token in the query is accepted too. */
   downloadToken?: boolean
   aliases?: readonly Alias[]
-  /** Whether only its refusals come into the audit log. Without it: all changes and downloads, and every refused try. */
-  audited?: 'refusals'
+  /** Whether only its refusals come into the audit log, or its GET, too, since it is a download. Without it: all changes, downloads that take a token, and every refused try. */
+  audited?: 'refusals' | 'downloads'
 }
 
 export type Cron = { pattern: string; function: string; bindings: readonly BindingName[]; atStart?: boolean }

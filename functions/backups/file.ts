@@ -1,4 +1,4 @@
-/** GET /backups/{backup_id}/file: one file of a restore point in one step; it is opened for that alone. */
+/** GET and HEAD /backups/{backup_id}/file: one file of a restore point in one step; it is opened for that alone. */
 import { z } from 'zod'
 import { id } from '../../contract/api/common.ts'
 import { fetchQuery } from '../../contract/api/files.ts'
@@ -18,7 +18,7 @@ export default defineFunction(
       ...['FILE_NOT_FOUND', 'PATH_INVALID', 'PATH_FORBIDDEN', 'IS_DIRECTORY', 'NOT_A_REGULAR_FILE'],
     ] as never,
   },
-  async ({ params, query, env }) => {
+  async ({ params, query, env, request }) => {
     const { info, content } = await fetchFile(env, params.backup_id, query)
     const headers = {
       'Content-Type': mimeType(info.name) ?? 'application/octet-stream',
@@ -26,6 +26,8 @@ export default defineFunction(
       'Content-Length': String(info.size),
       'Cache-Control': 'no-store',
     }
-    return streamAnswer(200, headers, content)
+    if (request.method !== 'HEAD') return streamAnswer(200, headers, content)
+    content.destroy()
+    return streamAnswer(200, headers, null)
   },
 )

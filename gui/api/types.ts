@@ -5,6 +5,7 @@ import type * as backups from '../../contract/api/backups.ts'
 import type * as copies from '../../contract/api/copies.ts'
 import type * as credentials from '../../contract/api/credentials.ts'
 import type * as discovery from '../../contract/api/discovery.ts'
+import type * as files from '../../contract/api/files.ts'
 import type * as health from '../../contract/api/health.ts'
 import type * as groups from '../../contract/api/machine-groups.ts'
 import type * as notifications from '../../contract/api/notifications.ts'
@@ -16,6 +17,9 @@ import type * as schedules from '../../contract/api/schedules.ts'
 import type * as users from '../../contract/api/users.ts'
 import type * as vms from '../../contract/api/vm-contexts.ts'
 
+export type FoundFiles = z.infer<typeof files.searchAnswer>
+export type FileHistory = z.infer<typeof files.historyAnswer>
+export type Differences = z.infer<typeof files.diffAnswer>
 export type { Examination } from '../../contract/api/doctor.ts'
 export type { Entry, Mount, Partition, Secret } from '../../contract/api/restore.ts'
 export type { Summary } from '../../contract/api/summary.ts'

@@ -177,6 +177,7 @@ const useActions = (backup: BackupDetail | undefined) => {
       }),
     verify: () => attempt(call('POST', `${at}/verify`, {}), 'Its files are being checked'),
     stopVerify: () => attempt(call('DELETE', `${at}/verify`), 'The check is called off'),
+    index: () => attempt(call('POST', `${at}/index`), 'Its files will be found in a moment'),
     heal: () => attempt(call('POST', `${at}/heal`, {}), 'It is being brought back from a copy'),
     protect: (isOn: boolean) =>
       attempt(
@@ -184,6 +185,31 @@ const useActions = (backup: BackupDetail | undefined) => {
         isOn ? 'No policy takes it away now' : 'Policies decide about it again',
       ),
   }
+}
+
+/** Whether the files of a point can be searched, and what is to be seen of them. */
+const Searchable = ({ backup, onIndex }: { backup: BackupDetail; onIndex: () => void }) => {
+  const mayRun = useMay('operator')
+  const { file_index: index } = backup
+  if (backup.status !== 'completed') return '–'
+  if (index?.status === 'completed')
+    return (
+      <>
+        {count(index.entry_count)} files and folders,{' '}
+        <Link to="/jobs/$id/changes" params={{ id: backup.backup_id }} style={{ color: 'inherit' }}>
+          what changed
+        </Link>
+      </>
+    )
+  if (index?.status === 'pending' || index?.status === 'running') return <StatusBadge status={index.status} />
+  return (
+    <Group gap="xs">
+      {index?.error_message && <Text size="sm">{index.error_message}</Text>}
+      <Button size="compact-xs" variant="default" disabled={!mayRun} onClick={onIndex}>
+        Index its files
+      </Button>
+    </Group>
+  )
 }
 
 const Job = () => {
@@ -345,6 +371,7 @@ const Job = () => {
                     'Nothing, it is a full'
                   ),
                 ],
+                ['Search', <Searchable key="s" backup={shown} onIndex={() => actions?.index()} />],
                 ['Protected', shown.protected ? 'Yes, no policy takes it away' : 'No'],
                 ['Immutable until', <Moment key="l" at={shown.locked_until} />],
               ]}

@@ -56,6 +56,12 @@ export const PolicyDialog = ({ policy, onClose }: { policy: Policy | null; onClo
           description:
             'Every restore point is kept at least so long. 0: no days; without any count below, all is kept for ever.',
         },
+        {
+          name: 'index_files',
+          label: 'Files can be searched',
+          kind: 'switch',
+          description: 'Each backup is walked through once when it is completed.',
+        },
         { name: 'enabled', label: 'Enabled', kind: 'switch' },
       ]}
       initial={
@@ -64,9 +70,16 @@ export const PolicyDialog = ({ policy, onClose }: { policy: Policy | null; onClo
               name: policy.name,
               primary_repository_id: policy.primary_repository_id,
               retention_days: policy.retention_days,
+              index_files: policy.index_files,
               enabled: policy.enabled,
             }
-          : { name: '', primary_repository_id: repositories.data?.[0]?.id ?? null, retention_days: 30, enabled: true }
+          : {
+              name: '',
+              primary_repository_id: repositories.data?.[0]?.id ?? null,
+              retention_days: 30,
+              index_files: true,
+              enabled: true,
+            }
       }
       submit={async (values) => {
         const body = {

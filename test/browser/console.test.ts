@@ -281,6 +281,69 @@ it('opens a whole machine of encrypted and logical volumes as it saw itself', as
   await page.waitForURL(/\/restore$/)
 })
 
+it('tries a policy with other numbers, finds files by name, and shows what changed', async () => {
+  const { page } = view
+  const repositories = (await hub.api('GET', '/repositories')).body.repositories
+  const policy = (
+    await hub.api('POST', '/policies', { name: 'found', primary_repository_id: repositories[0].id, retention_days: 30 })
+  ).body
+  const { body: vms } = await hub.api('GET', '/vm-contexts?search=web')
+  const web = { vmName: 'web', contextId: vms.vm_contexts[0].context_id }
+  const backUpUnder = async () => {
+    const asked = {
+      vm_name: web.vmName,
+      repository_id: repositories[0].id,
+      backup_type: 'incremental',
+      policy_id: policy.id,
+    }
+    const { backup_id } = (await hub.api('POST', '/backups', asked)).body
+    expect((await waitForEnd(hub, backup_id)).status).toBe('completed')
+    const isIndexed = async () => (await hub.api('GET', `/backups/${backup_id}`)).body.file_index?.status
+    await expect.poll(isIndexed, { timeout: 30_000 }).toBe('completed')
+    return backup_id as string
+  }
+  await backUpUnder()
+  const disk = join(hub.folder, 'vms/web/disk0.raw')
+  writeFileSync(join(hub.folder, 'budget'), 'numbers')
+  sh('/usr/sbin/debugfs', ['-w', '-R', `write ${join(hub.folder, 'budget')} Budget-2027.ods`, disk])
+  sh('/usr/sbin/debugfs', ['-w', '-R', 'rm report.pdf', disk])
+  rmSync(join(hub.folder, 'budget'))
+  const second = await backUpUnder()
+
+  await view.open(`/policies/${policy.id}`)
+  await page.getByText('4 stay, 0 go').waitFor()
+  await button('Try other numbers').click()
+  await page.getByRole('textbox', { name: 'Days' }).fill('0')
+  await page.getByRole('textbox', { name: 'Last points' }).fill('1')
+  await page.getByText('1 stay, 3 go').waitFor()
+  await page.reload()
+  await page.getByText('1 stay, 3 go').waitFor()
+  await button('Back to the policy’s own').click()
+  await page.getByText('4 stay, 0 go').waitFor()
+
+  await view.open('/search')
+  await page.getByRole('textbox', { name: 'Name' }).fill('budget 2027')
+  await row('Budget-2027.ods').waitFor()
+  const [file] = await Promise.all([page.waitForEvent('download'), button('Download /Budget-2027.ods').click()])
+  expect((await saved(file)).toString()).toBe('numbers')
+  await page.getByRole('textbox', { name: 'Name' }).fill('repo')
+  await page.getByText('No file fits').waitFor()
+  await page.getByText('Also what is gone by now').click()
+  await button('Versions of /report.pdf').click()
+  const [old] = await Promise.all([page.waitForEvent('download'), button('Download', dialog()).first().click()])
+  expect(sha256(await saved(old))).toBe(sha256(report))
+  await page.keyboard.press('Escape')
+
+  await view.open(`/jobs/${second}`)
+  await page.getByRole('link', { name: 'what changed' }).click()
+  await page.getByText('Added').waitFor()
+  for (const [path, what] of [
+    ['/Budget-2027.ods', 'Added'],
+    ['/report.pdf', 'Removed'],
+  ])
+    expect(await row(path!).textContent()).toContain(what)
+})
+
 it('shows every refusal in the hub’s own words, and a way on', async () => {
   const { page } = view
   // The repository is full.

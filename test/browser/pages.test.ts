@@ -87,6 +87,10 @@ const fill = async (on: Hub) => {
   })
   await made('/api-tokens', { name: 'monitoring', role: 'viewer' })
   const backups = (await on.api('GET', '/backups')).body.backups
+  for (const { backup_id } of backups) await made(`/backups/${backup_id}/index`, {})
+  const isIndexed = async () =>
+    (await on.api('GET', `/backups/${backups[0].backup_id}`)).body.file_index.status === 'completed'
+  await expect.poll(isIndexed, { timeout: 60_000 }).toBe(true)
   const mount = await made('/restore/mount', { backup_id: backups[0].backup_id, disk_index: 0 })
   return {
     vm: vms[0].context_id,
@@ -102,6 +106,7 @@ const fill = async (on: Hub) => {
 const lists = [
   'vms',
   'restore',
+  'search',
   'jobs',
   'flows',
   'groups',
@@ -135,6 +140,8 @@ const details = (): [string, string][] => [
   ['job', `jobs/${ids.job}`],
   ['restore-point', `restore?vm=${ids.vm}`],
   ['files', `restore/${ids.mount}`],
+  ['changes', `jobs/${ids.job}/changes`],
+  ['search-found', 'search?q=notes&deleted=true'],
   ['flow', `flows/${ids.flow}`],
   ['group', `groups/${ids.group}`],
   ['schedule', `schedules/${ids.schedule}`],

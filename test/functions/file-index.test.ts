@@ -150,6 +150,11 @@ it('gives one file in one step', async () => {
   expect([status, body]).toEqual([200, 'guest\n'])
   expect(headers.get('content-disposition')).toContain('hostname')
   expect(headers.get('content-length')).toBe('6')
+  expect((await get('/admin/audit?limit=1')).entries[0]).toMatchObject({
+    status_code: 200,
+    path: `/api/v1/backups/${id}/file`,
+    details: { backup_id: id, path: '/etc/hostname', volume: 'disk 0 partition 0' },
+  })
   expect((await file('/gone')).body.code).toBe('FILE_NOT_FOUND')
   expect((await file('/etc')).body.code).toBe('IS_DIRECTORY')
   expect((await file('etc')).body.code).toBe('PATH_INVALID')

@@ -57,8 +57,10 @@ export const differences = (before: Census, now: Census): string[] =>
     return left.map((thing) => `${kind}: ${thing}`)
   })
 
+/** An emulated machine takes longer. */
+const patience = Number(process.env.SENDENSE_TEST_PATIENCE ?? 1)
 /** Waits until nothing is there that was not before; what ends by itself (an unmounted FUSE driver, say) may take a moment. */
-export const leftBehind = async (before: Census, timeoutMs = 10_000): Promise<string[]> => {
+export const leftBehind = async (before: Census, timeoutMs = 10_000 * patience): Promise<string[]> => {
   for (const until = performance.now() + timeoutMs; ; await new Promise((resolve) => setTimeout(resolve, 100))) {
     const left = differences(before, await census())
     if (left.length === 0 || performance.now() > until) return left
