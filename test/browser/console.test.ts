@@ -9,7 +9,7 @@ import { consoleForTests, openConsole } from '../support/browser.ts'
 import { password, waitForEnd } from '../support/hub.ts'
 import { hubForTests } from '../support/hub-suite.ts'
 import { blankImage, filesystemImage, sh, withLoop } from '../support/images.ts'
-import { slowedDown } from '../support/slowed-down.ts'
+import { slowDown } from '../support/slowed-down.ts'
 import { encrypted, VolumeGroup } from '../support/volumes.ts'
 
 // Mounts that close soon are warned of; these do from the beginning.
@@ -116,13 +116,13 @@ it('makes a full backup and an incremental one from the list of machines, and te
 
 it('shows progress as it happens, and cancels', async () => {
   const { page } = view
-  makeVm('large', 400, (root) => writeFileSync(join(root, 'noise'), randomBytes(350 * 2 ** 20)))
+  // The mover tells of its progress every 128 MiB.
+  makeVm('large', 800, (root) => writeFileSync(join(root, 'noise'), randomBytes(640 * 2 ** 20)))
   // That took long: connections that the hub has closed meanwhile are to be noticed.
   await page.waitForTimeout(100)
   const { body } = await hub.api('GET', '/vmware-credentials')
   await hub.api('POST', '/discovery/add-vms', { credential_id: body.credentials[0].id, vm_names: ['large'] })
-  const ended = new AbortController()
-  const paced = slowedDown(hub.pidOf('source-node'), '/usr/bin/nbdcopy', ended.signal)
+  const goOn = slowDown(hub.pidOf('source-node'), '/usr/bin/nbdcopy')
   try {
     const id = await backUp('large', 'Full')
     const bar = page.getByRole('progressbar', { name: 'Backup of large' })
@@ -134,8 +134,7 @@ it('shows progress as it happens, and cancels', async () => {
     await page.getByText('Cancelled').first().waitFor({ timeout: 60_000 })
     expect((await waitForEnd(hub, id)).status).toBe('cancelled')
   } finally {
-    ended.abort()
-    await paced
+    await goOn()
   }
 })
 
@@ -328,7 +327,7 @@ it('tries a policy with other numbers, finds files by name, and shows what chang
   expect((await saved(file)).toString()).toBe('numbers')
   await page.getByRole('textbox', { name: 'Name' }).fill('repo')
   await page.getByText('No file fits').waitFor()
-  await page.getByText('Also what is gone by now').click()
+  await page.getByRole('switch', { name: 'Also what is gone by now' }).check()
   await button('Versions of /report.pdf').click()
   const [old] = await Promise.all([page.waitForEvent('download'), button('Download', dialog()).first().click()])
   expect(sha256(await saved(old))).toBe(sha256(report))

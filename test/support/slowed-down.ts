@@ -1,34 +1,23 @@
 /** Work that would be over before anybody has looked. */
-import { readFileSync } from 'node:fs'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { once } from 'node:events'
+import { Worker } from 'node:worker_threads'
 
-const textOf = (path: string): string => {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    return '' // It has ended.
-  }
-}
+/** A hundredth of the time: what copies gigabytes a second takes seconds for hundreds of megabytes then. */
+const [runMs, stopMs] = [2, 200]
 
 /**
- * Lets a program's processes run a tenth of the time only.
+ * Lets a program's processes run a small part of the time only.
  * @param parent whose children they are
- * @returns when `signal` is aborted; whatever still runs goes on by itself then
+ * @returns what ends it; whatever still runs goes on by itself then
  */
-export const slowedDown = async (parent: number, program: string, signal: AbortSignal): Promise<void> => {
-  const tell = (kind: 'SIGSTOP' | 'SIGCONT') => {
-    for (const child of textOf(`/proc/${parent}/task/${parent}/children`).split(' '))
-      if (child !== '' && textOf(`/proc/${child}/cmdline`).startsWith(`${program}\0`))
-        try {
-          process.kill(Number(child), kind)
-        } catch (error) {
-          if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error // It ended just now.
-        }
-  }
-  while (!signal.aborted) {
-    tell('SIGSTOP')
-    await sleep(270)
-    tell('SIGCONT')
-    await sleep(30)
+export const slowDown = (parent: number, program: string): (() => Promise<void>) => {
+  const worker = new Worker(new URL('./slow-down.mjs', import.meta.url), {
+    workerData: { parent, program, runMs, stopMs },
+  })
+  return async () => {
+    const over = once(worker, 'message')
+    worker.postMessage('end')
+    await over
+    await worker.terminate()
   }
 }
