@@ -23,7 +23,11 @@ export default defineConfig({
         hookTimeout: 120_000 * patience,
       }),
       // Where a kernel may die of it: `npm run test:lab`.
-      project('lab', ['test/lab/**/*.test.ts'], { fileParallelism: false, testTimeout: 1_800_000 }),
+      project('lab', ['test/lab/**/*.test.ts'], {
+        fileParallelism: false,
+        testTimeout: 1_800_000,
+        hookTimeout: 600_000,
+      }),
       project('faults', ['test/faults/**/*.test.ts'], {
         fileParallelism: false,
         testTimeout: 600_000,

@@ -93,9 +93,15 @@ export class Sandboxes {
   }
 
   #prepareSpare() {
-    this.#spare = this.#make()
-    // Also to tidy up what was left of it.
-    this.#spare.catch(() => this.#prepareLater(retryMs))
+    // One that failed after it was taken had asked for another, and somebody else may have made that already.
+    if (this.#spare) return
+    const spare = this.#make()
+    this.#spare = spare
+    spare.catch(() => {
+      if (this.#spare === spare) this.#spare = undefined
+      // Also to tidy up what was left of it.
+      this.#prepareLater(retryMs)
+    })
   }
 
   #prepareLater(delayMs: number) {
