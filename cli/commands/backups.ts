@@ -1,4 +1,4 @@
-/** vms, backup, backups, chain, verify, protect, unprotect, copies, copy, heal */
+/** vms, backup, backups, chain, index, verify, protect, unprotect, copies, copy, heal */
 import type { Command } from 'commander'
 import { call, type Json, repositoryNamed, withQuery } from '../client.ts'
 import { Failure } from '../failure.ts'
@@ -108,6 +108,26 @@ export const addBackupCommands = (program: Command) => {
         ['CHECKED', (link) => link.verify_state],
       ]
       show(json, answer, answer.chain, columns, 'This VM has no completed backup there.')
+    })
+  program
+    .command('index <backup>')
+    .description('make the files of a backup known, so that search finds them')
+    .action(async (id: string, _, command: Command) => {
+      const { json } = command.optsWithGlobals<Common>()
+      await call('POST', `/backups/${id}/index`)
+      const { file_index } = await watch(
+        json,
+        () => call('GET', `/backups/${id}`),
+        ({ file_index: index }) => ({
+          percent: 0,
+          text: index?.status ?? '',
+          isOver: !['pending', 'running'].includes(index?.status),
+        }),
+      )
+      if (json) printJson(file_index)
+      else print(`${file_index.entry_count} files and folders are known`)
+      if (file_index.status !== 'completed')
+        throw new Failure('failed', file_index.error_message ?? 'no reason was given')
     })
   program
     .command('verify <backup>')

@@ -1,4 +1,4 @@
-/** mount, mounts, ls, get, get-dir, unmount */
+/** mount, mounts, ls, get, get-dir, search, versions, fetch, unmount */
 import { createWriteStream } from 'node:fs'
 import { readFile, rename, rm, stat } from 'node:fs/promises'
 import { basename } from 'node:path'
@@ -25,6 +25,22 @@ const fileColumns: Column[] = [
   ['SIZE', (file) => (file.type === 'directory' ? '' : size(file.size))],
   ['MODIFIED', (file) => when(file.modified_time)],
   ['NAME', (file) => `${file.name}${file.type === 'directory' ? '/' : ''}`],
+]
+
+const foundColumns: Column[] = [
+  ['VM', (file) => file.vm_name],
+  ['PATH', (file) => `${file.path}${file.type === 'directory' ? '/' : ''}`],
+  ['VOLUME', (file) => file.volume],
+  ['SIZE', (file) => (file.type === 'directory' ? '' : size(file.size))],
+  ['MODIFIED', (file) => when(file.modified_time)],
+  ['NEWEST BACKUP', (file) => file.backup_id],
+]
+const versionColumns: Column[] = [
+  ['MODIFIED', (version) => when(version.modified_time)],
+  ['SIZE', (version) => size(version.size)],
+  ['VOLUME', (version) => version.volume],
+  ['POINTS', (version) => version.point_count],
+  ['NEWEST BACKUP', (version) => version.last_backup_id],
 ]
 
 const isThere = (path: string) =>
@@ -156,6 +172,38 @@ export const addRestoreCommands = (program: Command) => {
         else print(`${file}: ${size(bytes)}`)
       },
     )
+  program
+    .command('search <words...>')
+    .description('find files in all restore points by words of their names')
+    .option('--vm <name>', 'of this machine')
+    .option('--deleted', 'also what the newest restore point has no more', false)
+    .option('-n, --limit <number>', 'as many', '50')
+    .action(async (words: string[], { vm, deleted, limit }, command: Command) => {
+      const { json } = command.optsWithGlobals<Common>()
+      const answer = await call('GET', withQuery('/search', { q: words.join(' '), vm_name: vm, deleted, limit }))
+      show(json, answer, answer.files, foundColumns, 'No file fits.')
+    })
+  program
+    .command('versions <vm> <path>')
+    .description('every version of a file that restore points have')
+    .action(async (vm_name: string, path: string, _, command: Command) => {
+      const { json } = command.optsWithGlobals<Common>()
+      const answer = await call('GET', withQuery('/files/history', { vm_name, path }))
+      show(json, answer, answer.versions, versionColumns, 'No restore point that is indexed has it.')
+    })
+  program
+    .command('fetch <backup> <volume> <path>')
+    .description('download a file of a backup in one step, as search names it')
+    .option('-o, --output <file>', 'where to; the name of the file otherwise')
+    .option('-f, --force', 'write over what is there', false)
+    .action(async (backup: string, volume: string, path: string, { output, force }, command: Command) => {
+      const { json } = command.optsWithGlobals<Common>()
+      const file: string = output ?? target(path)
+      const from = { path: withQuery(`/backups/${encodeURIComponent(backup)}/file`, { volume, path }) }
+      const bytes = await save(from, file, force, json)
+      if (json) printJson({ file, bytes })
+      else print(`${file}: ${size(bytes)}`)
+    })
   program
     .command('unmount <mount>')
     .description('close it again')

@@ -103,6 +103,15 @@ it('backs up, checks, copies, and gets files back', async () => {
   })
   expect(await done('get', mount, '/file', '--force')).toContain('file:')
   expect(await json('get-dir', mount, '/folder')).toMatchObject({ file: 'folder.tar.gz' })
+  expect(await done('get-dir', mount, '/folder', '/file', '--format', 'tar.zst', '--checksums')).toContain(
+    'files.tar.zst',
+  )
+  expect(await done('index', backup_id)).toMatch(/^[4-9] files and folders are known$/)
+  expect(await done('search', 'FIL')).toMatch(/vm +\/file +disk 0 partition 0 +781.3 KiB/)
+  expect(await json('versions', 'vm', '/file')).toMatchObject({
+    versions: [{ last_backup_id: backup_id, point_count: 1 }],
+  })
+  expect(await json('fetch', backup_id, 'disk 0 partition 0', '/file', '-f')).toMatchObject({ bytes: 800_000 })
   expect(await sendense(['get', mount, '/none'])).toMatchObject({
     exitCode: 1,
     stderr: expect.stringContaining('[FILE_NOT_FOUND]'),
@@ -140,7 +149,7 @@ it('completes itself in a shell', async () => {
     'bash',
     join(hub.folder, 'completion.bash'),
   ])
-  expect(stdout.split('\n')).toEqual(['verify', '--force'])
+  expect(stdout.split('\n')).toEqual(['verify versions', '--force'])
   expect((await sendense(['completion', 'csh'])).exitCode).toBe(2)
   expect(await done('logout')).toBe('Logged out')
   expect((await sendense(['vms'])).exitCode).toBe(3)
