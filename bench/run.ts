@@ -10,6 +10,7 @@ const questions = [
   'list',
   'site-lists',
   'console',
+  'index',
   'copy',
   'merge',
   'flow',

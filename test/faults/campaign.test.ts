@@ -18,6 +18,7 @@ const trials: Record<keyof typeof lanes, number> = {
   'D-hub': 3,
   E: 150,
   F: 80,
+  'F-volumes': 20,
   G: 40,
 }
 

@@ -23,6 +23,7 @@ import { openRealAgent } from '../../support/real-agent.ts'
 import { mountOf, sealedDisk } from '../../support/sealed-disk.ts'
 import type { Lane } from '../lane.ts'
 import { hostFindings } from '../support/findings.ts'
+import { makeVolumeSeeds, mutateMetadata, secret } from '../support/hostile-volumes.ts'
 
 const mib = 2 ** 20
 const canary = 'a file of the host that no guest may see'
@@ -31,7 +32,7 @@ const patienceMs = 60_000
 
 const path = (text: string) => ({ path_b64: Buffer.from(text).toString('base64') })
 
-type Kind = 'header' | 'gpt' | 'mbr' | FilesystemKind
+type Kind = 'header' | 'gpt' | 'mbr' | 'lvm' | 'lvm-metadata' | 'luks' | FilesystemKind
 type RawKind = Exclude<Kind, 'header'>
 
 const seedFilesystem = (folder: string, kind: FilesystemKind): string => {
@@ -87,6 +88,7 @@ const usedSectors = (data: Buffer): number[] =>
     data.subarray(at * sectorBytes, (at + 1) * sectorBytes).some((byte) => byte !== 0),
   )
 
+const areaBytes = mib
 const gptBackupBytes = 33 * 512
 /** Where these keep their first superblocks; all other metadata is wherever the image is not empty. */
 const superblockBytes = 128 * 1024
@@ -96,6 +98,11 @@ const mutateRaw = (kind: RawKind, data: Buffer, random: Random): string => {
       ? mutate(data, data.length - gptBackupBytes, gptBackupBytes, random)
       : mutate(data, 446, 34 * 512 - 446, random)
   if (kind === 'mbr') return random(2) === 0 ? mutate(data, 440, 72, random) : mutate(data, 21 * mib, 16 * mib, random)
+  // The label and the header of the metadata; or a volume's first blocks.
+  if (kind === 'lvm') return mutate(data, random(2) === 0 ? 512 : areaBytes, areaBytes, random)
+  if (kind === 'lvm-metadata') return mutateMetadata(data, random)
+  // Its header, its slots, or what is encrypted.
+  if (kind === 'luks') return mutate(data, 0, [4096, 32 * 1024, 20 * mib][random(3)]!, random)
   if (kind !== 'ntfs') {
     if (random(2) === 0) return mutate(data, 0, superblockBytes, random)
     const used = usedSectors(data)
@@ -169,6 +176,7 @@ const lane = (
     const good = await sealedDisk(real, harmless)
     const goodMount = randomUUID()
     await agent.ensureMount(goodMount, mountOf(good))
+    const secrets = [Buffer.from(secret).toString('base64')]
     const place = { repository_id: 'repo', vm_backup_context_id: 'ctx-hostile', disk_index: 0 }
     const folder = join(real.repositoryPath, place.vm_backup_context_id, 'disk-0')
     mkdirSync(folder, { recursive: true })
@@ -210,7 +218,7 @@ const lane = (
         const began = performance.now()
         let answer = 'mounted'
         try {
-          await agent.ensureMount(id, mountOf({ ...place, bases: [base] }))
+          await agent.ensureMount(id, { ...mountOf({ ...place, bases: [base] }), secrets, guest_view: true })
           await readSome(id)
         } catch (error) {
           answer = error instanceof HubError ? error.code : String(error)
@@ -242,6 +250,10 @@ export const hostileImages = lane(
   ['header', 'gpt', 'mbr', 'ntfs', 'ext4'],
   makeSeeds,
 )
+export const hostileVolumes = lane('hostile LVM and LUKS volumes', ['lvm', 'lvm-metadata', 'luks'], (folder) => {
+  const seeds = makeVolumeSeeds(folder, (root) => writeFileSync(join(root, 'file'), 'x'.repeat(10_000)))
+  return { ...seeds, 'lvm-metadata': seeds.lvm }
+})
 export const hostileFilesystems = lane('mutated XFS and btrfs under a stock kernel', ['xfs', 'btrfs'], (folder) => ({
   xfs: seedFilesystem(folder, 'xfs'),
   btrfs: seedFilesystem(folder, 'btrfs'),

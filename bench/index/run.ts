@@ -1,0 +1,130 @@
+/** What does it cost to know every file of a restore point, and how fast is one found? */
+import { execFileSync } from 'node:child_process'
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { openDatabase } from '../../db/database.ts'
+import { databaseSocket } from '../../runtime/database-address.ts'
+import { registerVm, runBackup, startHub } from '../../test/support/hub.ts'
+import { filesystemImage, withLoop, withMounted } from '../../test/support/images.ts'
+import { readSettings } from '../../wrangler-style.config.ts'
+import { print, row, seconds } from '../support/measure.ts'
+
+const files = Number(process.env.SENDENSE_INDEX_FILES ?? 1_000_000)
+const rows = Number(process.env.SENDENSE_INDEX_ROWS ?? 10_000_000)
+const folders = 1000
+const changedEach = 100
+const searches = 300
+const [ofFind, ofFirst, goalMs] = [1.5, 0.2, 200]
+
+const python = (script: string, ...args: string[]) =>
+  execFileSync('/usr/bin/env', ['python3', '-c', script, ...args], { stdio: 'inherit' })
+const hub = await startHub()
+try {
+  const folder = join(hub.folder, 'vms/many')
+  mkdirSync(folder)
+  const image = join(folder, 'disk0.raw')
+  filesystemImage(image, 'xfs', 600 * 2 ** 20 + files * 1536, (root) =>
+    python(
+      `import os,sys\nfor d in range(${folders}):\n  p=os.path.join(sys.argv[1],"folder-%04d"%d); os.mkdir(p)\n  for f in range(${Math.ceil(files / folders)}): os.close(os.open(os.path.join(p,"report-%06d.txt"%(d*${Math.ceil(files / folders)}+f)),os.O_CREAT|os.O_WRONLY))`,
+      root,
+    ),
+  )
+  const vm = await registerVm(hub, 'many')
+  const index = async (id: string): Promise<number> =>
+    seconds(async () => {
+      await hub.api('POST', `/backups/${id}/index`)
+      for (;;) {
+        const { file_index } = (await hub.api('GET', `/backups/${id}`)).body
+        if (file_index.status === 'completed') return
+        if (file_index.status === 'failed') throw new Error(file_index.error_message)
+        await sleep(100)
+      }
+    })
+  const full = await runBackup(hub, vm, 'full')
+  const first = await index(full.backup_id)
+  const { body: mount } = await hub.api('POST', '/restore/mount', { backup_id: full.backup_id, disk_index: 0 })
+  const find = await seconds(async () => {
+    execFileSync('/usr/bin/find', [mount.partitions[0].mount_path, '-printf', '%p %y %s %T@\n'], { stdio: 'ignore' })
+  })
+  await hub.api('DELETE', `/restore/${mount.mount_id}`)
+  withLoop(image, (device) =>
+    withMounted('xfs', device, (root) =>
+      python(
+        `import os,sys\nn=0\nfor d in os.listdir(sys.argv[1]):\n  p=os.path.join(sys.argv[1],d)\n  for f in os.listdir(p):\n    n+=1\n    if n%${changedEach}==0: open(os.path.join(p,f),"w").write("changed")`,
+        root,
+      ),
+    ),
+  )
+  const next = await runBackup(hub, vm, 'incremental')
+  const second = await index(next.backup_id)
+
+  const settings = readSettings({ SENDENSE_DATA_DIR: join(hub.folder, 'data') })
+  const db = openDatabase({ socketPath: databaseSocket(settings), user: 'root', database: 'sendense' })
+  const run = (statement: string, values: unknown[] = []) => db.pool.query(statement, values)
+  const context = (await hub.api('GET', `/backups/${full.backup_id}`)).body.vm_backup_context_id
+  await run(
+    "INSERT INTO file_volumes (vm_backup_context_id, volume) SELECT ?, concat('bench ', seq) FROM seq_1_to_100",
+    [context],
+  )
+  // Two million names, as five files of that name in other folders and on other machines.
+  const names = Math.ceil(rows / 5)
+  const each = 200_000
+  for (let from = 1; from <= names; from += each) {
+    const to = Math.min(names, from + each - 1)
+    await run(
+      `INSERT INTO file_names (id, name) SELECT 10000000 + seq, concat('invoice-', seq, '-', hex(seq * 2654435761 % 4294967296), '.pdf') FROM seq_${from}_to_${to}`,
+    )
+    await run(`INSERT INTO file_words (word, name_id) SELECT 'invoice', 10000000 + seq FROM seq_${from}_to_${to}`)
+    await run(
+      `INSERT INTO file_words (word, name_id) SELECT concat('n', seq), 10000000 + seq FROM seq_${from}_to_${to}`,
+    )
+    await run(
+      `INSERT IGNORE INTO file_words (word, name_id) SELECT lower(hex(seq * 2654435761 % 4294967296)), 10000000 + seq FROM seq_${from}_to_${to}`,
+    )
+    await run(
+      `INSERT INTO file_versions (volume_id, path_hash, path, name_id, kind, size, modified, first_at, last_at)
+       SELECT (SELECT min(id) FROM file_volumes WHERE volume LIKE 'bench%') + (s.seq * 5 + c.seq) % 100, unhex(left(sha2(concat(s.seq, ' ', c.seq), 256), 32)),
+              concat('/customers/', c.seq, '/invoices/', s.seq % 1000, '/invoice-', s.seq, '.pdf'), 10000000 + s.seq, 'f', s.seq, 1000000, 1, ${Number.MAX_SAFE_INTEGER}
+       FROM seq_${from}_to_${to} s JOIN seq_1_to_5 c`,
+    )
+  }
+  await run('ANALYZE TABLE file_names, file_words, file_versions')
+  const taken: number[] = []
+  for (let turn = 0; turn < searches; turn++) {
+    const seq = 1 + Math.floor((turn * names) / searches)
+    const word = ((seq * 2654435761) % 4294967296).toString(16)
+    const asked = [`invoice ${word}`, word.slice(0, 5), `n${seq}`, 'invoice', `report 00${turn}`][turn % 5]!
+    taken.push(await seconds(() => hub.api('GET', `/search?${new URLSearchParams({ q: asked })}`)))
+  }
+  const p99 = taken.toSorted((a, b) => a - b)[Math.floor(searches * 0.99)]! * 1000
+  await db.close()
+  print([
+    row(
+      `Index of ${files} files`,
+      `${first.toFixed(1)} s`,
+      `find -printf: ${find.toFixed(1)} s`,
+      first / find,
+      `≤ ${ofFind}`,
+      first / find <= ofFind,
+    ),
+    row(
+      `Index of the next point, one file in ${changedEach} changed`,
+      `${second.toFixed(1)} s`,
+      `the first: ${first.toFixed(1)} s`,
+      second / first,
+      `≤ ${ofFirst}`,
+      second / first <= ofFirst,
+    ),
+    row(
+      `Search over ${rows} files, p99`,
+      `${p99.toFixed(0)} ms`,
+      `goal ${goalMs} ms`,
+      p99 / goalMs,
+      '≤ 1',
+      p99 <= goalMs,
+    ),
+  ])
+} finally {
+  await hub.stop()
+}
