@@ -24,6 +24,9 @@ import { openRealAgent, type RealAgent } from '../support/real-agent.ts'
 import { processesOf, readerProgram } from '../support/sandbox.ts'
 import { mountOf, sealedDisk, sealRequest } from '../support/sealed-disk.ts'
 
+/** A machine that is emulated takes its time. */
+const slowness = Math.min(10, Number(process.env.SENDENSE_TEST_PATIENCE ?? 1))
+
 let real: RealAgent
 let image: string
 /** That the host itself mounts. */
@@ -130,7 +133,7 @@ it('a tool runner that is killed in the middle of a mount costs that mount at mo
       })
     const seen = new Set<string>()
     // Long enough for the mount to ask it; it can not answer.
-    if (tools === 0) await sleep(1000)
+    if (tools === 0) await sleep(1000 * slowness)
     while (seen.size < tools && !over) {
       const children = readFileSync(`/proc/${killed}/task/${killed}/children`, 'utf8')
       for (const child of children.split(' ').filter((pid) => pid !== '')) seen.add(child)

@@ -206,6 +206,12 @@ const wtmp = (type: number, seconds: number) => {
 it('shows a machine of several disks as it saw itself, by its fstab', async () => {
   const [system, data] = [file('system'), file('data')]
   blankImage(system, 300 * mebibyte)
+  const srv = filesystem('srv', 'ext4', 20, (folder) => {
+    mkdirSync(join(folder, 'mysql'))
+    writeFileSync(join(folder, 'mysql/table'), 'rows')
+    symlinkSync('/etc/hostname', join(folder, 'mysql/host'))
+  })
+  const uuid = sh('/usr/sbin/blkid', ['--probe', '--output', 'value', '--match-tag', 'UUID', srv]).trim()
   const root = filesystem('root', 'ext4', 30, (folder) => {
     for (const path of ['etc', 'usr/lib', 'var', 'home', 'srv', 'var/log'])
       mkdirSync(join(folder, path), { recursive: true })
@@ -219,7 +225,7 @@ it('shows a machine of several disks as it saw itself, by its fstab', async () =
         '# made by the installer',
         '/dev/mapper/vg--main-root / ext4 errors=remount-ro 0 1',
         '/dev/vg-main/home /home ext4 defaults 0 2',
-        'UUID=6f1dd6a2-0b3a-4a39-8d4e-0d2b1c6b0a11 /srv/my\\040data ext4 defaults 0 2',
+        `UUID=${uuid} /srv/my\\040data ext4 defaults 0 2`,
         'UUID=00000000-0000-0000-0000-000000000000 /gone ext4 defaults 0 2',
         'tmpfs /tmp tmpfs defaults 0 0',
         'a line that is none',
@@ -230,12 +236,6 @@ it('shows a machine of several disks as it saw itself, by its fstab', async () =
     symlinkSync('../../../../etc', join(folder, 'out'))
   })
   const home = filesystem('home', 'ext4', 15, (folder) => symlinkSync('../mysql/table', join(folder, 'link')))
-  const srv = filesystem('srv', 'ext4', 20, (folder) => {
-    mkdirSync(join(folder, 'mysql'))
-    writeFileSync(join(folder, 'mysql/table'), 'rows')
-    symlinkSync('/etc/hostname', join(folder, 'mysql/host'))
-  })
-  sh('/usr/sbin/tune2fs', ['-U', '6f1dd6a2-0b3a-4a39-8d4e-0d2b1c6b0a11', srv])
   withLoop(system, (device) => {
     const group = new VolumeGroup('vg-main', [device])
     group.add('root', 30)
