@@ -7,6 +7,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { waitFor } from '../../runtime/service.ts'
 import { consoleForTests } from '../support/browser.ts'
 import { type Hub, registerVm, runBackup } from '../support/hub.ts'
 import { hubForTests } from '../support/hub-suite.ts'
@@ -90,7 +91,7 @@ const fill = async (on: Hub) => {
   for (const { backup_id } of backups) await made(`/backups/${backup_id}/index`, {})
   const isIndexed = async () =>
     (await on.api('GET', `/backups/${backups[0].backup_id}`)).body.file_index.status === 'completed'
-  await expect.poll(isIndexed, { timeout: 60_000 }).toBe(true)
+  await waitFor('the index', isIndexed, 60_000)
   const mount = await made('/restore/mount', { backup_id: backups[0].backup_id, disk_index: 0 })
   return {
     vm: vms[0].context_id,
