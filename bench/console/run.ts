@@ -56,6 +56,8 @@ const measure = async ({ page, logIn }: Console): Promise<Measured> => {
     await page.waitForTimeout(16)
   }
   const longestFrame = await page.evaluate(() => Math.max(...(globalThis as unknown as { gaps: number[] }).gaps))
+  // Only rows that are seen are drawn.
+  await page.locator('section[aria-label="Virtual machines"]').evaluate((list) => list.scrollTo(0, 0))
   const searches: number[] = []
   for (let round = 0; round < times; round++) {
     const field = page

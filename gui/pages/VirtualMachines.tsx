@@ -1,8 +1,8 @@
 /** All managed VMs: how they stand, and what can be done for them. Searched, sorted and paged by the hub. */
-import { ActionIcon, Button, Group, Menu, Select, Text } from '@mantine/core'
+import { Button, Group, Select, Text } from '@mantine/core'
 import { useDebouncedValue } from '@mantine/hooks'
-import { IconDeviceDesktop, IconDots, IconFolderOpen, IconPlayerPlay, IconPlus } from '@tabler/icons-react'
-import { Link } from '@tanstack/react-router'
+import { IconDeviceDesktop, IconFolderOpen, IconPlayerPlay, IconPlus } from '@tabler/icons-react'
+import { useNavigate } from '@tanstack/react-router'
 import { useState } from 'react'
 import { useVms } from '../api/queries.ts'
 import { useMay } from '../api/session.ts'
@@ -14,6 +14,7 @@ import { Moment } from '../components/Moment.tsx'
 import { Name, NameLink } from '../components/Name.tsx'
 import { Page } from '../components/Page.tsx'
 import { Pages, usePage } from '../components/Pages.tsx'
+import { RowMenu } from '../components/RowMenu.tsx'
 import { StatusBadge } from '../components/StatusBadge.tsx'
 import { bytes, count, words } from '../lib/format.ts'
 import { useUrlState } from '../lib/url-state.ts'
@@ -24,7 +25,7 @@ const pageSize = 100
 
 const powerWords = { poweredOn: 'On', poweredOff: 'Off', suspended: 'Suspended' }
 
-const columnsOf = (mayRun: boolean, backUp: (vm: VmRow) => void): Column<VmRow>[] => [
+const columnsOf = (mayRun: boolean, backUp: (vm: VmRow) => void, restore: (vm: VmRow) => void): Column<VmRow>[] => [
   {
     id: 'vm_name',
     header: 'Name',
@@ -91,36 +92,21 @@ const columnsOf = (mayRun: boolean, backUp: (vm: VmRow) => void): Column<VmRow>[
     header: '',
     narrow: true,
     cell: (vm) => (
-      <Menu position="bottom-end" withinPortal>
-        <Menu.Target>
-          <ActionIcon variant="subtle" color="gray" aria-label={`Actions for ${vm.vm_name}`}>
-            <IconDots size={18} aria-hidden />
-          </ActionIcon>
-        </Menu.Target>
-        <Menu.Dropdown>
-          <Menu.Item
-            leftSection={<IconPlayerPlay size={16} aria-hidden />}
-            disabled={!mayRun}
-            onClick={() => backUp(vm)}
-          >
-            Back up now
-          </Menu.Item>
-          <Menu.Item
-            leftSection={<IconFolderOpen size={16} aria-hidden />}
-            component={Link}
-            to="/restore"
-            {...({ search: { vm: vm.context_id } } as object)}
-          >
-            Restore files
-          </Menu.Item>
-        </Menu.Dropdown>
-      </Menu>
+      <RowMenu
+        name={vm.vm_name}
+        actions={[
+          { label: 'Back up now', icon: IconPlayerPlay, disabled: !mayRun, onClick: () => backUp(vm) },
+          { label: 'Restore files', icon: IconFolderOpen, onClick: () => restore(vm) },
+        ]}
+      />
     ),
   },
 ]
 
 const VirtualMachines = () => {
   const [url, setUrl] = useUrlState()
+  const navigate = useNavigate()
+  const restore = ({ context_id }: VmRow) => void navigate({ to: '/restore', search: { vm: context_id } as never })
   const mayRun = useMay('operator')
   const [backingUp, setBackingUp] = useState<VmRow | null>(null)
   const [search] = useDebouncedValue(url.q ?? '', 250)
@@ -152,7 +138,7 @@ const VirtualMachines = () => {
             <DataTable
               label="Virtual machines"
               rows={vm_contexts}
-              columns={columnsOf(mayRun, setBackingUp)}
+              columns={columnsOf(mayRun, setBackingUp, restore)}
               rowId={({ context_id }) => context_id}
               sorted={sort}
               onSort={(next) => setUrl({ sort: next, page: '' })}
