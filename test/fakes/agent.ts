@@ -381,6 +381,9 @@ export class FakeAgent implements AgentApi {
     await this.getMount(id)
     if (partition !== undefined && partition !== 0)
       throw new HubError('PARTITION_NOT_FOUND', `Partition ${partition} is not there`)
+    return this.#resolve(path_b64)
+  }
+  #resolve(path_b64: string): { path: string; content: string | null } {
     const parts: string[] = []
     for (const part of Buffer.from(path_b64, 'base64').toString().split('/')) {
       if (part === '' || part === '.') continue
@@ -470,12 +473,15 @@ export class FakeAgent implements AgentApi {
         lines.push([path, content === null ? 'd' : 'f', content?.length ?? 0, (this.modified.get(path) ?? 1) * 1e6])
     return Readable.from([...lines, { end: true }].map((line) => Buffer.from(`${JSON.stringify(line)}\n`)))
   }
-  async fetchFile({ path_b64 }: FetchBody) {
+  async fetchFile({ disks, volume, path_b64 }: FetchBody) {
     this.#check()
-    const path = Buffer.from(path_b64, 'base64').toString()
-    const content = this.tree.get(path)
-    if (content === undefined) throw new HubError('FILE_NOT_FOUND', 'There is no such file or directory')
+    const key = keyOf({ ...disks[0]!, base: disks[0]!.bases[0]! })
+    if (!this.files.has(key)) throw new HubError('CHAIN_BROKEN', 'A file of the chain is missing')
+    if (!this.mountable.has(key)) throw new HubError('NO_MOUNTABLE_FILESYSTEM', 'No volume of this disk can be mounted')
+    if (volume !== 'disk 0 partition 0') throw new HubError('PARTITION_NOT_FOUND', `There is no volume ${volume}`)
+    const { path, content } = this.#resolve(path_b64)
     if (content === null) throw new HubError('IS_DIRECTORY', 'The path is a directory')
+    if (this.special.has(path)) throw new HubError('NOT_A_REGULAR_FILE', 'The path is not a regular file')
     return { info: this.#info(path, content), content: Readable.from([Buffer.from(content)]) }
   }
   async cleanupState() {

@@ -28,6 +28,8 @@ describe('files of a mount', () => {
     download: (id: string, query: string) => codeOf('GET', `/restore/${id}/download?${query}`),
     'download-directory': (id: string, query: string) =>
       codeOf('GET', `/restore/${id}/download-directory?format=zip&${query}`),
+    archive: (id: string, query: string) =>
+      codeOf('POST', `/restore/${id}/archive`, { paths: [Object.fromEntries(new URLSearchParams(query))] }),
     'download-token': (id: string, query: string) =>
       codeOf('POST', `/restore/${id}/download-token`, {
         kind: 'file',
@@ -113,6 +115,39 @@ it('a name that several vCenters know is ambiguous everywhere', async () => {
 describe('backups', () => {
   it('that are not there can not be shown', async () => {
     expect(await codeOf('GET', '/backups/backup-none-1')).toBe('BACKUP_NOT_FOUND')
+  })
+  it('that run have no files to be indexed, compared or fetched', async () => {
+    const running = (
+      await alone.call('POST', '/backups', {
+        vm_name: (await readyVm(alone, { name: 'running' })).vmName,
+        repository_id: vm.repositoryId,
+        backup_type: 'full',
+      })
+    ).body.backup_id
+    for (const [id, code] of [
+      [running, 'BACKUP_NOT_COMPLETED'],
+      ['none', 'BACKUP_NOT_FOUND'],
+    ]) {
+      expect(await codeOf('POST', `/backups/${id}/index`)).toBe(code)
+      expect(await codeOf('GET', `/backups/${id}/diff/${backupId}`)).toBe(code)
+      expect(await codeOf('GET', `/backups/${id}/file?volume=v&path=/x`)).toBe(code)
+    }
+  })
+  it('give a file only where there is one', async () => {
+    alone.agent.tree.set('/pipe', '')
+    alone.agent.special.add('/pipe')
+    const fetch = (path: string, volume = 'disk 0 partition 0') =>
+      codeOf('GET', `/backups/${backupId}/file?${new URLSearchParams({ volume, path })}`)
+    expect(await fetch('/pipe')).toBe('NOT_A_REGULAR_FILE')
+    expect(await fetch('/../etc/hostname')).toBe('PATH_FORBIDDEN')
+    expect(await fetch('/etc/hostname', 'vg/none')).toBe('PARTITION_NOT_FOUND')
+    const mountable = [...alone.agent.mountable]
+    alone.agent.mountable.clear()
+    expect(await fetch('/etc/hostname')).toBe('NO_MOUNTABLE_FILESYSTEM')
+    for (const key of mountable) alone.agent.mountable.add(key)
+    const lost = (await completedBackup(alone, await readyVm(alone, { name: 'lost' }))).backup_id
+    alone.agent.files.clear()
+    expect(await codeOf('GET', `/backups/${lost}/file?volume=v&path=/x`)).toBe('CHAIN_BROKEN')
   })
   it('that are being copied can not be deleted', async () => {
     const copied = (await completedBackup(alone, await readyVm(alone, { name: 'copied' }))).backup_id

@@ -144,6 +144,7 @@ it('finds files by the words of their names, with their versions and what change
 it('gives one file in one step', async () => {
   const vm = await readyVm(alone, { name: 'one step' })
   const id = await backUp(vm, {})
+  for (const key of alone.agent.files.keys()) alone.agent.mountable.add(key)
   const file = (path: string, volume = 'disk 0 partition 0') =>
     alone.call('GET', `/backups/${id}/file?${new URLSearchParams({ path, volume })}`)
   const { status, body, headers } = await file('/etc/hostname')
