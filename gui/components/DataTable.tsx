@@ -126,7 +126,7 @@ export const DataTable = <T,>({
     count: isLong ? shown.length : 0,
     getScrollElement: () => scroll.current,
     estimateSize: () => rowHeight,
-    overscan: 12,
+    overscan: 6,
   })
   const seen = isLong ? virtual.getVirtualItems().map(({ index }) => index) : shown.map((_, at) => at)
   const [before, after] = isLong

@@ -1,4 +1,4 @@
-import { Text, Tooltip } from '@mantine/core'
+import { Text } from '@mantine/core'
 import { ago, dateTime, utc } from '../lib/format.ts'
 
 /** A time in the viewer's zone, UTC on hover. */
@@ -8,9 +8,8 @@ export const Moment = ({ at, relative = false }: { at: string | null; relative?:
       –
     </Text>
   ) : (
-    <Tooltip label={utc(at)}>
-      <time dateTime={at} style={{ whiteSpace: 'nowrap' }}>
-        {relative ? ago(at) : dateTime(at)}
-      </time>
-    </Tooltip>
+    // The browser's own tip: a component for each time took most of the time of a long list.
+    <time dateTime={at} title={utc(at)} style={{ whiteSpace: 'nowrap' }}>
+      {relative ? ago(at) : dateTime(at)}
+    </time>
   )
