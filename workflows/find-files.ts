@@ -148,7 +148,7 @@ export const diffPoints = async (
   { DB }: Env<'DB'>,
   backupId: string,
   otherId: string,
-  { path = '/', limit = diffLimit, offset = 0 }: z.output<typeof diffQuery>,
+  { path, limit = diffLimit, offset = 0 }: z.output<typeof diffQuery>,
 ): Promise<z.infer<typeof diffAnswer>> => {
   const points = []
   for (const id of [backupId, otherId]) {
@@ -163,7 +163,8 @@ export const diffPoints = async (
   const [from, to] = points as [(typeof points)[0], (typeof points)[0]]
   if (from.vmBackupContextId !== to.vmBackupContextId)
     throw new HubError('NOT_INDEXED', 'These are not backups of one VM in one repository')
-  const below = path.endsWith('/') ? path : `${path}/`
+  // Without a folder also what has no text for a path.
+  const below = path === undefined || path.endsWith('/') ? (path ?? '') : `${path}/`
   const rows = await differences(DB, from.vmBackupContextId, [from.pointAt, to.pointAt], {
     below,
     limit: limit + 1,

@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { type Blocks, joined, LayoutError, mapped, type Raid5Layout, raid5, slice, striped } from './blocks.ts'
 import { isInSync } from './dm-raid.ts'
 import type { PhysicalVolume } from './lvm-label.ts'
-import { parseLvmText } from './lvm-text.ts'
+import { parseLvmText, type Section } from './lvm-text.ts'
 import { openThinPool, type ThinPool } from './thin.ts'
 
 const sectorBytes = 512
@@ -41,12 +41,21 @@ const thinPool = z.object({ metadata: z.string(), pool: z.string() })
 /** `blocks`, or why there are none. */
 export type LogicalVolume = { name: string; sizeBytes: number } & ({ blocks: Blocks } | { reason: string })
 
+/** A text that is none says nothing; the other volumes of the machine open all the same. */
+const sectionsOf = (text: string): Section => {
+  try {
+    return parseLvmText(text)
+  } catch {
+    return {}
+  }
+}
+
 /** The newest description of each volume group that the physical volumes carry. */
 const groupsOf = (volumes: readonly PhysicalVolume[]): Map<string, VolumeGroup & { name: string }> => {
   const groups = new Map<string, VolumeGroup & { name: string }>()
   for (const { metadata } of volumes)
     for (const text of metadata)
-      for (const [name, section] of Object.entries(parseLvmText(text))) {
+      for (const [name, section] of Object.entries(sectionsOf(text))) {
         const parsed = volumeGroup.safeParse(section)
         if (!parsed.success) continue
         const known = groups.get(parsed.data.id)
@@ -106,10 +115,15 @@ class GroupOpener {
     return this.#group.extent_size * sectorBytes
   }
 
+  /** 0 where its segments can not be understood; opening it says why. */
   sizeOf(name: string): number {
-    const volume = this.#group.logical_volumes[name]
-    const extents = volume ? segmentsOf(volume).reduce((total, { extent_count }) => total + extent_count, 0) : 0
-    return extents * this.#extentBytes
+    try {
+      const segments = segmentsOf(this.#group.logical_volumes[name]!)
+      const bytes = segments.reduce((total, { extent_count }) => total + extent_count, 0) * this.#extentBytes
+      return Number.isSafeInteger(bytes) ? bytes : 0
+    } catch {
+      return 0
+    }
   }
 
   /** @throws LayoutError in words for an admin */
