@@ -2,16 +2,27 @@
  * A place for processes that look at a guest's disk: users that nobody else is, no network, no file of the host but programs, and rights over nothing but what
  * they make themselves. In it a reader (reader.ts) waits to be asked, and QEMU shows it the disk.
  */
-import { chmod, chown, mkdir, open, readFile, rm } from 'node:fs/promises'
+import { chmod, chown, mkdir, open, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { UserIds } from '../../contract/settings.ts'
 import { StorageDaemon } from '../attach/storage-daemon.ts'
-import { type Daemon, isRunning, killProven, processStartTicks, program, run, startDaemon } from '../exec.ts'
+import {
+  type Daemon,
+  firstHandedFd,
+  isRunning,
+  killProven,
+  processStartTicks,
+  program,
+  run,
+  startDaemon,
+} from '../exec.ts'
+import type { ControlGroup } from './control-groups.ts'
 import { inside, readerLines, usersAreThere } from './protocol.ts'
 import { ReaderClient } from './reader-client.ts'
+import { systemCallFilter } from './system-calls.ts'
 
 /** The product's own files: Node runs no TypeScript, so a test that uses this file as it is has what was built of the reader run. */
 const root = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? '../..' : '../../..', import.meta.url))
@@ -30,6 +41,8 @@ export type SandboxOptions = {
   /** A FUSE device that everybody may open. */
   fuseDevice: string
   readerSeconds: number
+  /** What it may take of the machine; without one, what each of its processes may. */
+  group: ControlGroup | undefined
 }
 
 const command = (shared: string, { users, fuseDevice }: SandboxOptions): string[] => [
@@ -39,6 +52,7 @@ const command = (shared: string, { users, fuseDevice }: SandboxOptions): string[
   '--unshare-uts',
   '--die-with-parent',
   '--new-session',
+  ...['--seccomp', String(firstHandedFd)],
   // Root builds the place, and may then do nothing but become somebody else.
   ...['--cap-drop', 'ALL', '--cap-add', 'CAP_SETUID', '--cap-add', 'CAP_SETGID', '--cap-add', 'CAP_SETPCAP'],
   // Made here, for folders that bubblewrap makes by itself are root's alone.
@@ -70,6 +84,17 @@ const giveUsers = (pid: number, file: 'uid_map' | 'gid_map', { uid, gid }: UserI
   const asOwner = [`--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', ...rights, '--']
   const write = ['/usr/bin/dd', `of=/proc/${pid}/${file}`, 'conv=notrunc,nocreat', 'status=none']
   return run(program.setpriv, [...asOwner, ...write], { input: `0 ${file === 'uid_map' ? uid : gid} ${userCount}\n` })
+}
+
+/** bubblewrap reads from an open file which system calls those within may make. @param file to keep that in */
+const startFiltered = async (args: string[], file: string): Promise<Daemon> => {
+  await writeFile(file, systemCallFilter())
+  const filter = await open(file, 'r')
+  try {
+    return await startDaemon(program.bwrap, args, { isTalkedTo: true, fds: [filter.fd] })
+  } finally {
+    await filter.close()
+  }
 }
 
 /** Lines that the reader says; what it says after those that are waited for is nobody's business. */
@@ -116,11 +141,12 @@ export class Sandbox {
       await chmod(shared, 0o770)
       // Root's group, too: an agent that may not override permissions comes in by it.
       await chown(shared, users.uid, 0)
-      daemon = await startDaemon(program.bwrap, command(shared, options), { isTalkedTo: true })
+      daemon = await startFiltered(command(shared, options), join(folder, 'system-calls'))
       // Its end says it.
       daemon.input!.on('error', () => undefined)
       const line = waitForLine(daemon)
       await line(readerLines.started)
+      await options.group?.takeIn(daemon.pid)
       const pid = Number(await readFile(`/proc/${daemon.pid}/task/${daemon.pid}/children`, 'utf8'))
       const init = { pid, startTicks: (await processStartTicks(pid)) ?? '' }
       await Promise.all([giveUsers(pid, 'uid_map', users), giveUsers(pid, 'gid_map', users)])
@@ -130,6 +156,7 @@ export class Sandbox {
       return new Sandbox(options, shared, daemon, init, reader)
     } catch (error) {
       await daemon?.stop(0)
+      await options.group?.remove()
       await rm(folder, { recursive: true, force: true })
       throw error
     }
@@ -167,8 +194,10 @@ export class Sandbox {
   }
 
   /** QEMU in the sandbox, with open files as its descriptors from firstHandedFd on. */
-  startStorageDaemon(fds: readonly number[], fileBytesMax: number): Promise<StorageDaemon> {
-    return StorageDaemon.start({ fds, fileBytesMax, within: this.#init.pid })
+  async startStorageDaemon(fds: readonly number[], fileBytesMax: number): Promise<StorageDaemon> {
+    const qemu = await StorageDaemon.start({ fds, fileBytesMax, within: this.#init.pid })
+    await this.#options.group?.takeIn(qemu.process.pid)
+    return qemu
   }
 
   /** Ends all that runs in it and removes its folder. Idempotent. */
@@ -179,6 +208,7 @@ export class Sandbox {
     while (await isRunning(pid, startTicks)) await sleep(2)
     await this.#daemon.stop(1000)
     await this.reader.close()
+    await this.#options.group?.remove()
     await rm(this.#options.folder, { recursive: true, force: true })
   }
 }

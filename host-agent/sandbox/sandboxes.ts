@@ -5,6 +5,8 @@ import { join } from 'node:path'
 import { HubError } from '../../contract/errors.ts'
 import type { UserIds } from '../../contract/settings.ts'
 import { program, run } from '../exec.ts'
+import { log } from '../log.ts'
+import { ControlGroups } from './control-groups.ts'
 import { Sandbox } from './sandbox.ts'
 
 /** Later than the mount that took the last one and the listing that follows it. */
@@ -28,6 +30,7 @@ export class Sandboxes {
   readonly #options: Options
   readonly #folder: string
   #fuseDevice = ''
+  #groups: ControlGroups | undefined
   #spare: Promise<Sandbox> | undefined
   #timer: NodeJS.Timeout | undefined
   /** By the names of their folders. */
@@ -39,8 +42,15 @@ export class Sandboxes {
     await rm(sandboxes.#folder, { recursive: true, force: true })
     await mkdir(sandboxes.#folder, { recursive: true, mode: 0o700 })
     sandboxes.#fuseDevice = await fuseDeviceFor(join(sandboxes.#folder, 'fuse'))
+    sandboxes.#groups = await ControlGroups.open(options.stateDir).catch((error: unknown) => {
+      log.warn({ err: error }, 'a sandbox as a whole has no limit of memory on this machine, only its processes have')
+      return undefined
+    })
     sandboxes.#spare = sandboxes.#make()
-    await sandboxes.#spare
+    await sandboxes.#spare.catch(async (error: unknown) => {
+      await sandboxes.#groups?.close()
+      throw error
+    })
     return sandboxes
   }
 
@@ -67,6 +77,7 @@ export class Sandboxes {
   async close(): Promise<void> {
     clearTimeout(this.#timer)
     await (await this.#spare?.catch(() => undefined))?.close()
+    await this.#groups?.close()
     await rm(this.#folder, { recursive: true, force: true })
   }
 
@@ -75,7 +86,8 @@ export class Sandboxes {
     const { users, readerSeconds } = this.#options
     const name = randomUUID()
     const folder = join(this.#folder, name)
-    const made = Sandbox.start({ folder, users, readerSeconds, fuseDevice: this.#fuseDevice })
+    const group = await this.#groups?.make(name)
+    const made = Sandbox.start({ folder, users, readerSeconds, fuseDevice: this.#fuseDevice, group })
     this.#made.set(name, made)
     return made
   }

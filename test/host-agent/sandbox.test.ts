@@ -1,20 +1,34 @@
 /** What reads a guest's disk: what it may do, and what its end costs. */
 
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs'
+import { once } from 'node:events'
+import {
+  closeSync,
+  existsSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { constants } from 'node:os'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
+import { refusals, systemCallFilter } from '../../host-agent/sandbox/system-calls.ts'
 import { ensureReaderUsers } from '../../runtime/host.ts'
 import { waitFor } from '../../runtime/service.ts'
 import { projectRoot } from '../../runtime/version.ts'
 import { type Census, census, leftBehind } from '../support/census.ts'
 import { blankImage, filesystemImage, makeFilesystem, sh, withLoop } from '../support/images.ts'
 import { openRealAgent, type RealAgent } from '../support/real-agent.ts'
-import { processesOf, readerProgram } from '../support/sandbox.ts'
+import { controlGroupsOf, processesOf, readerOfMount, readerProgram } from '../support/sandbox.ts'
 import { mountOf, sealedDisk } from '../support/sealed-disk.ts'
 
+/** include/linux/socket.h */
+const families = { AF_UNIX: 1, AF_INET: 2, AF_INET6: 10, AF_NETLINK: 16, AF_PACKET: 17, AF_ALG: 38 } as const
 const readerSeconds = 2
 const bytes = 3_000_000
 let real: RealAgent
@@ -72,9 +86,12 @@ it('is many processes that have no right on the host, no network, and see nothin
         .filter((line) => line !== ''),
     ).toHaveLength(1)
   }
-  // When there is no memory left, these go first.
-  for (const pid of [...processes(driver), ...processes(readerProgram)])
+  for (const pid of [...processes(driver), ...processes(readerProgram)]) {
+    // By a filter (proc(5)).
+    expect(textOf(`/proc/${pid}/status`).split('\n')).toContain('Seccomp:\t2')
+    // When there is no memory left, these go first.
     expect(Number(textOf(`/proc/${pid}/oom_score_adj`))).toBeGreaterThan(500)
+  }
   const [inside] = processes(readerProgram)
   const asIt = [
     '--target',
@@ -96,6 +113,88 @@ it('is many processes that have no right on the host, no network, and see nothin
   expect(tryThere('/usr/bin/touch', '/usr/bin/mine')).toThrow(/Read-only/)
   expect(tryThere('/usr/bin/cat', real.folder)).toThrow(/No such file/)
   expect(tryThere('/usr/bin/kill', '-0', String(real.pid()))).toThrow(/No such process/)
+})
+
+/** What the kernel answers to system calls with arguments that no call takes, made below the filter: errors by the number of the call. */
+const answersBelowFilter = (calls: [number: number, ...args: number[]][]): Map<number, number> => {
+  const file = join(real.folder, 'system-calls')
+  writeFileSync(file, systemCallFilter())
+  const filter = openSync(file, 'r')
+  try {
+    const script =
+      'for (@ARGV) { my @c = split /,/; $! = 0; syscall($c[0]+0, map { $_+0 } @c[1..6]); printf "%d %d\n", $c[0], $! }'
+    const asked = calls.map(([number, ...args]) => [number, ...args, ...Array(6 - args.length).fill(-1)].join(','))
+    const bubble = ['--seccomp', '3', '--unshare-pid', '--dev-bind', '/', '/', '--']
+    const said = execFileSync('/usr/bin/bwrap', [...bubble, '/usr/bin/perl', '-e', script, '--', ...asked], {
+      stdio: ['ignore', 'pipe', 'pipe', filter],
+      encoding: 'utf8',
+    })
+    return new Map(
+      said
+        .trim()
+        .split('\n')
+        .map((line) => line.split(' ').map(Number) as [number, number]),
+    )
+  } finally {
+    closeSync(filter)
+  }
+}
+
+it('the system calls that a reader of disks has no use for are refused there', () => {
+  const calls = refusals(process.arch as 'x64' | 'arm64')
+  const answers = answersBelowFilter(calls.map(({ number }) => [number]))
+  expect(calls.map(({ name, number }) => [name, answers.get(number)])).toEqual(
+    calls.map(({ name, errno }) => [name, errno]),
+  )
+  // Later than all that were known.
+  const { ENOSYS, EAFNOSUPPORT } = constants.errno
+  expect(answersBelowFilter([[451], [0x4000_0000 + 39]])).toEqual(
+    new Map([
+      [451, ENOSYS],
+      [0x4000_0000 + 39, ENOSYS],
+    ]),
+  )
+  const socket = process.arch === 'x64' ? 41 : 198
+  const stream = 1
+  for (const [family, errno] of [
+    ['AF_UNIX', 0],
+    ['AF_INET', EAFNOSUPPORT],
+    ['AF_INET6', EAFNOSUPPORT],
+    ['AF_NETLINK', EAFNOSUPPORT],
+    ['AF_PACKET', EAFNOSUPPORT],
+    ['AF_ALG', EAFNOSUPPORT],
+  ] as const)
+    expect([family, answersBelowFilter([[socket, families[family], stream, 0]]).get(socket)]).toEqual([family, errno])
+})
+
+it('all processes of one together have a limit of memory and of processes', async () => {
+  const id = await mount()
+  const reader = readerOfMount(real.pid())
+  const groups = controlGroupsOf(reader)
+  const limits = groups.flatMap((folder) =>
+    ['memory.max', 'memory.limit_in_bytes', 'pids.max']
+      .filter((file) => existsSync(join(folder, file)))
+      .map((file) => [file.split('.')[0], Number(textOf(join(folder, file)))] as const),
+  )
+  expect(limits.map(([what]) => what).sort()).toEqual(['memory', 'pids'])
+  for (const [, limit] of limits) expect(limit).toBeLessThan(2 ** 33)
+  const memory = groups.find((folder) => existsSync(join(folder, 'memory.stat')))!
+  const inside = textOf(join(memory, 'cgroup.procs')).split('\n').map(Number)
+  const qemu = qemus().filter((pid) => readlinkSync(`/proc/${pid}/ns/pid`) === readlinkSync(`/proc/${reader}/ns/pid`))
+  expect(qemu.length).toBe(1)
+  expect(inside).toEqual(expect.arrayContaining([reader, ...qemu]))
+  expect(inside.some((pid) => processes(driver).includes(pid))).toBe(true)
+  // One that takes more than the rest of what is allowed, which is made little, is ended, and nobody else.
+  const hog = spawn('/usr/bin/perl', ['-e', '<STDIN>; my $taken = "x" x (512 * 1024 * 1024); sleep 60'])
+  const ended = once(hog, 'exit')
+  writeFileSync(`/proc/${hog.pid}/oom_score_adj`, '1000')
+  writeFileSync(join(memory, 'cgroup.procs'), String(hog.pid))
+  const isSecond = existsSync(join(memory, 'memory.max'))
+  const used = Number(textOf(join(memory, isSecond ? 'memory.current' : 'memory.usage_in_bytes')))
+  writeFileSync(join(memory, isSecond ? 'memory.max' : 'memory.limit_in_bytes'), String(used + (64 << 20)))
+  hog.stdin.end('now\n')
+  expect(await ended).toEqual([null, 'SIGKILL'])
+  expect((await read(id)).length).toBe(bytes)
 })
 
 it('a driver that crashes costs its volume, and the answer says what happened', async () => {

@@ -34,6 +34,12 @@ const loopDevices = () =>
     return file.endsWith('(deleted)') || existsSync(file)
   })
 
+/** They lie below the group of whoever started the agent; sandboxes come and go, and their names with them. */
+const controlGroups = () =>
+  lines(output('/usr/bin/find', ['/sys/fs/cgroup', '-type', 'd', '-path', '*/sendense-*'])).map((folder) =>
+    folder.replace(/(sendense-\w+\/).*/, '$1…'),
+  )
+
 export const census = async (): Promise<Census> => ({
   processes: processes(),
   'loop devices': loopDevices(),
@@ -42,6 +48,7 @@ export const census = async (): Promise<Census> => ({
   ),
   mounts: lines(readFileSync('/proc/self/mountinfo', 'utf8')).map((line) => line.split(' ')[4]!),
   'unix sockets': listening(),
+  'control groups': controlGroups(),
   'run folders': existsSync('/run/sendense') ? readdirSync('/run/sendense') : [],
   'temporary files': [...temporary(), ...readdirSync('/dev/shm').filter((name) => name.startsWith('sendense-'))],
 })

@@ -1,4 +1,5 @@
 /** Looks at an agent's sandboxes from outside. */
+import { execFileSync } from 'node:child_process'
 import { readFileSync, readlinkSync } from 'node:fs'
 import { inside } from '../../host-agent/sandbox/protocol.ts'
 
@@ -21,6 +22,12 @@ export const processesOf = (agentPid: number, program: string): number[] =>
     .filter((pid) => readlinkSync(`/proc/${pid}/exe`) === program)
     .sort((a, b) => a - b)
 export const readerProgram = '/app/node'
+
+/** Folders of the control groups of a process that an agent made. */
+export const controlGroupsOf = (pid: number): string[] =>
+  execFileSync('/usr/bin/find', ['/sys/fs/cgroup', '-type', 'd', '-path', '*/sendense-*/*'], { encoding: 'utf8' })
+    .split('\n')
+    .filter((folder) => textOf(`${folder}/cgroup.procs`).split('\n').includes(String(pid)))
 
 /** The reader that has volumes mounted; the one that waits for its first mount has none. */
 export const readerOfMount = (agentPid: number): number => {
