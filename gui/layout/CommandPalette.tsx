@@ -45,10 +45,18 @@ const CommandPalette = ({ onClose }: { onClose: () => void }) => {
       onClick: () => void navigate({ to: '/vms/$id', params: { id: vm.context_id } }),
     }),
   )
+  const actions = [...pages, ...vms]
+  // The first is what Enter means; Spotlight chooses it while the list still shows what the last letter found, and it may be gone from the next.
+  const found = actions.map(({ id }) => id).join()
+  useEffect(() => {
+    if (document.querySelector('[data-action][data-selected]')) return
+    document.querySelector('[data-action]')?.setAttribute('data-selected', 'true')
+    store.updateState((state) => ({ ...state, selected: 0 }))
+  }, [found])
   return (
     <Spotlight
       store={store}
-      actions={[...pages, ...vms]}
+      actions={actions}
       filter={(_, actions) => actions}
       query={text}
       onQueryChange={setText}
@@ -62,6 +70,8 @@ const CommandPalette = ({ onClose }: { onClose: () => void }) => {
         leftSection: <IconSearch size={18} aria-hidden />,
         placeholder: 'A page or a virtual machine',
         'aria-label': 'Go to',
+        // At once, not when it has come to rest: the first letters would go elsewhere.
+        autoFocus: true,
       }}
     />
   )

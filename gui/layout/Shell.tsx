@@ -136,8 +136,9 @@ export const Shell = () => {
     return () => clearTimeout(timer)
   }, [isConnected])
   const openPalette = () => setPalette(true)
+  // From a field that is being written in, too.
+  useHotkeys([['mod+K', openPalette]], [], true)
   useHotkeys([
-    ['mod+K', openPalette],
     ['/', () => (document.querySelector<HTMLInputElement>('[data-search]') ?? { focus: openPalette }).focus()],
   ])
   return (

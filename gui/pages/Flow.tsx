@@ -18,7 +18,6 @@ import { Panel } from '../components/Panel.tsx'
 import { StatusBadge } from '../components/StatusBadge.tsx'
 import { sayDone, sayProblem } from '../components/say.ts'
 import { bytes, duration } from '../lib/format.ts'
-import { useUrlState } from '../lib/url-state.ts'
 
 const pageSize = 20
 
@@ -51,7 +50,6 @@ const columns: Column<Execution>[] = [
 
 const Flow = () => {
   const { id } = useParams({ strict: false }) as { id: string }
-  const [_url, _setUrl] = useUrlState()
   const page = usePage()
   const at = `/protection-flows/${encodeURIComponent(id)}`
   const query = useFlow(id)

@@ -15,7 +15,6 @@ import { Pages, usePage } from '../components/Pages.tsx'
 import { Panel } from '../components/Panel.tsx'
 import { StatusBadge } from '../components/StatusBadge.tsx'
 import { duration } from '../lib/format.ts'
-import { useUrlState } from '../lib/url-state.ts'
 import { rhythm } from '../protection/in-words.ts'
 
 const shownRuns = 10
@@ -68,7 +67,6 @@ const NextRuns = ({ schedule }: { schedule: ScheduleType }) => {
 
 const Schedule = () => {
   const { id } = useParams({ strict: false }) as { id: string }
-  const [_url, _setUrl] = useUrlState()
   const page = usePage()
   const query = useQuery({
     queryKey: ['schedules', id],

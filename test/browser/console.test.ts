@@ -260,10 +260,12 @@ it('opens a whole machine of encrypted and logical volumes as it saw itself', as
   await page.getByText('vault.example').waitFor()
   await page.getByText('A volume is encrypted').waitFor()
   const grid = page.getByRole('grid', { name: 'Files' })
+  const first = page.url()
   await button('Unlock').click()
   await dialog().getByRole('textbox', { name: 'Password' }).fill('wrong')
   await button('Unlock', dialog()).click()
-  // The rest of the machine is open all the same.
+  // The rest of the machine is open all the same, as another mount.
+  await page.waitForURL((url) => url.href !== first)
   await dialog().waitFor({ state: 'detached' })
   await button('Unlock').click()
   await dialog().getByRole('textbox', { name: 'Password' }).fill('open sesame')

@@ -153,6 +153,11 @@ const nameOf = (path: string) => (path === '' ? 'dashboard' : path.replace(/\?.*
 /** Until nothing is on its way any more; live events always are. */
 const settled = async (path: string) => {
   await view.open(`/${path}`)
+  if (path.includes('?new=') || path.includes('?discover=')) await dialog().waitFor()
+  await rested()
+}
+const dialog = () => view.page.getByRole('dialog')
+const rested = async () => {
   await view.page.getByRole('heading').first().waitFor()
   await view.page.waitForFunction(() => document.querySelector('[aria-label=Loading], [aria-busy=true]') === null)
   await view.page.waitForTimeout(250)
@@ -228,6 +233,68 @@ const look = async (paths: [name: string, path: string][], folder: string) => {
   }
   return found
 }
+/** By the palette, as somebody does who has no mouse. */
+const goTo = async (label: string) => {
+  const { page } = view
+  await page.keyboard.press('Control+k')
+  await page.locator('[aria-label="Go to"]:focus').waitFor()
+  await page.keyboard.type(label)
+  await page.locator('[data-action][data-selected]', { hasText: label }).waitFor()
+  await page.keyboard.press('Enter')
+  await page.getByRole('textbox', { name: 'Go to' }).waitFor({ state: 'detached' })
+  await rested()
+}
+/**
+ * @param within what is walked through
+ * @returns what can be used by a mouse there and is not reached by Tab; within a group of choices it is reached by arrow keys
+ */
+const unreached = async (within: 'main' | '[role=dialog]'): Promise<string[]> => {
+  const { page } = view
+  const count = await page.evaluate((root) => {
+    const usable = [
+      'a[href]',
+      'button',
+      'input',
+      'select',
+      'textarea',
+      '[role=button]',
+      '[role=switch]',
+      '[tabindex="0"]',
+    ]
+    const not = [
+      '[type=hidden]',
+      '[type=file]',
+      '[type=radio]',
+      '[role=tab]',
+      '[aria-hidden=true]',
+      '[aria-hidden=true] *',
+    ]
+    const controls = [...document.querySelectorAll<HTMLElement>(`${root} :is(${usable.join()})`)].filter(
+      (control) =>
+        control.checkVisibility({ visibilityProperty: true }) && !control.matches(`:disabled, ${not.join()}`),
+    )
+    for (const [at, control] of controls.entries()) control.dataset.control = String(at)
+    return controls.length
+  }, within)
+  const reached = new Set<string>()
+  const note = async () => {
+    const at = await page.evaluate(() => (document.activeElement as HTMLElement | null)?.dataset.control)
+    if (at !== undefined) reached.add(at)
+  }
+  await note()
+  // Before a page's own come those of its frame.
+  for (let press = 0; press < count + 60 && reached.size < count; press++) {
+    await page.keyboard.press('Tab')
+    await note()
+  }
+  return page.evaluate(
+    (known) =>
+      [...document.querySelectorAll<HTMLElement>('[data-control]')]
+        .filter((control) => !known.includes(control.dataset.control!))
+        .map((control) => control.outerHTML.slice(0, 300)),
+    [...reached],
+  )
+}
 const listed = () => ['', ...lists].map((path): [string, string] => [nameOf(path), path])
 
 it('says on every page of an empty hub what to do next', { timeout: 600_000 }, async () => {
@@ -251,6 +318,36 @@ describe('with machines, restore points and all that belongs to them', () => {
         'full',
       ),
     ).toEqual([])
+  })
+  it('is reached and used by keyboard alone', { timeout: 600_000 }, async () => {
+    await settled('')
+    const labels = await view.page.getByRole('navigation', { name: 'Main' }).getByRole('link').allInnerTexts()
+    expect(labels.length).toBe(lists.length + 1)
+    const found: string[] = []
+    for (const label of labels) {
+      await goTo(label)
+      found.push(...(await unreached('main')).map((control) => `${label}: ${control}`))
+    }
+    for (const [name, path] of details()) {
+      await settled(path)
+      found.push(...(await unreached('main')).map((control) => `${name}: ${control}`))
+    }
+    for (const path of dialogs) {
+      await settled(path)
+      found.push(...(await unreached('[role=dialog]')).map((control) => `${path}: ${control}`))
+      await view.page.keyboard.press('Escape')
+      await dialog().waitFor({ state: 'detached' })
+    }
+    expect(found).toEqual([])
+    // What a row can do lies behind one button.
+    await settled('schedules')
+    await view.page.getByRole('button', { name: 'Actions for nightly' }).focus()
+    await view.page.keyboard.press('Enter')
+    await view.page.getByRole('menuitem', { name: 'Edit' }).focus()
+    await view.page.keyboard.press('Enter')
+    await dialog().waitFor()
+    await view.page.keyboard.press('Escape')
+    await dialog().waitFor({ state: 'detached' })
   })
   it('is logged in to', async () => {
     await view.context.clearCookies()

@@ -273,6 +273,19 @@ export const runSite = async (size: SiteSize, onDay: (day: number) => void = () 
         )) +
         (await count(db, 'SELECT count(*) AS n FROM vm_backup_contexts WHERE retention_due')) >
       0
+    /** What keeps it busy, a few of each. */
+    const openWork = async () =>
+      JSON.stringify({
+        jobs: await select(
+          db,
+          'SELECT id, vm_name, status, active_slot, merging_into, parent_backup_id, started_at FROM backup_jobs WHERE active_slot IS NOT NULL OR merging_into IS NOT NULL LIMIT 5',
+        ),
+        flows: await select(
+          db,
+          "SELECT state, not_before, count(*) AS jobs FROM protection_flow_jobs WHERE state IN ('starting', 'running', 'waiting') GROUP BY state, not_before LIMIT 5",
+        ),
+        due: await select(db, 'SELECT * FROM vm_backup_contexts WHERE retention_due LIMIT 5'),
+      })
     const note = async () => {
       const rows = await select<{ id: string; context: string; at: Date; vm: string }>(
         db,
@@ -301,7 +314,8 @@ export const runSite = async (size: SiteSize, onDay: (day: number) => void = () 
           if ((await ticked) === undefined) throw new Error('the hub has ended by itself')
           await note()
           if (!(await isBusy())) break
-          if (round > 2_000) throw new Error(`nothing comes to its end at ${new Date(now).toISOString()}`)
+          if (round > 2_000)
+            throw new Error(`nothing comes to its end at ${new Date(now).toISOString()}: ${await openWork()}`)
           await sleep(30)
         }
       }
