@@ -216,12 +216,14 @@ export const structureDigest = (path: string): Buffer => {
   }
 }
 
+/** Paths, and which of so many equal parts of the disk, counted from 0. */
+export type MergedTask = { child: string; merged: string; part: number; parts: number }
 /**
  * Whether a file that another one was merged into says for each of that one's clusters what that one says. For a worker thread.
  * @returns the first difference in words; null: there is none
  */
-export const mergedDifference = (childPath: string, mergedPath: string): string | null => {
-  const [child, merged] = [new Layer(childPath), new Layer(mergedPath)]
+export const mergedDifference = ({ part, parts, ...paths }: MergedTask): string | null => {
+  const [child, merged] = [new Layer(paths.child), new Layer(paths.merged)]
   try {
     const { clusterBytes } = child
     const buffers = [Buffer.alloc(blockBytes), Buffer.alloc(blockBytes)] as const
@@ -241,7 +243,8 @@ export const mergedDifference = (childPath: string, mergedPath: string): string 
       return own!.equals(theirs!) ? null : `byte ${number * clusterBytes} of the disk, or after it`
     }
     const clusters = Math.ceil(child.header.virtualSize / clusterBytes)
-    for (let number = 0; number < clusters; number++) {
+    const end = Math.floor((clusters * (part + 1)) / parts)
+    for (let number = Math.floor((clusters * part) / parts); number < end; number++) {
       const own = child.cluster(number)
       if (own.kind === 'absent') continue
       const theirs = merged.cluster(number)

@@ -1,10 +1,11 @@
-/** A thread that computes checksums, so that the agent answers meanwhile. */
-import { parentPort, workerData } from 'node:worker_threads'
+/** A thread that computes checksums, one task after the other, so that the agent answers meanwhile. */
+import { parentPort } from 'node:worker_threads'
 import {
   type CompareTask,
   compareBlocks,
   type DigestTask,
   digestBlocks,
+  type MergedTask,
   type Mismatch,
   mergedDifference,
   structureDigest,
@@ -14,7 +15,7 @@ export type ChecksumTask =
   | ({ kind: 'digests' } & DigestTask)
   | { kind: 'structure'; path: string }
   | ({ kind: 'compare' } & CompareTask)
-  | { kind: 'merged'; child: string; merged: string }
+  | ({ kind: 'merged' } & MergedTask)
 /** `done`: blocks so far. The last message is the result (digests, what differs, or nothing after a comparison) or what the files gave instead. */
 export type ChecksumMessage = { done: number; found?: Mismatch[] } | { result: Uint8Array } | { error: ChecksumError }
 
@@ -23,8 +24,7 @@ export type ChecksumError = { message: string; code: string | undefined; details
 
 const port = parentPort!
 const say = (message: ChecksumMessage) => port.postMessage(message)
-const task = workerData as ChecksumTask
-const run = (): Uint8Array => {
+const run = (task: ChecksumTask): Uint8Array => {
   switch (task.kind) {
     case 'digests':
       return digestBlocks(task, (done) => say({ done }))
@@ -34,12 +34,14 @@ const run = (): Uint8Array => {
       compareBlocks(task, (done, found) => say({ done, found }))
       return new Uint8Array()
     case 'merged':
-      return Buffer.from(mergedDifference(task.child, task.merged) ?? '')
+      return Buffer.from(mergedDifference(task) ?? '')
   }
 }
-try {
-  say({ result: run() })
-} catch (error) {
-  const { message, code, details } = error as NodeJS.ErrnoException & { details?: string }
-  say({ error: { message, code, details } })
-}
+port.on('message', (task: ChecksumTask) => {
+  try {
+    say({ result: run(task) })
+  } catch (error) {
+    const { message, code, details } = error as NodeJS.ErrnoException & { details?: string }
+    say({ error: { message, code, details } })
+  }
+})

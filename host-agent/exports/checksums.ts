@@ -13,33 +13,76 @@ const workerFile = new URL(
   import.meta.url,
 )
 
+/** A thread takes 30 ms to start, as long as it works on a small disk: those that have nothing to do wait so long for more. */
+const idleMs = 10_000
+/** With what ends their waiting. */
+const idle = new Map<Worker, NodeJS.Timeout>()
+
+const startThread = (): Worker => {
+  const worker = new Worker(workerFile)
+  // Whoever has it work hears of it, too.
+  worker.on('error', () => undefined)
+  worker.once('exit', () => {
+    clearTimeout(idle.get(worker))
+    idle.delete(worker)
+  })
+  return worker
+}
+const keepForLater = (worker: Worker) => {
+  worker.unref()
+  const end = () => {
+    idle.delete(worker)
+    void worker.terminate()
+  }
+  idle.set(worker, setTimeout(end, idle.size < threads ? idleMs : 0).unref())
+}
+const takeThread = (): Worker => {
+  const [waiting] = idle.keys()
+  if (!waiting) return startThread()
+  clearTimeout(idle.get(waiting))
+  idle.delete(waiting)
+  waiting.ref()
+  return waiting
+}
+/** For those who know that they will soon ask for checksums. */
+export const startThreads = (): void => {
+  while (idle.size < threads) keepForLater(startThread())
+}
+
 const runWorker = (
   task: ChecksumTask,
   onProgress: (done: number, found: Mismatch[]) => void,
   signal: AbortSignal,
 ): Promise<Buffer> =>
   new Promise((resolve, reject) => {
-    const worker = new Worker(workerFile, { workerData: task })
+    if (signal.aborted) return reject(new Error('the checksums were stopped'))
+    const worker = takeThread()
     const abort = () => {
       void worker.terminate()
-      reject(new Error('the checksums were stopped'))
+      done(() => reject(new Error('the checksums were stopped')))
     }
-    if (signal.aborted) return abort()
-    signal.addEventListener('abort', abort, { once: true })
-    worker.on('message', (message: ChecksumMessage) => {
-      if ('done' in message) onProgress(message.done, message.found ?? [])
-      else if ('error' in message)
-        reject(Object.assign(new Error(message.error.details || message.error.message), { code: message.error.code }))
-      else resolve(Buffer.from(message.result))
-    })
-    // What the files gave comes as a message; this is the thread's own.
-    worker.on('error', (cause) =>
-      reject(Object.assign(new Error('a checksum thread failed', { cause }), { code: 'ERR_WORKER_FAILED' })),
-    )
-    worker.on('exit', (code) => {
+    const onMessage = (message: ChecksumMessage) => {
+      if ('done' in message) return onProgress(message.done, message.found ?? [])
+      keepForLater(worker)
+      done(() => {
+        if ('result' in message) return resolve(Buffer.from(message.result))
+        const { details, message: text, code } = message.error
+        reject(Object.assign(new Error(details || text), { code }))
+      })
+    }
+    // What the files gave comes as a message; these are the thread's own.
+    const onError = (cause: unknown) =>
+      done(() => reject(Object.assign(new Error('a checksum thread failed', { cause }), { code: 'ERR_WORKER_FAILED' })))
+    const onExit = () =>
+      done(() => reject(Object.assign(new Error('a checksum thread died'), { code: 'ERR_WORKER_DIED' })))
+    const done = (tell: () => void) => {
+      worker.off('message', onMessage).off('error', onError).off('exit', onExit)
       signal.removeEventListener('abort', abort)
-      if (code !== 0) reject(Object.assign(new Error('a checksum thread died'), { code: 'ERR_WORKER_DIED' }))
-    })
+      tell()
+    }
+    worker.on('message', onMessage).on('error', onError).on('exit', onExit)
+    signal.addEventListener('abort', abort, { once: true })
+    worker.postMessage(task)
   })
 
 /**
@@ -85,6 +128,12 @@ export const compareChecksums = async (
   await runWorker({ kind: 'compare', ...task }, onProgress, signal)
 }
 
-/** See mergedDifference in blocks.ts. @returns what differs; null: nothing does */
-export const mergedDifference = async (child: string, merged: string, signal: AbortSignal): Promise<string | null> =>
-  (await runWorker({ kind: 'merged', child, merged }, () => undefined, signal)).toString('utf8') || null
+/** See mergedDifference in blocks.ts. @returns what differs first; null: nothing does */
+export const mergedDifference = async (child: string, merged: string, signal: AbortSignal): Promise<string | null> => {
+  const found = await Promise.all(
+    Array.from({ length: threads }, (_, part) =>
+      runWorker({ kind: 'merged', child, merged, part, parts: threads }, () => undefined, signal),
+    ),
+  )
+  return found.map((text) => text.toString('utf8')).find((text) => text !== '') ?? null
+}

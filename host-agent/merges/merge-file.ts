@@ -8,7 +8,7 @@ import { basename, dirname } from 'node:path'
 import { HubError } from '../../contract/errors.ts'
 import { syncPath } from '../../durable/write-file.ts'
 import { program, startDaemon } from '../exec.ts'
-import { mergedDifference, structureChecksum } from '../exports/checksums.ts'
+import { mergedDifference, startThreads, structureChecksum } from '../exports/checksums.ts'
 import { identityOf, type Manifest, readManifest } from '../exports/manifest.ts'
 import { checkHeader, mergeNode } from '../exports/qcow2.ts'
 import { checkStructure } from '../exports/seal.ts'
@@ -102,6 +102,7 @@ export const prepareMerge = async (
   // From here on the parent is no restore point.
   await writeJournal(child, { parent: basename(parent), manifest: null })
   for (const path of [child, parent]) await chmod(qcow2(path), 0o600)
+  startThreads()
   await commit([child, parent, ...below].map(qcow2), onProgress, signal)
   signal.throwIfAborted()
   // Looked at while it goes to the disk: what is read is what is being written there, and an error of the disk is the flush's to tell.
