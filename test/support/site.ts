@@ -307,6 +307,8 @@ export const runSite = async (size: SiteSize, onDay: (day: number) => void = () 
             hub.kill('SIGKILL')
             await ended
             await startHub()
+            // What it had just taken is given up after 15 seconds, and here no time passes by itself.
+            now += 20_000
             isKilled = true
             report.kills++
             continue
