@@ -11,13 +11,16 @@ const quote = (text) => `'${text.replaceAll("'", "'\\''")}'`
 
 /** Archives of many gigabytes take hours on an emulated processor, and have nothing to do with how a disk is attached. */
 const tooSlow = 'many files'
+const asked = process.argv.slice(2)
+// The matrix of volumes takes as long as all the rest: `npm run test:lab -- --project volumes`.
+const projects = asked.includes('--project') ? [] : ['--project', 'host-agent', '--project', 'lab']
 const script = `
 cd ${quote(project)}
 # The tests make their images on loop devices.
 modprobe loop
 export CI=1 SENDENSE_TEST_ATTACH_BACKEND=kernel-nbd SENDENSE_TEST_PATIENCE=20
-exec ${quote(process.execPath)} node_modules/vitest/vitest.mjs run --project host-agent --project lab --no-isolate --maxWorkers=1 \\
-  --testNamePattern='^(?!.*${tooSlow})' ${process.argv.slice(2).map(quote).join(' ')}
+exec ${quote(process.execPath)} node_modules/vitest/vitest.mjs run --no-isolate --maxWorkers=1 \\
+  --testNamePattern='^(?!.*${tooSlow})' ${[...projects, ...asked].map(quote).join(' ')}
 `
 const code = await runInMachine(script, { cache: join(project, 'node_modules/.cache/sendense-lab'), seconds: 3000 })
 console.log(

@@ -22,6 +22,12 @@ export default defineConfig({
         testTimeout: 120_000 * patience,
         hookTimeout: 120_000 * patience,
       }),
+      // Guests' disks of every kind.
+      project('volumes', ['test/volumes/**/*.test.ts'], {
+        fileParallelism: false,
+        testTimeout: 60_000 * patience,
+        hookTimeout: 60_000 * patience,
+      }),
       // Where a kernel may die of it: `npm run test:lab`.
       project('lab', ['test/lab/**/*.test.ts'], {
         fileParallelism: false,

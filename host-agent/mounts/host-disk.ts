@@ -9,6 +9,7 @@ import { program, run } from '../exec.ts'
 import { openMounted, type VolumeReader } from '../files/volume-reader.ts'
 import { type MountStep, mountOnHost } from '../volumes/host-mounts.ts'
 import type { Mounted, NotMounted } from '../volumes/mounted.ts'
+import { sectorOption } from '../volumes/partitions.ts'
 
 /** What must be undone when the agent dies. */
 export type DiskRecord = { mountPaths: string[]; attach: AttachRecord | null }
@@ -101,7 +102,7 @@ export class HostDisk {
     this.device = device
     // The kernel may not have read the table (no parser built in, or nobody to wait for); -u is the same on all of them.
     if (volumes.some(({ partition }) => partition > 0))
-      await run(program.partx, ['-u', '--', device], { okCodes: [0, 1] })
+      await run(program.partx, ['-u', ...(await sectorOption(device)), '--', device], { okCodes: [0, 1] })
     await this.#remember({ mountPaths: volumes.map((volume) => this.#pathOf(volume)) })
     const remedies: Remedies = new Map()
     await mapSome(volumes, mountsAtOnce, async (volume) => {

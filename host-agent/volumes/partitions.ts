@@ -1,4 +1,5 @@
 /** What is on a disk: its partitions, or one filesystem over all of it. Only tools that answer in data are asked. */
+import { open } from 'node:fs/promises'
 import type { PartitionRole } from '../../contract/api/restore.ts'
 import { mapSome } from '../concurrency.ts'
 import type { Run } from '../run-tool.ts'
@@ -22,6 +23,7 @@ export type TableVolume = {
 
 const blkid = '/usr/sbin/blkid'
 const sfdisk = '/usr/sbin/sfdisk'
+const partx = '/usr/bin/partx'
 /** More entries than any installer makes; a hostile table could name thousands. */
 const partitionsMax = 128
 const probesAtOnce = 4
@@ -86,7 +88,49 @@ type SfdiskTable = {
   }
 }
 
+const largeSectorBytes = 4096
+/** A disk with sectors of 4 KiB has its GPT in the second of those; sfdisk takes every file for a disk with sectors of 512 bytes. */
+const hasLargeSectors = async (image: string): Promise<boolean> => {
+  const signature = Buffer.from('EFI PART')
+  const file = await open(image, 'r')
+  try {
+    const found = Buffer.alloc(signature.length)
+    await file.read(found, 0, found.length, largeSectorBytes)
+    return found.equals(signature)
+  } finally {
+    await file.close()
+  }
+}
+/** What partx must be told of a disk's sectors. */
+export const sectorOption = async (image: string): Promise<string[]> =>
+  (await hasLargeSectors(image)) ? ['--sector-size', String(largeSectorBytes)] : []
+/** What partx says of it: starts and sizes in 512 bytes, whatever the disk's sectors are, and blanks in names as `\x20`. */
+const tableOfLargeSectors = async (run: Run, image: string): Promise<SfdiskTable['partitiontable']> => {
+  const columns = ['--raw', '--noheadings', '--output', 'NR,START,SECTORS,TYPE,UUID,NAME']
+  const args = [...(await sectorOption(image)), ...columns, '--', image]
+  const { stdout } = await run(partx, args, { okCodes: [0, 1] })
+  const partitions = stdout
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => {
+      const [node = '', start, size, type = '', uuid = '', name = ''] = line.split(' ')
+      const text = name.replace(/\\x([0-9a-f]{2})/g, (_, code: string) =>
+        String.fromCharCode(Number.parseInt(code, 16)),
+      )
+      return {
+        node,
+        start: Number(start),
+        size: Number(size),
+        type: type.toUpperCase(),
+        uuid: uuid.toUpperCase(),
+        name: text,
+      }
+    })
+  return { sectorsize: 512, partitions }
+}
+
 const partitionTable = async (run: Run, image: string): Promise<SfdiskTable['partitiontable']> => {
+  if (await hasLargeSectors(image)) return tableOfLargeSectors(run, image)
   const { exitCode, stdout } = await run(sfdisk, ['--json', '--', image], { okCodes: [0, 1] })
   return exitCode === 0 ? (JSON.parse(stdout) as SfdiskTable).partitiontable : undefined
 }

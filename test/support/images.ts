@@ -38,9 +38,9 @@ export const makeFilesystem = (kind: FilesystemKind, device: string) => {
   sh(existsSync(program) ? program : program.replace('/usr/bin', '/usr/sbin').replace('/usr/sbin', '/sbin'), args)
 }
 
-/** Runs `work` with the image's block device and its partitions' nodes. */
-export const withLoop = <T>(image: string, work: (device: string) => T): T => {
-  const device = sh('/usr/sbin/losetup', ['--partscan', '--find', '--show', image]).trim()
+/** Runs `work` with the image's block device and its partitions' nodes. @param more of losetup(8) */
+export const withLoop = <T>(image: string, work: (device: string) => T, more: string[] = []): T => {
+  const device = sh('/usr/sbin/losetup', ['--partscan', '--find', '--show', ...more, image]).trim()
   try {
     sh('/usr/bin/partx', ['-u', device])
   } catch {

@@ -116,7 +116,13 @@ export const encrypted = (image: string, plain: string, secret: string, more: st
     readSync(from, sector, 0, sectorBytes, at)
     const vector = Buffer.alloc(16)
     vector.writeBigUInt64LE(BigInt(at / sectorBytes))
-    writeSync(to, createCipheriv('aes-256-xts', key, vector).update(sector), 0, sectorBytes, headerBytes + at)
+    writeSync(
+      to,
+      createCipheriv(`aes-${key.length * 4}-xts`, key, vector).update(sector),
+      0,
+      sectorBytes,
+      headerBytes + at,
+    )
   }
   for (const fd of [from, to]) closeSync(fd)
 }
