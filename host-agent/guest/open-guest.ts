@@ -1,12 +1,14 @@
 /** Finds the system on a machine's volumes, what it calls itself, and where it mounts what. */
-import { Writable } from 'node:stream'
 import type { GuestSystem } from '../../contract/api/restore.ts'
 import { HubError } from '../../contract/errors.ts'
 import { splitPath } from '../files/resolve.ts'
 import type { VolumeReader } from '../files/volume-reader.ts'
 import type { Volume } from '../volumes/volume.ts'
+import { contentOf } from './content.ts'
+import { Drives } from './drives.ts'
 import { parseCrypttab, parseFstab, volumeOf } from './fstab.ts'
 import { type GuestMount, GuestView } from './guest-view.ts'
+import { findWindows } from './windows.ts'
 
 /** The view's number among the volumes of its mount. */
 export const guestNumber = 65_535
@@ -26,16 +28,7 @@ const bytesOf = async (reader: VolumeReader, path: string, fromEnd = false): Pro
     const { size, special, type } = await reader.info(Buffer.from(path))
     if (special || type !== 'file') return undefined
     const length = Math.min(size, fileBytesMax)
-    const content = await reader.read(Buffer.from(path), fromEnd ? size - length : 0, length)
-    const chunks: Buffer[] = []
-    const target = new Writable({
-      write: (chunk: Buffer, _encoding, done) => {
-        chunks.push(chunk)
-        done()
-      },
-    })
-    await content(target, AbortSignal.timeout(10_000))
-    return Buffer.concat(chunks)
+    return await contentOf(reader, Buffer.from(path), fromEnd ? size - length : 0, length)
   } catch (error) {
     // Links to nowhere are followed by nobody here, and a file that can not be read says nothing.
     if (error instanceof HubError) return undefined
@@ -80,13 +73,18 @@ const describe = async (root: Root): Promise<GuestSystem> => {
   }
 }
 
+type Guest = { system: GuestSystem; view: GuestView; mountedAt: Map<number, string> }
+
 /** @returns undefined when no system is found @param readable volumes that are mounted, with their readers */
 export const openGuest = async (
   volumes: readonly Volume[],
   readable: readonly Readable[],
-): Promise<{ system: GuestSystem; view: GuestView; mountedAt: Map<number, string> } | undefined> => {
+): Promise<Guest | undefined> => {
   const root = await findRoot(readable)
-  if (!root) return undefined
+  return root ? openLinux(root, volumes, readable) : openWindows(readable)
+}
+
+const openLinux = async (root: Root, volumes: readonly Volume[], readable: readonly Readable[]): Promise<Guest> => {
   const crypttab = parseCrypttab((await textOf(root.reader, `${root.folder}/etc/crypttab`)) ?? '')
   const readers = new Map(readable.map(({ volume, reader }) => [volume.number, reader]))
   const mounts: GuestMount[] = [{ at: [], reader: root.reader, folder: partsOf(root.folder) }]
@@ -100,6 +98,19 @@ export const openGuest = async (
     if (!mountedAt.has(volume.number)) mountedAt.set(volume.number, where)
   }
   return { system: await describe(root), view: new GuestView(mounts, guestNumber), mountedAt }
+}
+
+const openWindows = async (readable: readonly Readable[]): Promise<Guest | undefined> => {
+  const windows = await findWindows(readable)
+  if (!windows) return undefined
+  const drives = [...windows.drives]
+  const above = new Drives(new Map(drives.map(([letter, { reader }]) => [letter, reader])))
+  const mounts: GuestMount[] = drives.map(([letter, { reader }]) => ({ at: partsOf(letter), reader, folder: [] }))
+  return {
+    system: windows.system,
+    view: new GuestView([{ at: [], reader: above, folder: [] }, ...mounts], guestNumber),
+    mountedAt: new Map(drives.map(([letter, { volume }]) => [volume.number, letter])),
+  }
 }
 
 const partsOf = (path: string): Buffer[] => splitPath(Buffer.from(path.startsWith('/') ? path : `/${path}`))

@@ -83,6 +83,9 @@ const probeFor = async (run: Run, types: string, image: string, piece?: Piece): 
 
 type SfdiskTable = {
   partitiontable?: {
+    label?: string
+    /** Of a disk with an MBR its signature: `0x1234abcd`. */
+    id?: string
     sectorsize?: number
     partitions?: { node: string; start: number; size: number; type: string; name?: string; uuid?: string }[]
   }
@@ -135,6 +138,10 @@ const partitionTable = async (run: Run, image: string): Promise<SfdiskTable['par
   return exitCode === 0 ? (JSON.parse(stdout) as SfdiskTable).partitiontable : undefined
 }
 
+/** As udev makes one of the disk's signature; Windows and fstab(5) know partitions by it, too. */
+const mbrUuid = ({ label, id }: { label?: string; id?: string }, number: number): string | null =>
+  label === 'dos' && id ? `${id.replace('0x', '')}-${number.toString(16).padStart(2, '0')}` : null
+
 const rolesOfWholeDisks: Record<string, PartitionRole> = { swap: 'swap', LVM2_member: 'lvm' }
 const roleOf = (type: string | undefined, filesystem: string | null): PartitionRole => {
   if (filesystem === 'swap') return 'swap'
@@ -166,14 +173,15 @@ export const scanTable = async (run: Run, image: string, sizeBytes: number): Pro
       const piece = { offsetBytes: start * sectorBytes, sizeBytes: size * sectorBytes }
       const found = await probe(run, image, piece).catch(() => ({}) as Probe)
       const filesystem = found.TYPE ?? null
+      const number = Number(/\d+$/.exec(node)?.[0] ?? 0)
       return {
-        number: Number(/\d+$/.exec(node)?.[0] ?? 0),
+        number,
         kind: 'partition',
         ...piece,
         filesystem,
         label: found.LABEL ?? (name ? name : null),
         uuid: found.UUID ?? null,
-        partUuid: uuid ?? null,
+        partUuid: uuid ?? mbrUuid(table, number),
         partLabel: name ? name : null,
         role: roleOf(type, filesystem),
       }

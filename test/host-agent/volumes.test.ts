@@ -1,7 +1,17 @@
 /** Volumes within volumes: LVM, LUKS, several disks at once. Made by their own tools, read by the real agent. */
 import { createHash, randomBytes, randomUUID } from 'node:crypto'
-import { lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import {
+  copyFileSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
+import { basename, join } from 'node:path'
 import { buffer, text } from 'node:stream/consumers'
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
 import type { DiskChain, IndexLine, MountState } from '../../contract/agent.ts'
@@ -9,6 +19,7 @@ import type { Partition } from '../../contract/api/restore.ts'
 import { type Census, census, leftBehind } from '../support/census.ts'
 import { blankImage, type FilesystemKind, filesystemImage, sh, withLoop } from '../support/images.ts'
 import { openRealAgent, type RealAgent } from '../support/real-agent.ts'
+import { hex, makeHive } from '../support/registry.ts'
 import { mountOf, sealedDisk } from '../support/sealed-disk.ts'
 import { encrypted, encryptInPlace, VolumeGroup, withLoops } from '../support/volumes.ts'
 
@@ -315,4 +326,99 @@ it('shows the subvolumes and snapshots of btrfs as folders, and its system as it
   expect((await read(state.mount_id, '/@/etc/hostname', 0)).toString()).toBe('new name\n')
   expect(state.guest?.hostname).toBe('new name')
   expect((await read(state.mount_id, '/home/file', 65_535)).equals(contents.get('@home')!)).toBe(true)
+})
+
+/** As a mount manager writes it: the first three parts of a GUID are turned round in memory. */
+const ofPartition = (guid: string) => {
+  const [a, b, c, ...rest] = guid.split('-').map((part) => Buffer.from(part, 'hex'))
+  return Buffer.concat([Buffer.from('DMIO:ID:'), ...[a!, b!, c!].map((part) => part.reverse()), ...rest])
+}
+const ofOldDisk = (signature: number, offset: number) => {
+  const bytes = Buffer.alloc(12)
+  bytes.writeUInt32LE(signature, 0)
+  bytes.writeBigUInt64LE(BigInt(offset), 4)
+  return bytes
+}
+
+it('shows a Windows machine of two disks by its drive letters', async () => {
+  const [system, data] = [file('system'), file('data')]
+  const guid = '01234567-89AB-CDEF-0123-456789ABCDEF'
+  const reserved = 'E3C9E316-0B5C-4DB8-817D-F92DF00215AE'
+  const table = `label: gpt\nsize=8M, type=uefi\nsize=16M, type=${reserved}\nsize=80M, uuid=${guid}\n`
+  partitioned(system, 120, table)
+  partitioned(data, 80, 'label: dos\nlabel-id: 0x1a2b3c4d\nsize=60M, type=7\n')
+  const hives = ['SYSTEM', 'SOFTWARE'].map((name) => join(real.folder, name))
+  makeHive(hives[0]!, {
+    Select: { Current: 'dword:2' },
+    MountedDevices: {
+      '\\DosDevices\\C:': hex(ofPartition(guid)),
+      '\\DosDevices\\D:': hex(ofOldDisk(0x1a2b3c4d, mebibyte)),
+      '\\DosDevices\\E:': hex(Buffer.from('\\??\\SCSI#CdRom', 'utf16le')),
+      '\\DosDevices\\F:': hex(ofOldDisk(0x1a2b3c4d, 5 * mebibyte)),
+      '\\??\\Volume{1}': hex(ofPartition(guid)),
+    },
+    'ControlSet001\\Control\\ComputerName\\ComputerName': { ComputerName: 'string:OLD-NAME' },
+    'ControlSet002\\Control\\ComputerName\\ComputerName': { ComputerName: 'string:FILE-01' },
+  })
+  makeHive(hives[1]!, {
+    'Microsoft\\Windows NT\\CurrentVersion': {
+      ProductName: 'string:Windows 10 Pro',
+      CurrentBuildNumber: 'string:22631',
+      DisplayVersion: 'string:23H2',
+    },
+  })
+  const started = new Date('2026-11-20T06:30:00Z')
+  const drives = {
+    c: filesystem('c', 'ntfs', 20, (root) => {
+      mkdirSync(join(root, 'Windows/System32/config'), { recursive: true })
+      for (const hive of hives) copyFileSync(hive, join(root, 'Windows/System32/config', basename(hive)))
+      writeFileSync(join(root, 'Windows/bootstat.dat'), Buffer.alloc(64))
+      utimesSync(join(root, 'Windows/bootstat.dat'), started, started)
+    }),
+    d: filesystem('d', 'ntfs', 15, (root) => {
+      mkdirSync(join(root, 'shares'))
+      writeFileSync(join(root, 'shares/list.txt'), 'all of them')
+    }),
+  }
+  withLoop(system, (device) => sh('/usr/bin/dd', [`if=${drives.c}`, `of=${device}p3`, 'bs=1M', 'status=none']))
+  withLoop(data, (device) => sh('/usr/bin/dd', [`if=${drives.d}`, `of=${device}p1`, 'bs=1M', 'status=none']))
+  const state = await mount([await sealedDisk(real, system), await sealedDisk(real, data)], [], true)
+  expect(state.guest).toEqual({
+    os: 'Windows 11 Pro 23H2',
+    hostname: 'FILE-01',
+    booted_at: started.toISOString().replace('.000Z', 'Z'),
+  })
+  expect(state.partitions.filter(({ guest_path }) => guest_path !== null).map(({ guest_path }) => guest_path)).toEqual([
+    'C:',
+    'D:',
+    '/',
+  ])
+  const id = state.mount_id
+  const list = async (path: string, more: object = {}) =>
+    (await real.agent.listFiles(id, { path_b64: encode(path), recursive: false, limit: 100, offset: 0, ...more }))
+      .entries
+  expect((await list('/')).map(({ path, type }) => [path, type])).toEqual([
+    ['/C:', 'directory'],
+    ['/D:', 'directory'],
+  ])
+  expect((await list('/', { offset: 1 })).map(({ name }) => name)).toEqual(['D:'])
+  expect((await list('/D:/shares')).map(({ path }) => path)).toEqual(['/D:/shares/list.txt'])
+  expect((await read(id, '/D:/shares/list.txt', 65_535)).toString()).toBe('all of them')
+  expect((await read(id, '/C:/deep/c', 65_535)).equals(contents.get('c')!)).toBe(true)
+  for (const path of ['/', '/D:'])
+    expect(await real.agent.fileInfo(id, { path_b64: encode(path) })).toMatchObject({ path, type: 'directory' })
+  for (const path of ['/E:', '/E:/x', '/shares'])
+    await expect(list(path)).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' })
+})
+
+it('opens a Windows machine whose registry is damaged without its letters', async () => {
+  const disk = file('disk')
+  const path = filesystem('broken', 'ntfs', 15, (root) => {
+    mkdirSync(join(root, 'Windows/System32/config'), { recursive: true })
+    writeFileSync(join(root, 'Windows/System32/config/SYSTEM'), Buffer.concat([Buffer.from('regf'), randomBytes(9000)]))
+  })
+  sh('/usr/bin/cp', ['--sparse=always', path, disk])
+  const state = await mount([await sealedDisk(real, disk)], [], true)
+  expect(state).toMatchObject({ guest: null, default_partition: 0 })
+  expect((await read(state.mount_id, '/deep/broken', 0)).equals(contents.get('broken')!)).toBe(true)
 })

@@ -297,7 +297,9 @@ export const runSite = async (size: SiteSize, onDay: (day: number) => void = () 
       onDay(day)
       if (day > 0) change(day)
       let isKilled = false
-      for (const end = firstDay + (day + 1) * dayMs; now < end; now += stepMs) {
+      for (let due = firstDay + day * dayMs; due < firstDay + (day + 1) * dayMs; due += stepMs) {
+        // What a kill took of it is made up here: a run that is five minutes late would be a missed one.
+        now = Math.max(now, due)
         for (let round = 0; ; round++) {
           const ticked = tick()
           // Once a day, in the middle of something.
