@@ -6,6 +6,7 @@ const questions = [
   'full-backup',
   'incremental',
   'mount',
+  'volumes',
   'download',
   'list',
   'site-lists',

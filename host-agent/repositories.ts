@@ -1,4 +1,5 @@
 /** Folders that are repositories, the files in them, and nothing outside them. */
+import { randomUUID } from 'node:crypto'
 import {
   access,
   constants,
@@ -84,7 +85,7 @@ const usableFolder = async (path: string): Promise<string> => {
     throw testFailed(`${path} belongs to the operating system`)
   try {
     await access(real, constants.W_OK)
-    const probe = join(real, `.sendense-probe-${process.pid}-${Date.now()}`)
+    const probe = join(real, `.sendense-probe-${randomUUID()}`)
     const file = await open(probe, 'wx', 0o600)
     try {
       await file.writeFile('probe')

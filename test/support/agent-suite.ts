@@ -99,6 +99,8 @@ export const agentSuite = (name: string, open: () => Promise<AgentUnderTest>) =>
       expect(await code(agent.ensureRepository('repo-2', '/missing/folder'))).toBe('REPOSITORY_TEST_FAILED')
       expect(await code(agent.testRepository('/missing/folder'))).toBe('REPOSITORY_TEST_FAILED')
       expect(await code(agent.repositoryStorage('repo-none'))).toBe('REPOSITORY_NOT_FOUND')
+      // Many looks at one folder do not disturb each other.
+      await Promise.all(Array.from({ length: 20 }, () => agent.ensureRepository(repository, under.repositoryPath)))
     })
     it('ensures an export: the same call again finds its own work', async () => {
       const request = body('one')
