@@ -104,6 +104,8 @@ export const testRepositoryAnswer = z.object({
   storage_info: storage.nullable(),
   error_details: z.string().nullable(),
 })
+/** [ext] `forget_copies`: gives up the copies in it, for a storage that is gone for good. Their files are not touched. */
+export const deleteRepositoryQuery = z.object({ forget_copies: queryBool.default(false) })
 export const deleteRepositoryAnswer = z.object({ success: z.literal(true), message: z.string(), id: z.string() })
 export const updateRepositoryAnswer = z.object({ success: z.literal(true), message: z.string(), repository })
 export const refreshStorageAnswer = z.object({

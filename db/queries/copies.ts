@@ -166,3 +166,10 @@ export const updateHeal = (db: Executor, backupId: string, change: Partial<typeo
   db.update(backupHeals).set(change).where(eq(backupHeals.backupJobId, backupId))
 export const deleteHeal = (db: Executor, backupId: string) =>
   db.delete(backupHeals).where(eq(backupHeals.backupJobId, backupId))
+
+/** Forgets all copies in a repository that nobody is working on. @returns how many stay, for somebody is */
+export const forgetCopiesIn = async (db: Executor, repositoryId: string): Promise<number> => {
+  const there = eq(backupCopies.repositoryId, repositoryId)
+  await db.delete(backupCopies).where(and(there, inArray(backupCopies.status, ['pending', 'completed', 'failed'])))
+  return db.$count(backupCopies, there)
+}

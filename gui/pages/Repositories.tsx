@@ -1,10 +1,11 @@
 /** Where backups are kept. */
 import { Alert, Button, Progress, Stack, Text } from '@mantine/core'
-import { IconDatabase, IconPlayerPause, IconPlayerPlay, IconRefresh } from '@tabler/icons-react'
+import { IconDatabase, IconPlayerPause, IconPlayerPlay, IconRefresh, IconTrash } from '@tabler/icons-react'
 import { useState } from 'react'
 import { call } from '../api/client.ts'
 import { useRefresh, useRepositories } from '../api/queries.ts'
 import type { Repository } from '../api/types.ts'
+import { confirm } from '../components/confirm.tsx'
 import type { Column } from '../components/DataTable.tsx'
 import { type Field, FormDialog, type Values } from '../components/FormDialog.tsx'
 import { Name } from '../components/Name.tsx'
@@ -240,6 +241,23 @@ const Repositories = () => {
               () => again().then(() => sayDone('Saved')),
               sayProblem,
             ),
+        },
+        {
+          label: 'Delete with its copies',
+          icon: IconTrash,
+          isDangerous: true,
+          disabled: !mayChange || row.backup_count === 0,
+          onClick: () =>
+            confirm({
+              title: `Give up the copies in ${row.name}?`,
+              text: 'For a storage that is gone for good: the hub forgets the repository and all copies in it, so that the restore points that they were made of can be merged and deleted again. No file is touched. Restore points that lie there themselves must be deleted first.',
+              action: 'Give them up',
+              work: async () => {
+                await call('DELETE', `/repositories/${row.id}?forget_copies=true`)
+                await again()
+                return `The repository ${row.name} and its copies are forgotten`
+              },
+            }),
         },
       ]}
       remove={{

@@ -78,6 +78,39 @@ it('copies a chain: what a backup builds on goes with it, parents first', async 
   expect(filesIn(second)).toEqual([])
   expect((await alone.call('GET', `/repositories/${second}`)).body.backup_count).toBe(0)
 })
+it('gives up the copies in a storage that is gone for good, and touches no file of them', async () => {
+  const gone = await repository('gone')
+  await copy(incremental, gone)
+  const statusOf = (status: string) =>
+    alone.db.pool.query('UPDATE backup_copies SET status = ? WHERE repository_id = ?', [status, gone])
+  await round()
+  const forget = () => alone.call('DELETE', `/repositories/${gone}?forget_copies=true`)
+  await statusOf('copying')
+  expect((await forget()).body.code).toBe('COPY_RUNNING')
+  expect(await copies(full)).toHaveLength(1)
+  await statusOf('completed')
+  expect((await alone.call('DELETE', `/repositories/${gone}`)).body).toMatchObject({
+    code: 'REPOSITORY_HAS_BACKUPS',
+    backup_count: 2,
+  })
+  const { body: policy } = await alone.call('POST', '/policies', {
+    name: 'uses it',
+    primary_repository_id: gone,
+    retention_days: 1,
+  })
+  expect((await forget()).body).toMatchObject({ code: 'REPOSITORY_IN_USE', policies: ['uses it'] })
+  // All or nothing.
+  expect(await copies(full)).toHaveLength(1)
+  await alone.call('DELETE', `/policies/${policy.id}`)
+  expect((await forget()).status).toBe(200)
+  expect(await copies(full)).toEqual([])
+  expect(filesIn(gone)).toHaveLength(4)
+  // What lies there itself is no copy.
+  expect((await alone.call('DELETE', `/repositories/${vm.repositoryId}?forget_copies=true`)).body.code).toBe(
+    'REPOSITORY_HAS_BACKUPS',
+  )
+  expect((await alone.call('DELETE', `/backups/${full}?cascade=true`)).status).toBe(200)
+})
 it('refuses what can not be copied', async () => {
   const code = async (...args: Parameters<typeof copy>) => (await copy(...args)).body.code
   expect(await code('none', second)).toBe('BACKUP_NOT_FOUND')
