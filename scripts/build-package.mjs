@@ -80,8 +80,10 @@ try {
   const out = join(root, 'dist-package')
   mkdirSync(out, { recursive: true })
   const file = `sendense-hub_${version}_all.deb`
-  run('dpkg-deb', ['--build', '--root-owner-group', '-Zgzip', stage, join(stage, file)])
-  renameSync(join(stage, file), join(out, file))
+  // Beside its place: /tmp is often a filesystem of its own, and what is cut off must not look whole.
+  const made = join(out, `${file}.part`)
+  run('dpkg-deb', ['--build', '--root-owner-group', '-Zgzip', stage, made])
+  renameSync(made, join(out, file))
   process.stdout.write(`${join('dist-package', file)}\n`)
 } finally {
   rmSync(stage, { recursive: true, force: true })
