@@ -92,14 +92,20 @@ type SfdiskTable = {
 }
 
 const largeSectorBytes = 4096
-/** A disk with sectors of 4 KiB has its GPT in the second of those; sfdisk takes every file for a disk with sectors of 512 bytes. */
+const gptSignature = 'EFI PART'
+/** Where an MBR has the type of its first partition, and the one that says that a GPT is meant. */
+const [firstTypeAt, protective] = [450, 0xee]
+/**
+ * A disk with sectors of 4 KiB has its GPT in the second of those; sfdisk takes every file for a disk with sectors of 512 bytes. What an earlier table left
+ * there is not believed: a disk that was given an MBR since then has no protective one.
+ */
 const hasLargeSectors = async (image: string): Promise<boolean> => {
-  const signature = Buffer.from('EFI PART')
   const file = await open(image, 'r')
   try {
-    const found = Buffer.alloc(signature.length)
-    await file.read(found, 0, found.length, largeSectorBytes)
-    return found.equals(signature)
+    const start = Buffer.alloc(largeSectorBytes + gptSignature.length)
+    await file.read(start, 0, start.length, 0)
+    const isGptAt = (place: number) => start.toString('latin1', place, place + gptSignature.length) === gptSignature
+    return start[firstTypeAt] === protective && isGptAt(largeSectorBytes) && !isGptAt(512)
   } finally {
     await file.close()
   }

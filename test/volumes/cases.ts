@@ -255,6 +255,25 @@ tables.push({
   },
 })
 
+tables.push({
+  name: 'MBR on a disk that had a GPT of 4 KiB sectors before',
+  needs: ['ext4'],
+  make: (shop) => {
+    const [disk, made] = [shop.blank(80), shop.filesystem(ext(4))]
+    withLoop(disk, (device) => sh('/usr/sbin/sfdisk', ['--quiet', '--no-tell-kernel', device], 'label: gpt\n,,\n'), [
+      '--sector-size',
+      '4096',
+    ])
+    sh(
+      '/usr/sbin/sfdisk',
+      ['--quiet', '--no-tell-kernel', '--wipe', 'never', disk],
+      'label: dos\nstart=1MiB,size=48MiB,type=83\n',
+    )
+    shop.pour(made.image, disk, mebibyte)
+    return { disks: [disk], volumes: [{ is: isNumber(1), tree: made.tree }] }
+  },
+})
+
 /** A volume group whose volumes are filesystems. @param grow extents that come later, so that a volume lies in two pieces */
 const grouped = (
   devices: string[],
