@@ -13,6 +13,7 @@ import { Merges } from './merges/merges.ts'
 import { MountFiles } from './mounts/mount-files.ts'
 import type { Openers } from './mounts/mounted-disks.ts'
 import { Mounts } from './mounts/mounts.ts'
+import { nextUser, setQemuUsers } from './qemu-users.ts'
 import { Repositories } from './repositories.ts'
 import { Sandboxes } from './sandbox/sandboxes.ts'
 import { Sweep } from './sweep.ts'
@@ -60,13 +61,14 @@ export const openAgent = async (settings: AgentSettings): Promise<Agent> => {
   markChildren(settings.stateDir)
   const orphans = await endOrphans(settings.stateDir)
   if (orphans > 0) log.warn({ orphans }, 'processes of an earlier agent were still running')
-  const backend = await chooseBackend(settings)
-  const qemuVersion = (await run(program.qemuImg, ['--version'])).stdout.split('\n')[0] ?? ''
+  setQemuUsers(settings.exportUsers)
+  const openers = await decideOpeners(settings)
+  const backend = await chooseBackend(settings, typeof openers.sandboxes !== 'string')
+  const qemuVersion = (await run(program.qemuImg, ['--version'], { user: nextUser() })).stdout.split('\n')[0] ?? ''
   const repositories = new Repositories(settings.stateDir)
   await repositories.open()
   const exports = new Exports(settings, repositories)
   await exports.open()
-  const openers = await decideOpeners(settings)
   const mounts = new Mounts({
     stateDir: settings.stateDir,
     restoreRoot: settings.restoreRoot,
@@ -116,7 +118,6 @@ export const openAgent = async (settings: AgentSettings): Promise<Agent> => {
       await exports.close()
       await repositories.close()
       if (typeof openers.sandboxes !== 'string') await openers.sandboxes.close()
-      await backend.close()
     },
   }
 }

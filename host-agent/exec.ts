@@ -7,7 +7,7 @@ import type { Readable, Writable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { UserIds } from '../contract/settings.ts'
-import { outputOf, type Run, ToolError, type ToolResult } from './run-tool.ts'
+import { becoming, outputOf, type Run, ToolError, type ToolResult } from './run-tool.ts'
 import type { ToolAnswer, ToolRequest } from './tool-runner.ts'
 
 /** Where Debian keeps the tools. */
@@ -19,6 +19,7 @@ export const program = {
   mknod: '/usr/bin/mknod',
   modprobe: '/usr/sbin/modprobe',
   mount: '/usr/bin/mount',
+  nbdClient: '/usr/sbin/nbd-client',
   nsenter: '/usr/bin/nsenter',
   partx: '/usr/bin/partx',
   qemuImg: '/usr/bin/qemu-img',
@@ -27,6 +28,7 @@ export const program = {
   setpriv: '/usr/bin/setpriv',
   stat: '/usr/bin/stat',
   umount: '/usr/bin/umount',
+  unshare: '/usr/bin/unshare',
 } as const
 
 const environment: Record<string, string> = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C', HOME: '/' }
@@ -130,9 +132,9 @@ const startRunner = (): ToolRunner => {
 }
 
 /** Runs a tool to its end. */
-export const run: Run = async (tool, args, { timeoutMs = 30_000, okCodes = [0], input = '' } = {}) => {
+export const run: Run = async (tool, args, { timeoutMs = 30_000, okCodes = [0], input = '', user, files } = {}) => {
   runner ??= startRunner()
-  const result = await runner.request({ tool, args, timeoutMs, input }).catch((cause: Error) => {
+  const result = await runner.request({ tool, args, timeoutMs, input, user, files }).catch((cause: Error) => {
     throw new ToolError(tool, undefined, cause.message, cause)
   })
   return outputOf(tool, result, okCodes)
@@ -179,7 +181,6 @@ export type DaemonOptions = {
   /** A process whose namespaces it lives in, as root of what is there. */
   within?: number | undefined
 }
-export const firstHandedFd = 3
 
 const entering = (pid: number) => [
   program.nsenter,
@@ -199,7 +200,6 @@ const entering = (pid: number) => [
     '--',
   ],
 ]
-const becoming = ({ uid, gid }: UserIds) => [`--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', '--no-new-privs']
 
 export const startDaemon = async (
   tool: string,

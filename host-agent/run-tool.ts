@@ -1,25 +1,91 @@
 /** Children of this very process, which is a small one: the agent's tool runner, or the reader of a sandbox. The agent itself has exec.ts. */
-import { execFile, spawn } from 'node:child_process'
+import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process'
+import { closeSync, openSync } from 'node:fs'
 import type { Readable, Writable } from 'node:stream'
+import type { UserIds } from '../contract/settings.ts'
 
-/** @property input what it reads on its standard input */
-export type ToolCall = { tool: string; args: readonly string[]; timeoutMs: number; input: string | Buffer }
+/** Of the first open file that a process is handed. */
+export const firstHandedFd = 3
+export const handedPath = (at: number) => `/proc/self/fd/${firstHandedFd + at}`
+
+/**
+ * @property input what it reads on its standard input
+ * @property user who it runs as, without a way to become more; without it as who starts it does
+ * @property files absolute; it is handed them as open files, in this order
+ */
+export type ToolCall = {
+  tool: string
+  args: readonly string[]
+  timeoutMs: number
+  input: string | Buffer
+  user?: UserIds | undefined
+  files?: readonly string[] | undefined
+}
 /** @property failure why there is no exit code */
 export type ToolResult = { exitCode: number | null; stdout: string; stderr: string; failure: string }
 
 /** No tool that we wait for says more. */
 const outputBytesMax = 4 * 1024 * 1024
 
-export const runTool = ({ tool, args, timeoutMs, input }: ToolCall): Promise<ToolResult> =>
+const setpriv = '/usr/bin/setpriv'
+/** What setpriv is told to make of a process somebody who has no rights and gets none. */
+export const becoming = ({ uid, gid }: UserIds): string[] => [
+  `--reuid=${uid}`,
+  `--regid=${gid}`,
+  '--clear-groups',
+  '--no-new-privs',
+]
+
+/** Not execa: it takes twice as long to start a process, and a mount waits for several. */
+const start = ({ tool, args, timeoutMs, user, files = [] }: ToolCall): ChildProcess => {
+  const handed: number[] = []
+  try {
+    for (const path of files) handed.push(openSync(path, 'r'))
+    const [program, ...rest] = user ? [setpriv, ...becoming(user), '--', tool, ...args] : [tool, ...args]
+    const stdio: StdioOptions = ['pipe', 'pipe', 'pipe', ...handed]
+    return spawn(program!, rest, { stdio, timeout: timeoutMs, killSignal: 'SIGKILL' })
+  } finally {
+    for (const fd of handed) closeSync(fd)
+  }
+}
+
+const toItsEnd = (child: ChildProcess, input: string | Buffer): Promise<ToolResult> =>
   new Promise((resolve) => {
-    const options = { timeout: timeoutMs, killSignal: 'SIGKILL', maxBuffer: outputBytesMax } as const
-    // Not execa: it takes twice as long to start a process, and a mount waits for several.
-    const child = execFile(tool, args, options, (error, stdout, stderr) =>
-      resolve({ exitCode: child.exitCode, stdout, stderr, failure: error?.killed ? 'timed out' : String(error ?? '') }),
-    )
+    let failure = ''
+    const collect = (output: Readable | null): Buffer[] => {
+      const said: Buffer[] = []
+      let bytes = 0
+      output?.on('data', (data: Buffer) => {
+        said.push(data)
+        bytes += data.length
+        if (bytes <= outputBytesMax) return
+        failure = 'it said too much'
+        child.kill('SIGKILL')
+      })
+      return said
+    }
+    const [out, err] = [collect(child.stdout), collect(child.stderr)]
+    const text = (said: Buffer[]) => Buffer.concat(said).toString('utf8')
+    const answer = (exitCode: number | null) => resolve({ exitCode, stdout: text(out), stderr: text(err), failure })
+    child.once('error', (error) => {
+      failure ||= String(error)
+      answer(null)
+    })
+    child.once('close', (exitCode, signal) => {
+      if (signal !== null) failure ||= child.killed ? 'timed out' : `ended by ${signal}`
+      answer(failure === '' ? exitCode : null)
+    })
     // One that ends without reading it says why itself.
     child.stdin?.on('error', () => undefined).end(input)
   })
+
+export const runTool = async (call: ToolCall): Promise<ToolResult> => {
+  try {
+    return await toItsEnd(start(call), call.input)
+  } catch (error) {
+    return { exitCode: null, stdout: '', stderr: '', failure: String(error) }
+  }
+}
 
 export type Output = { exitCode: number; stdout: string; stderr: string }
 
@@ -41,7 +107,11 @@ export const outputOf = (tool: string, result: ToolResult, okCodes: readonly num
   throw new ToolError(tool, exitCode ?? undefined, stderr || failure)
 }
 
-type RunOptions<Input> = { timeoutMs?: number; okCodes?: readonly number[]; input?: Input }
+type RunOptions<Input> = {
+  timeoutMs?: number
+  okCodes?: readonly number[]
+  input?: Input
+} & Pick<ToolCall, 'user' | 'files'>
 /** Runs a tool to its end. @throws ToolError */
 export type Run = (tool: string, args: readonly string[], options?: RunOptions<string>) => Promise<Output>
 

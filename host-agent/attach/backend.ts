@@ -51,6 +51,4 @@ export interface AttachBackend {
   attach(request: AttachRequest, record: (record: AttachRecord) => Promise<void>): Promise<Attached>
   /** Undoes what a record names, made by an agent that is gone. Touches nothing else. */
   undo(record: AttachRecord): Promise<void>
-  /** Ends what it keeps beside the attached disks. */
-  close(): Promise<void>
 }

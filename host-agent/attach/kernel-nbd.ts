@@ -1,12 +1,13 @@
-/** With the kernel's nbd module: qemu-nbd connects a /dev/nbdN. */
-import { open, readFile, stat } from 'node:fs/promises'
+/** With the kernel's nbd module: QEMU serves the disk at a socket, and nbd-client connects a /dev/nbdN to it. */
+import { constants } from 'node:fs'
+import { chmod, mkdir, open, readFile, rm, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { HubError } from '../../contract/errors.ts'
 import { type Daemon, killProven, program, run, startDaemon } from '../exec.ts'
 import { KeyedMutex } from '../mutex.ts'
 import type { AttachBackend, Attached, AttachRecord } from './backend.ts'
-import { attachNode, overlayBytesMax } from './overlay.ts'
+import { type DiskServer, folderThere, startDiskServer, startDiskServerAsRoot } from './disk-server.ts'
 
 const connectTimeoutMs = 15_000
 const claims = new KeyedMutex()
@@ -53,7 +54,7 @@ const isForeign = async (device: string, ownPid: number | null): Promise<boolean
 
 const disconnect = async (device: string) => {
   await run(program.partx, ['-d', device], { okCodes: [0, 1] })
-  await run(program.qemuNbd, [`--disconnect`, device], { okCodes: [0, 1] })
+  await run(program.nbdClient, ['-d', device], { okCodes: [0, 1] })
 }
 
 /** Reads the first sector: a connect can say yes and every read fail. */
@@ -70,8 +71,26 @@ const answers = async (device: string): Promise<boolean> => {
   }
 }
 
-/** @param devices how many of /dev/nbd0, 1, … belong to restores */
-export const kernelNbd = (devices: number): AttachBackend => ({
+/** A descriptor that only names a file, whatever kind it is of (open(2)). Node has no name for it; the number is that of x86 and ARM. */
+const onlyNames = 0o10000000
+/** QEMU makes the socket its own; an agent that may not override permissions would not come in. The folder is QEMU's, too: nothing there is followed. */
+const letIn = async (socket: string): Promise<void> => {
+  const handle = await open(socket, onlyNames | constants.O_NOFOLLOW)
+  try {
+    await chmod(`/proc/self/fd/${handle.fd}`, 0o666)
+  } finally {
+    await handle.close()
+  }
+}
+
+const stopGraceMs = 5_000
+const socketName = 'nbd.sock'
+
+/**
+ * @param devices how many of /dev/nbd0, 1, … belong to restores
+ * @param isEnclosed whether this host can make a place for QEMU where it is nobody
+ */
+export const kernelNbd = (devices: number, isEnclosed: boolean): AttachBackend => ({
   name: 'kernel-nbd',
 
   async attach(request, record): Promise<Attached> {
@@ -80,32 +99,36 @@ export const kernelNbd = (devices: number): AttachBackend => ({
     const name = await claimFree(devices)
     const device = `/dev/${name}`
     const known: AttachRecord = { backend: 'kernel-nbd', runDir, pid: null, startTicks: null, device }
-    let daemon: Daemon | undefined
+    const folder = join(runDir, 'answers')
+    let server: DiskServer | undefined
+    let client: Daemon | undefined
     const detach = async () => {
-      if (daemon && !(await isForeign(device, daemon.pid))) await disconnect(device)
-      await daemon?.stop(5_000)
+      if (client && !(await isForeign(device, client.pid))) await disconnect(device)
+      await client?.stop(stopGraceMs)
+      await server?.qemu.stop(stopGraceMs)
+      await rm(folder, { recursive: true, force: true })
       claimed.delete(name)
     }
     try {
       await record(known)
-      const node = await attachNode(request)
-      daemon = await startDaemon(
-        program.qemuNbd,
-        [
-          ...(isWritable ? [] : ['--read-only']),
-          // Keeps it in the foreground; with --connect alone it forks, and what it forks would outlive the agent.
-          '--verbose',
-          `--connect=${device}`,
-          `--pid-file=${join(runDir, 'export.pid')}`,
-          '--',
-          `json:${JSON.stringify(node)}`,
-        ],
-        isWritable ? { fileBytesMax: overlayBytesMax } : {},
-      )
-      await record({ ...known, pid: daemon.pid, startTicks: daemon.startTicks })
+      await mkdir(folder, { mode: 0o777 })
+      await chmod(folder, 0o777)
+      server = await (isEnclosed ? startDiskServer(request, { folder }) : startDiskServerAsRoot(request))
+      await server.qemu.serve(server.node, join(isEnclosed ? folderThere : folder, socketName), isWritable)
+      const socket = join(folder, socketName)
+      await letIn(socket)
+      client = await startDaemon(program.nbdClient, [
+        ...['-unix', socket, device],
+        ...['-name', server.node['node-name']],
+        // In the foreground, and held by it alone: the device is free when it ends.
+        '-nofork',
+        '-nonetlink',
+        ...(isWritable ? [] : ['-readonly']),
+      ])
+      await record({ ...known, pid: client.pid, startTicks: client.startTicks })
       const until = performance.now() + connectTimeoutMs
       while ((await sectors(name)) !== Math.floor(source.sizeBytes / 512)) {
-        if (daemon.hasEnded()) throw new HubError('CHAIN_BROKEN', 'The disk can not be opened')
+        if (client.hasEnded()) throw new HubError('SERVICE_UNAVAILABLE', 'The disk could not be attached')
         if (performance.now() > until)
           throw new HubError('SERVICE_UNAVAILABLE', 'The disk could not be attached in time')
         await sleep(5)
@@ -126,17 +149,16 @@ export const kernelNbd = (devices: number): AttachBackend => ({
     if (device && !(await isForeign(device, pid))) await disconnect(device)
     if (pid !== null && startTicks !== null) await killProven(pid, startTicks)
   },
-
-  async close() {},
 })
 
-/** Whether this host has the module, loading it when it is there but not loaded. */
+/** Whether this host has the tool and the module, loading that when it is there but not loaded. */
 export const kernelNbdIsPossible = async (): Promise<boolean> => {
   const loaded = () =>
     stat('/sys/module/nbd').then(
       () => true,
       () => false,
     )
+  if ((await stat(program.nbdClient).catch(() => undefined)) === undefined) return false
   if (await loaded()) return true
   await run(program.modprobe, ['nbd', 'max_part=16']).catch(() => undefined)
   return loaded()

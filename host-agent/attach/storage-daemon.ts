@@ -24,6 +24,9 @@ const ofTheDisk = async (say: () => Promise<unknown>[]): Promise<void> => {
   })
 }
 
+/** A block node with the name that QEMU is to know it by. */
+export type NamedNode = Record<string, unknown> & { 'node-name': string }
+
 type Answer = { return?: unknown; error?: { desc: string }; id?: number }
 
 export class StorageDaemon {
@@ -31,13 +34,11 @@ export class StorageDaemon {
   readonly #waiting = new Map<number, (answer: Answer) => void>()
   #nextId = 1
 
-  static async start(options: Omit<DaemonOptions, 'isTalkedTo'> = {}): Promise<StorageDaemon> {
-    const daemon = await startDaemon(
-      program.qemuStorageDaemon,
-      ['--chardev', 'stdio,id=qmp', '--monitor', 'chardev=qmp'],
-      { ...options, isTalkedTo: true },
-    )
-    return new StorageDaemon(daemon)
+  /** @param place the command that runs it where it is to run */
+  static async start(options: Omit<DaemonOptions, 'isTalkedTo'> = {}, place: string[] = []): Promise<StorageDaemon> {
+    const monitor = ['--chardev', 'stdio,id=qmp', '--monitor', 'chardev=qmp']
+    const [tool, ...args] = [...place, program.qemuStorageDaemon, ...monitor]
+    return new StorageDaemon(await startDaemon(tool!, args, { ...options, isTalkedTo: true }))
   }
 
   private constructor(daemon: Daemon) {
@@ -74,20 +75,34 @@ export class StorageDaemon {
 
   /**
    * Adds a block node and shows it as a file.
-   * @param node with its `node-name`
    * @param file there already
    * @throws CHAIN_BROKEN in QEMU's own words
    */
-  show(node: Record<string, unknown>, file: string, writable: boolean): Promise<void> {
-    const name = node['node-name'] as string
-    const fuse = { type: 'fuse', id: `export-${name}`, 'node-name': name, mountpoint: file, writable }
-    // Both at once: QEMU takes them in order, and the second fails when the first did.
-    return ofTheDisk(() => [this.execute('blockdev-add', node), this.execute('block-export-add', fuse)])
+  show(node: NamedNode, file: string, writable: boolean): Promise<void> {
+    return this.#export(node, { type: 'fuse', mountpoint: file, writable })
   }
 
-  /** Adds a block node. @throws CHAIN_BROKEN in QEMU's own words */
-  add(node: Record<string, unknown>): Promise<void> {
-    return ofTheDisk(() => [this.execute('blockdev-add', node)])
+  /** Adds a block node and gives it to NBD clients at a new socket. @throws CHAIN_BROKEN in QEMU's own words */
+  async serve(node: NamedNode, socket: string, writable: boolean): Promise<void> {
+    await this.execute('nbd-server-start', { addr: { type: 'unix', data: { path: socket } } })
+    await this.#export(node, { type: 'nbd', name: node['node-name'], writable })
+  }
+
+  /** Ends it so that all that it took is in its files. */
+  async stop(graceMs: number): Promise<void> {
+    this.execute('quit').catch(() => undefined)
+    const timer = setTimeout(() => this.process.kill('SIGKILL'), graceMs)
+    await this.process.ended
+    clearTimeout(timer)
+  }
+
+  #export(node: NamedNode, how: { type: string; writable: boolean; [option: string]: unknown }): Promise<void> {
+    const name = node['node-name']
+    // Both at once: QEMU takes them in order, and the second fails when the first did.
+    return ofTheDisk(() => [
+      this.execute('blockdev-add', node),
+      this.execute('block-export-add', { id: `export-${name}`, 'node-name': name, ...how }),
+    ])
   }
 
   #onLine(line: string) {

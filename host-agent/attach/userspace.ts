@@ -1,23 +1,31 @@
 /** Without the nbd module: qemu-storage-daemon shows the disk as a file through FUSE, and a loop device over it makes it a disk. */
-import { open, readFile, rm, stat } from 'node:fs/promises'
+import { type FileHandle, open, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { HubError } from '../../contract/errors.ts'
-import { killProven, program, run } from '../exec.ts'
+import { killProven, program, run, startDaemon } from '../exec.ts'
+import { firstHandedFd } from '../run-tool.ts'
 import type { AttachBackend, Attached, AttachRecord, AttachRequest } from './backend.ts'
+import { sessionThere, startDiskServer, startDiskServerAsRoot } from './disk-server.ts'
 import { unmount } from './mount-table.ts'
-import { attachNode, overlayBytesMax } from './overlay.ts'
-import { StorageDaemon } from './storage-daemon.ts'
+import type { StorageDaemon } from './storage-daemon.ts'
+
+/** Hears of QEMU before it is told anything. */
+type OnStart = (qemu: StorageDaemon) => Promise<void>
 
 const exportFile = (runDir: string) => join(runDir, 'disk.raw')
 const isWritable = ({ overlay }: AttachRequest) => overlay === 'replay'
 
-/** @throws CHAIN_BROKEN in QEMU's own words */
-const startExport = async (request: AttachRequest, daemon: StorageDaemon): Promise<void> => {
-  const image = exportFile(request.runDir)
-  const node = { ...(await attachNode(request)), 'node-name': 'disk' }
-  await (await open(image, 'w', 0o600)).close()
-  await daemon.show(node, image, isWritable(request))
+/**
+ * Makes the exported file the root of a FUSE filesystem that whoever holds the session answers for; root alone may look at it.
+ * No `default_permissions`: the file is its answerer's, and an agent that may not override permissions would not come in.
+ */
+const mountSession = async (session: FileHandle, image: string): Promise<void> => {
+  const options = `fd=${firstHandedFd},rootmode=100000,user_id=0,group_id=0`
+  // -i: no helper of FUSE's, which would want to mount by itself.
+  const args = ['-i', '-t', 'fuse', '-o', options, '--', 'sendense', image]
+  const { exitCode, stderr } = await (await startDaemon(program.mount, args, { fds: [session.fd] })).ended
+  if (exitCode !== 0) throw new Error(`the disk could not be shown: ${stderr.trim()}`)
 }
 
 /** Loop devices whose file lies in this folder: ours, also when an agent died before it wrote the device down. */
@@ -55,82 +63,80 @@ const makeLoop = async (request: AttachRequest): Promise<string> => {
   return (await run(program.losetup, ['--partscan', ...access, '--find', '--show', image])).stdout.trim()
 }
 
-/** Starting the daemon takes longer than all that it is told; so there is always one that waits. */
-const spareDelayMs = 120
-
-export const userspace = (): AttachBackend => {
-  let spare: Promise<StorageDaemon> | undefined
-  let timer: NodeJS.Timeout | undefined
-  const prepareSpare = () => {
-    spare = StorageDaemon.start()
-    spare.catch(() => undefined)
-  }
-  prepareSpare()
-  const takeDaemon = async (request: AttachRequest): Promise<StorageDaemon> => {
-    // What may write has a limit of its own.
-    if (isWritable(request)) return StorageDaemon.start({ fileBytesMax: overlayBytesMax })
-    const taken = spare
-    spare = undefined
-    clearTimeout(timer)
-    // Later: now it would only slow down the mount that waits.
-    timer = setTimeout(prepareSpare, spareDelayMs).unref()
-    const daemon = await taken?.catch(() => undefined)
-    return daemon && !daemon.process.hasEnded() ? daemon : StorageDaemon.start()
-  }
-
-  return {
-    name: 'userspace',
-
-    async attach(request, record): Promise<Attached> {
-      const { runDir } = request
-      const image = exportFile(runDir)
-      const daemon = await takeDaemon(request)
-      const { pid, startTicks } = daemon.process
-      const known: AttachRecord = { backend: 'userspace', runDir, pid, startTicks, device: null }
-      await record(known)
-      const detach = async () => {
-        await freeLoops(runDir)
-        await daemon.process.stop(5_000)
-        await unmount(image)
-        await rm(image, { force: true })
-      }
-      try {
-        await startExport(request, daemon)
-      } catch (error) {
-        // What this could not free is in the record.
-        await detach().catch(() => undefined)
-        throw error
-      }
-      let made: Promise<string> | undefined
-      const device = () => {
-        made ??= makeLoop(request).then(async (path) => {
-          await record({ ...known, device: path })
-          return path
-        })
-        return made
-      }
-      return {
-        image,
-        device,
-        detach: () =>
-          Promise.resolve(made)
-            .catch(() => undefined)
-            .then(detach),
-      }
-    },
-
-    async undo({ runDir, pid, startTicks }) {
-      await freeLoops(runDir)
-      if (pid !== null && startTicks !== null) await killProven(pid, startTicks)
-      await unmount(exportFile(runDir))
-    },
-
-    async close() {
-      clearTimeout(timer)
-      await (await spare?.catch(() => undefined))?.process.stop(5_000)
-    },
+/** @throws CHAIN_BROKEN in QEMU's own words */
+const showEnclosed = async (request: AttachRequest, onStart: OnStart) => {
+  const session = await open('/dev/fuse', 'r+')
+  try {
+    const { qemu, node } = await startDiskServer(request, { session })
+    await onStart(qemu)
+    await mountSession(session, exportFile(request.runDir))
+    await qemu.show(node, sessionThere, isWritable(request))
+  } finally {
+    // With QEMU's own the session ends: whoever reads then gets an error, and does not wait for ever.
+    await session.close()
   }
 }
+const showAsRoot = async (request: AttachRequest, onStart: OnStart) => {
+  const { qemu, node } = await startDiskServerAsRoot(request)
+  await onStart(qemu)
+  await qemu.show(node, exportFile(request.runDir), isWritable(request))
+}
+
+const stopGraceMs = 5_000
+
+/** @param isEnclosed whether this host can make a place for QEMU where it is nobody */
+export const userspace = (isEnclosed: boolean): AttachBackend => ({
+  name: 'userspace',
+
+  async attach(request, record): Promise<Attached> {
+    const { runDir } = request
+    const image = exportFile(runDir)
+    let known: AttachRecord = { backend: 'userspace', runDir, pid: null, startTicks: null, device: null }
+    let daemon: StorageDaemon | undefined
+    const detach = async () => {
+      await freeLoops(runDir)
+      await daemon?.stop(stopGraceMs)
+      await unmount(image)
+      await rm(image, { force: true })
+    }
+    const onStart = (qemu: StorageDaemon) => {
+      daemon = qemu
+      const { pid, startTicks } = qemu.process
+      known = { ...known, pid, startTicks }
+      return record(known)
+    }
+    try {
+      await (await open(image, 'w', 0o600)).close()
+      await (isEnclosed ? showEnclosed : showAsRoot)(request, onStart)
+    } catch (error) {
+      // What this could not free is in the record.
+      await detach().catch(() => undefined)
+      throw error
+    }
+    let made: Promise<string> | undefined
+    const device = () => {
+      made ??= makeLoop(request).then(async (path) => {
+        await record({ ...known, device: path })
+        return path
+      })
+      return made
+    }
+    return {
+      image,
+      device,
+      detach: () =>
+        Promise.resolve(made)
+          .catch(() => undefined)
+          .then(detach),
+    }
+  },
+
+  async undo({ runDir, pid, startTicks }) {
+    await freeLoops(runDir)
+    if (pid !== null && startTicks !== null) await killProven(pid, startTicks)
+    await unmount(exportFile(runDir))
+  },
+})
 
 /** Whether this host can attach this way. */
 export const userspaceIsPossible = async (): Promise<boolean> => {

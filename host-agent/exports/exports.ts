@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { DiskChain, DiskFile, ExportBody, ExportState, ExportStatus, SealBody } from '../../contract/agent.ts'
 import { HubError } from '../../contract/errors.ts'
-import type { AgentSettings, UserIds } from '../../contract/settings.ts'
+import type { AgentSettings } from '../../contract/settings.ts'
 import { type Daemon, killProven } from '../exec.ts'
 import { Ledger } from '../ledger.ts'
 import { log } from '../log.ts'
@@ -52,13 +52,11 @@ export class Exports {
   readonly #writeOut = new WriteOut()
   readonly #repositories: Repositories
   readonly #ports: { first: number; last: number }
-  readonly #users: UserIds
 
-  constructor({ stateDir, nbdPorts, exportUsers }: AgentSettings, repositories: Repositories) {
+  constructor({ stateDir, nbdPorts }: AgentSettings, repositories: Repositories) {
     this.#ledger = new Ledger(stateDir, 'exports')
     this.#repositories = repositories
     this.#ports = nbdPorts
-    this.#users = exportUsers
   }
 
   /** Takes over what an earlier agent left: its processes are gone with it, so what was being written is lost. */
@@ -258,7 +256,6 @@ export class Exports {
         paths: entry.kind === 'new' ? this.#chain(entry) : await chainOnDisk(entry.qcow2Path),
         readOnly: entry.readOnly,
         sharedConnections: entry.sharedConnections,
-        user: { uid: this.#users.uid + entry.port, gid: this.#users.gid + entry.port },
       })
       live.daemon = daemon
       live.entry = { ...entry, pid: daemon.pid, startTicks: daemon.startTicks }

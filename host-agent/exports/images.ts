@@ -2,31 +2,47 @@
 import { open } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import { HubError } from '../../contract/errors.ts'
+import type { UserIds } from '../../contract/settings.ts'
 import { syncPath } from '../../durable/write-file.ts'
 import { program, run } from '../exec.ts'
+import { closeAll, openFor } from '../handed-files.ts'
+import { nextUser } from '../qemu-users.ts'
+import { handedPath } from '../run-tool.ts'
 import { checkHeader, type Header, readHeader } from './qcow2.ts'
 
 /** 64 KiB measured best, and it is what change tracking counts in (docs/architecture.md). */
 const clusterBytes = 65536
 
+/**
+ * Has qemu-img make a QCOW2 file of a new, empty one.
+ * @param backing what its header names, which is not looked at
+ */
+export const writeEmptyImage = async (
+  path: string,
+  virtualSize: number,
+  {
+    backing,
+    user,
+    options = [],
+  }: { backing: [name: string, format: string] | null; user: UserIds; options?: string[] },
+) => {
+  // Made here, exclusively: qemu-img would overwrite what is there.
+  await (await open(path, 'wx', 0o600)).close()
+  await closeAll(await openFor(user, [path], () => true))
+  const below = backing === null ? [] : ['-u', '-b', backing[0], '-F', backing[1]]
+  const args = ['create', '-q', '-f', 'qcow2', ...options, ...below, '--', handedPath(0), String(virtualSize)]
+  await run(program.qemuImg, args, { user, files: [path] })
+}
+
 /** A new file that holds nothing yet; its parent is named by a relative name, so that a repository can be moved. */
 export const createImage = async (path: string, virtualSize: number, parentBase: string | null) => {
-  // Made here first, exclusively: qemu-img would overwrite what is there.
-  await (await open(path, 'wx', 0o600)).close()
-  const backing = parentBase === null ? [] : ['-u', '-b', `${parentBase}.qcow2`, '-F', 'qcow2']
-  await run(program.qemuImg, [
-    'create',
-    '-q',
-    '-f',
-    'qcow2',
-    '-o',
-    `cluster_size=${clusterBytes}`,
-    ...backing,
-    '--',
-    path,
-    String(virtualSize),
-  ])
-  await checkHeader(path, parentBase === null ? null : `${parentBase}.qcow2`)
+  const parent = parentBase === null ? null : `${parentBase}.qcow2`
+  await writeEmptyImage(path, virtualSize, {
+    backing: parent === null ? null : [parent, 'qcow2'],
+    user: nextUser(),
+    options: ['-o', `cluster_size=${clusterBytes}`],
+  })
+  await checkHeader(path, parent)
   await syncPath(dirname(path))
 }
 

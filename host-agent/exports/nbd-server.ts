@@ -1,10 +1,12 @@
 /** One qemu-nbd on loopback: starting it, waiting until it greets, counting its clients. */
-import { type FileHandle, open, readFile } from 'node:fs/promises'
+import { type FileHandle, readFile } from 'node:fs/promises'
 import { createConnection, createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { HubError } from '../../contract/errors.ts'
-import type { UserIds } from '../../contract/settings.ts'
-import { type Daemon, firstHandedFd, program, startDaemon } from '../exec.ts'
+import { type Daemon, program, startDaemon } from '../exec.ts'
+import { closeAll, openFor } from '../handed-files.ts'
+import { userOfPort } from '../qemu-users.ts'
+import { handedPath } from '../run-tool.ts'
 import { chainNode } from './qcow2.ts'
 
 const greetingTimeoutMs = 15_000
@@ -36,29 +38,6 @@ type Options = {
   paths: readonly string[]
   readOnly: boolean
   sharedConnections: number
-  /** Who serves the clients. */
-  user: UserIds
-}
-
-const readableByAll = 0o004
-/**
- * Opens a chain for somebody who can enter none of its folders: what qemu-nbd is handed it can open again, and nothing beside it. What is to be
- * written becomes that user's; what is sealed everybody may read who gets at it.
- */
-const openFor = async ({ paths, readOnly, user }: Options): Promise<FileHandle[]> => {
-  const handles: FileHandle[] = []
-  try {
-    for (const [at, path] of paths.entries()) {
-      const handle = await open(path, 'r')
-      handles.push(handle)
-      const isWritten = at === 0 && !readOnly
-      if (isWritten || ((await handle.stat()).mode & readableByAll) === 0) await handle.chown(user.uid, user.gid)
-    }
-    return handles
-  } catch (error) {
-    for (const handle of handles) await handle.close()
-    throw error
-  }
 }
 
 /**
@@ -68,8 +47,8 @@ const openFor = async ({ paths, readOnly, user }: Options): Promise<FileHandle[]
 export const startNbdServer = async (options: Options): Promise<Daemon> => {
   const { port } = options
   if (!(await portIsFree(port))) throw new HubError('PORT_IN_USE', `Port ${port} is in use`)
-  const handles = await openFor(options)
-  const daemon = await startServer(options, handles).finally(() => Promise.all(handles.map((handle) => handle.close())))
+  const handles = await openFor(userOfPort(port), options.paths, (at) => at === 0 && !options.readOnly)
+  const daemon = await startServer(options, handles).finally(() => closeAll(handles))
   const until = performance.now() + greetingTimeoutMs
   for (let pauseMs = 2; performance.now() < until; pauseMs = Math.min(50, pauseMs * 2)) {
     if (daemon.hasEnded()) {
@@ -87,10 +66,10 @@ export const startNbdServer = async (options: Options): Promise<Daemon> => {
 }
 
 const startServer = (
-  { exportName, port, readOnly, sharedConnections, user }: Options,
+  { exportName, port, readOnly, sharedConnections }: Options,
   handles: readonly FileHandle[],
 ): Promise<Daemon> => {
-  const handed = handles.map((_, at) => `/proc/self/fd/${firstHandedFd + at}`)
+  const handed = handles.map((_, at) => handedPath(at))
   const args = [
     '--persistent',
     `--shared=${sharedConnections}`,
@@ -104,7 +83,7 @@ const startServer = (
     '--',
     `json:${JSON.stringify(chainNode(handed, readOnly))}`,
   ]
-  return startDaemon(program.qemuNbd, args, { user, fds: handles.map(({ fd }) => fd) })
+  return startDaemon(program.qemuNbd, args, { user: userOfPort(port), fds: handles.map(({ fd }) => fd) })
 }
 
 const established = '01'

@@ -8,6 +8,9 @@ import type { DiskFile, SealBody } from '../../contract/agent.ts'
 import { syncPath } from '../../durable/write-file.ts'
 import { NbdClient } from '../../nbd/client.ts'
 import { type Daemon, program, run } from '../exec.ts'
+import { closeAll, openFor } from '../handed-files.ts'
+import { nextUser } from '../qemu-users.ts'
+import { handedPath } from '../run-tool.ts'
 import { blockBytes } from './blocks.ts'
 import { diskChecksums, structureChecksum } from './checksums.ts'
 import { identityOf, readManifest, writeManifest } from './manifest.ts'
@@ -64,13 +67,20 @@ const endExport = async (task: SealTask, daemon: Daemon) => {
 }
 
 type CheckReport = { corruptions?: number; 'check-errors'?: number; leaks?: number }
-/** @param path of one file, whose parents are not looked at @throws Error when its tables do not fit together */
+/**
+ * @param path of one file, whose parents are not looked at; one that not everybody may read belongs to a user of QEMU afterwards
+ * @throws Error when its tables do not fit together
+ */
 export const checkStructure = async (path: string): Promise<void> => {
-  const image = `json:${JSON.stringify(chainNode([path], true))}`
+  const user = nextUser()
+  await closeAll(await openFor(user, [path], () => false))
+  const image = `json:${JSON.stringify(chainNode([handedPath(0)], true))}`
   // 3 = leaked clusters: wasted room, no damage.
   const { stdout } = await run(program.qemuImg, ['check', '--output=json', '--', image], {
     timeoutMs: flushTimeoutMs,
     okCodes: [0, 3],
+    user,
+    files: [path],
   })
   const report = JSON.parse(stdout) as CheckReport
   if (report.corruptions || report['check-errors']) throw new Error(`the file is damaged: ${stdout}`)
@@ -86,10 +96,10 @@ export const seal = async (task: SealTask): Promise<Sealed> => {
     await syncPath(dirname(qcow2))
     await task.onFlushed()
   }
-  // The user that served it has no more to do with it.
-  await chown(qcow2, process.getuid!(), process.getgid!())
   const header = await checkHeader(qcow2, parent ? basename(parent) : null)
   await checkStructure(qcow2)
+  // The users that wrote and checked it have no more to do with it.
+  await chown(qcow2, process.getuid!(), process.getgid!())
 
   const parentBlocks = parent ? parent.replace(/\.qcow2$/, '.blocks') : null
   const hasParentBlocks =

@@ -3,7 +3,7 @@
  * name. The child reads the same at every moment, whatever stops us, and so does all that builds on it. Each step can be repeated; the journal
  * beside the child says which one it is. Checksums are the child's own and are never made anew: a merge hides no damage.
  */
-import { chmod, readFile, rename, rm, stat } from 'node:fs/promises'
+import { chmod, chown, readFile, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import { HubError } from '../../contract/errors.ts'
 import { syncPath } from '../../durable/write-file.ts'
@@ -13,8 +13,11 @@ import { identityOf, type Manifest, readManifest } from '../exports/manifest.ts'
 import { checkHeader, mergeNode } from '../exports/qcow2.ts'
 import { checkStructure } from '../exports/seal.ts'
 import { readSelfChecked, selfChecked } from '../exports/self-checked.ts'
+import { closeAll, openFor } from '../handed-files.ts'
 import { writeDurably } from '../ledger.ts'
 import { refuseLocked, unlock } from '../locks.ts'
+import { nextUser } from '../qemu-users.ts'
+import { handedPath } from '../run-tool.ts'
 import { isTrouble } from '../trouble.ts'
 
 /** `manifest`: what the child's is to be, once the parent's file holds all of it; null until then. */
@@ -113,7 +116,10 @@ export const prepareMerge = async (
     syncPath(qcow2(parent)),
   ])
   if (difference !== null) throw new Error(`the merged file differs at ${difference}`)
-  for (const path of [child, parent]) await chmod(qcow2(path), 0o444)
+  for (const path of [child, parent]) {
+    await chown(qcow2(path), process.getuid!(), process.getgid!())
+    await chmod(qcow2(path), 0o444)
+  }
   await syncPath(qcow2(parent))
   const { size, blocks } = await stat(qcow2(parent))
   const { digest: _, ...rest } = own
@@ -172,10 +178,14 @@ const commit = async (
   signal: AbortSignal,
 ): Promise<void> => {
   // -d: the child's own file stays as it is.
-  const image = `json:${JSON.stringify(mergeNode(paths))}`
+  const image = `json:${JSON.stringify(mergeNode(paths.map((_, at) => handedPath(at))))}`
+  const user = nextUser()
+  const handles = await openFor(user, paths, (at) => at <= 1)
   const tool = await startDaemon(program.qemuImg, ['commit', '-p', '-d', '-t', 'writeback', '--', image], {
     isTalkedTo: true,
-  })
+    user,
+    fds: handles.map(({ fd }) => fd),
+  }).finally(() => closeAll(handles))
   tool.input?.end()
   tool.output?.setEncoding('utf8').on('data', (text: string) => {
     const last = [...text.matchAll(progressPattern)].at(-1)

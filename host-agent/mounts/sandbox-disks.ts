@@ -1,12 +1,12 @@
 /** A backup's disks in a sandbox: shown there by QEMU, their volumes found, and those mounted that have a driver. Nothing of it is seen on the host. */
-import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createOverlay, nbdNode, overlayBytesMax } from '../attach/overlay.ts'
 import type { StorageDaemon } from '../attach/storage-daemon.ts'
 import { mapSome } from '../concurrency.ts'
-import { firstHandedFd } from '../exec.ts'
 import { chainNode } from '../exports/qcow2.ts'
 import type { VolumeReader } from '../files/volume-reader.ts'
+import { closeAll, openForAll } from '../handed-files.ts'
+import { handedPath } from '../run-tool.ts'
 import { inside } from '../sandbox/protocol.ts'
 import type { Sandbox } from '../sandbox/sandbox.ts'
 import type { Mounted, NotMounted } from '../volumes/mounted.ts'
@@ -18,23 +18,6 @@ export type DriverVolume = Volume & { filesystem: string }
 type Shown = { qemu: StorageDaemon; node: string; image: string }
 /** More would only wait for the same disk. */
 const mountsAtOnce = 4
-
-/** Opens chains for somebody who can enter none of their folders. Sealed files everybody may read who gets at them. */
-const openForAll = async (paths: readonly string[]): Promise<FileHandle[]> => {
-  const handles: FileHandle[] = []
-  try {
-    for (const path of paths) {
-      const handle = await open(path, 'r')
-      handles.push(handle)
-      const { mode } = await handle.stat()
-      if ((mode & 0o444) !== 0o444) await handle.chmod((mode & 0o7777) | 0o444)
-    }
-    return handles
-  } catch (error) {
-    for (const handle of handles) await handle.close()
-    throw error
-  }
-}
 
 const nodeOfDisk = (at: number) => `disk-${at}`
 
@@ -71,14 +54,14 @@ export class SandboxDisks {
         overlayBytesMax,
       )
       await reader.prepare(this.#disks.map((_, at) => inside.disk(at)))
-      let fd = firstHandedFd
+      let file = 0
       for (const [at, { chain }] of this.#disks.entries()) {
-        const handed = chain.map(() => `/proc/self/fd/${fd++}`)
+        const handed = chain.map(() => handedPath(file++))
         const node = { ...chainNode(handed, true), 'node-name': nodeOfDisk(at) }
         await this.#qemu.show(node, inside.disk(at), false)
       }
     } finally {
-      for (const handle of handles) await handle.close()
+      await closeAll(handles)
     }
     return reader.scan({ sizesBytes: this.#disks.map(({ virtualSize }) => virtualSize), secrets })
   }
@@ -132,8 +115,7 @@ export class SandboxDisks {
     await this.#sandbox.reader.prepare([image])
     const name = `overlay-${number}.qcow2`
     const path = join(this.#sandbox.shared, name)
-    await createOverlay(path, sizeBytes)
-    await this.#sandbox.give(path)
+    await createOverlay(path, sizeBytes, this.#sandbox.users)
     const overlay = {
       driver: 'qcow2',
       'node-name': `writable-${number}`,

@@ -2,27 +2,19 @@
  * A place for processes that look at a guest's disk: users that nobody else is, no network, no file of the host but programs, and rights over nothing but what
  * they make themselves. In it a reader (reader.ts) waits to be asked, and QEMU shows it the disk.
  */
-import { chmod, chown, mkdir, open, readFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, open, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { UserIds } from '../../contract/settings.ts'
 import { StorageDaemon } from '../attach/storage-daemon.ts'
-import {
-  type Daemon,
-  firstHandedFd,
-  isRunning,
-  killProven,
-  processStartTicks,
-  program,
-  run,
-  startDaemon,
-} from '../exec.ts'
+import { type Daemon, isRunning, killProven, processStartTicks, program, run, startDaemon } from '../exec.ts'
+import { firstHandedFd } from '../run-tool.ts'
 import type { ControlGroup } from './control-groups.ts'
 import { inside, readerLines, usersAreThere } from './protocol.ts'
+import { becomingThere, dyingWithParent, emptyPlace, openFilter } from './place.ts'
 import { ReaderClient } from './reader-client.ts'
-import { systemCallFilter } from './system-calls.ts'
 
 /** The product's own files: Node runs no TypeScript, so a test that uses this file as it is has what was built of the reader run. */
 const root = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? '../..' : '../../..', import.meta.url))
@@ -46,32 +38,17 @@ export type SandboxOptions = {
 }
 
 const command = (shared: string, { users, fuseDevice }: SandboxOptions): string[] => [
-  '--as-pid-1',
-  '--unshare-pid',
-  '--unshare-ipc',
-  '--unshare-uts',
-  '--die-with-parent',
-  '--new-session',
-  ...['--seccomp', String(firstHandedFd)],
-  // Root builds the place, and may then do nothing but become somebody else.
-  ...['--cap-drop', 'ALL', '--cap-add', 'CAP_SETUID', '--cap-add', 'CAP_SETGID', '--cap-add', 'CAP_SETPCAP'],
-  // Made here, for folders that bubblewrap makes by itself are root's alone.
-  ...['/app', '/etc', '/run', inside.guest].flatMap((path) => ['--dir', path]),
-  ...['--ro-bind', '/usr', '/usr'],
-  ...['bin', 'sbin', 'lib', 'lib64'].flatMap((name) => ['--symlink', `usr/${name}`, `/${name}`]),
-  ...['--ro-bind-try', '/etc/ld.so.cache', '/etc/ld.so.cache'],
+  ...emptyPlace(firstHandedFd, ['/app', '/etc', '/run', inside.guest]),
   ...['--ro-bind', process.execPath, '/app/node'],
   ...['dist', 'node_modules', 'package.json'].flatMap((name) => ['--ro-bind', join(root, name), `/app/${name}`]),
-  ...['--proc', '/proc', '--dev', '/dev', '--dev-bind', fuseDevice, '/dev/fuse'],
+  ...['--dev', '/dev', '--dev-bind', fuseDevice, '/dev/fuse'],
   ...['--bind', shared, inside.shared],
   ...['--setenv', 'UV_THREADPOOL_SIZE', '16', '--chdir', '/', '--'],
   ...['/usr/bin/choom', '-n', oomScore, '--'],
-  ...['/usr/bin/setpriv', `--reuid=${users.uid}`, `--regid=${users.gid}`, '--clear-groups', '--no-new-privs'],
-  ...['--inh-caps=-all', '--bounding-set=-all', '--'],
+  ...becomingThere(users),
   // Its own users: from here on it has rights, over these namespaces alone.
-  ...['/usr/bin/unshare', '--user', '--net', '--mount', '--propagation', 'slave', '--keep-caps', '--'],
-  // Asked for last: whoever becomes somebody else forgets it.
-  ...['/usr/bin/setpriv', '--pdeathsig', 'KILL', '--'],
+  ...[program.unshare, '--user', '--net', '--mount', '--propagation', 'slave', '--keep-caps', '--'],
+  ...dyingWithParent,
   ...['/app/node', `--max-old-space-size=${heapMax}`, '/app/dist/host-agent/sandbox/reader.js'],
 ]
 
@@ -86,10 +63,9 @@ const giveUsers = (pid: number, file: 'uid_map' | 'gid_map', { uid, gid }: UserI
   return run(program.setpriv, [...asOwner, ...write], { input: `0 ${file === 'uid_map' ? uid : gid} ${userCount}\n` })
 }
 
-/** bubblewrap reads from an open file which system calls those within may make. @param file to keep that in */
+/** @param file to keep the filter in */
 const startFiltered = async (args: string[], file: string): Promise<Daemon> => {
-  await writeFile(file, systemCallFilter())
-  const filter = await open(file, 'r')
+  const filter = await openFilter(file)
   try {
     return await startDaemon(program.bwrap, args, { isTalkedTo: true, fds: [filter.fd] })
   } finally {
@@ -189,10 +165,9 @@ export class Sandbox {
     return this.reader.ended
   }
 
-  /** Makes a file of `shared` its own. */
-  give(path: string): Promise<void> {
-    const { uid, gid } = this.#options.users
-    return chown(path, uid, gid)
+  /** The first of its users, who is root there. */
+  get users(): UserIds {
+    return this.#options.users
   }
 
   /** QEMU in the sandbox, with open files as its descriptors from firstHandedFd on. */
