@@ -1,10 +1,11 @@
 /**
- * What is on the disks of a machine: partitions, and the volumes within them: software RAID, LUKS, LVM, each upon the other as installers make them. Nothing
+ * What is on the disks of a machine: partitions, and the volumes within them: software RAID, LUKS, BitLocker, LVM, each upon the other as installers make them. Nothing
  * is activated or written. Runs where the disks are read: in a sandbox, or in the agent.
  */
 import { type FileHandle, open, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Run } from '../run-tool.ts'
+import { openBitLocker } from './layers/bitlocker.ts'
 import { type Blocks, diskBlocks, slice } from './layers/blocks.ts'
 import { openLuks } from './layers/luks.ts'
 import { openVolumeGroups } from './layers/lvm.ts'
@@ -24,6 +25,12 @@ type Options = {
   /** A folder for small files. */
   scratch: string
 }
+
+/** By what blkid calls them. */
+const encryptions = {
+  crypto_LUKS: { kind: 'LUKS', keys: 'password or key file', open: openLuks },
+  BitLocker: { kind: 'BitLocker', keys: 'password, recovery key or key file', open: openBitLocker },
+} as const
 
 /** Enough of its beginning and its end for every signature that blkid knows. */
 const headBytes = 2 * 1024 * 1024
@@ -48,11 +55,11 @@ export class VolumeFinder {
       this.#files.push(file)
       await this.#tableOf(disk, image, diskBlocks(file, sizeBytes, disk))
     }
-    // In the order in which installers lay them upon one another; LUKS lies below LVM or upon it.
+    // In the order in which installers lay them upon one another; encryption lies below LVM or upon it.
     await this.#openRaid()
-    await this.#openLuks()
+    await this.#openEncrypted()
     await this.#openLvm()
-    await this.#openLuks()
+    await this.#openEncrypted()
     return [...this.#found.values()].map(({ volume }) => volume).sort((a, b) => a.number - b.number)
   }
 
@@ -105,27 +112,28 @@ export class VolumeFinder {
     for (const logical of await openVolumeGroups(physical)) await this.#add('lv', logical)
   }
 
-  async #openLuks() {
-    const { secrets, scratch } = this.#options
-    for (const { volume, blocks } of this.#of('crypto_LUKS')) {
-      try {
-        const plain = secrets.length > 0 ? await openLuks(blocks, secrets, join(scratch, 'luks-header')) : undefined
-        volume.isLocked = plain === undefined
-        volume.closed = plain
-          ? 'encrypted with LUKS, and opened; what it holds is listed beside it'
-          : secrets.length > 0
-            ? 'encrypted with LUKS; none of the given passwords and keys opens it'
-            : 'encrypted with LUKS; give its password or key file'
-        if (plain)
-          await this.#add(
-            'decrypted',
-            { name: this.#nameOf(volume), sizeBytes: plain.sizeBytes, blocks: plain },
-            volume.number,
-          )
-      } catch (error) {
-        volume.closed = `encrypted with LUKS: ${(error as Error).message.slice(0, 200)}`
+  async #openEncrypted() {
+    for (const [filesystem, { kind, keys, open: unlock }] of Object.entries(encryptions))
+      for (const { volume, blocks } of this.#of(filesystem)) {
+        const { secrets, scratch } = this.#options
+        try {
+          const plain = secrets.length > 0 ? await unlock(blocks, secrets, join(scratch, 'header')) : undefined
+          volume.isLocked = plain === undefined
+          volume.closed = plain
+            ? `encrypted with ${kind}, and opened; what it holds is listed beside it`
+            : secrets.length > 0
+              ? `encrypted with ${kind}; none of the given passwords and keys opens it`
+              : `encrypted with ${kind}; give its ${keys}`
+          if (plain)
+            await this.#add(
+              'decrypted',
+              { name: this.#nameOf(volume), sizeBytes: plain.sizeBytes, blocks: plain },
+              volume.number,
+            )
+        } catch (error) {
+          volume.closed = `encrypted with ${kind}: ${(error as Error).message.slice(0, 200)}`
+        }
       }
-    }
   }
 
   /** Those of a kind that nobody has looked into yet. */

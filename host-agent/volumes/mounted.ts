@@ -7,7 +7,6 @@ export type Mounted = { mounted: true; journal: NonNullable<Partition['journal']
 export type NotMounted = { mounted: false; reason: string; remedy: 'replay' | 'new-id' | null }
 
 const notMountable: Record<string, string> = {
-  BitLocker: 'encrypted with BitLocker, which is not opened yet',
   swap: 'swap space holds no files',
 }
 /** Why a filesystem that nobody here can mount is not mounted. */

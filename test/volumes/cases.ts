@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { bitLocked, windowsVolumes, windowsVolumesFolder } from '../support/bitlocker.ts'
 import { sh, withLoop } from '../support/images.ts'
 import { plant, type TreeOptions } from '../support/tree.ts'
 import { encrypted, encryptInPlace, VolumeGroup, withLoops } from '../support/volumes.ts'
@@ -377,6 +378,27 @@ const layered: Case[] = [
         const [disk, { image, tree }] = [shop.path(), shop.filesystem(maker)]
         encrypted(disk, image, 'open sesame', [...more])
         return { disks: [disk], volumes: [{ is: isDecrypted, tree }], secrets: ['open sesame'] }
+      },
+    }),
+  ),
+  ...(
+    [
+      ['BitLocker of AES-XTS, by its password', 'aes-xts-128', 'password'],
+      ['BitLocker of AES-CBC, by its recovery key', 'aes-cbc-256', 'recoveryKey'],
+    ] as const
+  ).map(
+    ([name, metadata, by]): Case => ({
+      name,
+      needs: ['ntfs-3g'],
+      make: (shop) => {
+        const table =
+          'label: gpt\nstart=1MiB,size=16MiB,type=uefi\nstart=17MiB,size=16MiB,type=E3C9E316-0B5C-4DB8-817D-F92DF00215AE\nstart=33MiB,size=100MiB,type=EBD0A0A2-B9E5-4433-87C0-68B6B72699C7\n'
+        const [disk, image] = [shop.partitioned(137, table), shop.path()]
+        const { image: plain, tree } = shop.filesystem(ntfs([], 100))
+        bitLocked(image, plain, windowsVolumesFolder(), metadata)
+        shop.pour(image, disk, 33 * mebibyte)
+        const secret = windowsVolumes.find((volume) => volume.name === metadata)![by]!
+        return { disks: [disk], volumes: [{ is: isDecrypted, tree }], secrets: [secret] }
       },
     }),
   ),

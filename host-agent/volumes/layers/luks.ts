@@ -4,12 +4,8 @@ import { z } from 'zod'
 import { runHere } from '../../run-tool.ts'
 import { type Blocks, LayoutError, slice } from './blocks.ts'
 import { decrypted } from './decrypt.ts'
+import { cryptsetup, keyFrom } from './volume-key.ts'
 
-const cryptsetup = '/usr/sbin/cryptsetup'
-/** A key slot may ask for as long as its maker waited, on a faster machine. */
-const unlockTimeoutMs = 120_000
-/** 1 = wrong arguments or no LUKS, 2 = no slot opens with this. */
-const noSlot = 2
 /** Its makers reserve 16 MiB; those who ask for more slots, twice that. */
 const headBytesMax = 32 * 1024 * 1024
 
@@ -80,25 +76,11 @@ export const openLuks = async (
     const { offsetBytes, ...encryption } = layout
     const data = slice(blocks, offsetBytes, blocks.sizeBytes - offsetBytes)
     for (const secret of secrets) {
-      const key = await keyBy(scratch, secret)
+      const key = await keyFrom('luksDump', scratch, secret)
       if (key) return decrypted(data, { ...encryption, key })
     }
     return undefined
   } finally {
     await rm(scratch, { force: true })
   }
-}
-
-const keyBy = async (header: string, secret: Buffer): Promise<Buffer | undefined> => {
-  // On its standard input, never among its arguments: those everybody can read.
-  const args = ['luksDump', '--batch-mode', '--dump-volume-key', '--key-file', '-', '--', header]
-  const { exitCode, stdout } = await runHere(cryptsetup, args, {
-    input: secret,
-    timeoutMs: unlockTimeoutMs,
-    okCodes: [0, noSlot],
-  })
-  if (exitCode === noSlot) return undefined
-  const hex = /^MK dump:([\s0-9a-f]+)/m.exec(stdout)?.[1]?.replace(/\s/g, '')
-  if (!hex) throw new LayoutError('its key could not be read')
-  return Buffer.from(hex, 'hex')
 }

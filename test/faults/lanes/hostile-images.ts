@@ -23,7 +23,7 @@ import { openRealAgent } from '../../support/real-agent.ts'
 import { mountOf, sealedDisk } from '../../support/sealed-disk.ts'
 import type { Lane } from '../lane.ts'
 import { hostFindings } from '../support/findings.ts'
-import { makeVolumeSeeds, mutateMetadata, secret } from '../support/hostile-volumes.ts'
+import { makeVolumeSeeds, mutateMetadata, secrets as knownSecrets } from '../support/hostile-volumes.ts'
 
 const mib = 2 ** 20
 const canary = 'a file of the host that no guest may see'
@@ -32,7 +32,7 @@ const patienceMs = 60_000
 
 const path = (text: string) => ({ path_b64: Buffer.from(text).toString('base64') })
 
-type Kind = 'header' | 'gpt' | 'mbr' | 'lvm' | 'lvm-metadata' | 'luks' | FilesystemKind
+type Kind = 'header' | 'gpt' | 'mbr' | 'lvm' | 'lvm-metadata' | 'luks' | 'bitlocker' | FilesystemKind
 type RawKind = Exclude<Kind, 'header'>
 
 const seedFilesystem = (folder: string, kind: FilesystemKind): string => {
@@ -103,6 +103,11 @@ const mutateRaw = (kind: RawKind, data: Buffer, random: Random): string => {
   if (kind === 'lvm-metadata') return mutateMetadata(data, random)
   // Its header, its slots, or what is encrypted.
   if (kind === 'luks') return mutate(data, 0, [4096, 32 * 1024, 20 * mib][random(3)]!, random)
+  // Its boot sector, one of its three copies of the metadata, or what is encrypted.
+  if (kind === 'bitlocker') {
+    const places = [0, ...[176, 184, 192].map((at) => Number(data.readBigUInt64LE(at)))]
+    return random(5) === 0 ? mutate(data, 0, data.length, random) : mutate(data, places[random(4)]!, 1024, random)
+  }
   if (kind !== 'ntfs') {
     if (random(2) === 0) return mutate(data, 0, superblockBytes, random)
     const used = usedSectors(data)
@@ -176,7 +181,7 @@ const lane = (
     const good = await sealedDisk(real, harmless)
     const goodMount = randomUUID()
     await agent.ensureMount(goodMount, mountOf(good))
-    const secrets = [Buffer.from(secret).toString('base64')]
+    const secrets = knownSecrets.map((secret) => Buffer.from(secret).toString('base64'))
     const place = { repository_id: 'repo', vm_backup_context_id: 'ctx-hostile', disk_index: 0 }
     const folder = join(real.repositoryPath, place.vm_backup_context_id, 'disk-0')
     mkdirSync(folder, { recursive: true })
@@ -250,10 +255,14 @@ export const hostileImages = lane(
   ['header', 'gpt', 'mbr', 'ntfs', 'ext4'],
   makeSeeds,
 )
-export const hostileVolumes = lane('hostile LVM and LUKS volumes', ['lvm', 'lvm-metadata', 'luks'], (folder) => {
-  const seeds = makeVolumeSeeds(folder, (root) => writeFileSync(join(root, 'file'), 'x'.repeat(10_000)))
-  return { ...seeds, 'lvm-metadata': seeds.lvm }
-})
+export const hostileVolumes = lane(
+  'hostile LVM, LUKS and BitLocker volumes',
+  ['lvm', 'lvm-metadata', 'luks', 'bitlocker'],
+  (folder) => {
+    const seeds = makeVolumeSeeds(folder, (root) => writeFileSync(join(root, 'file'), 'x'.repeat(10_000)))
+    return { ...seeds, 'lvm-metadata': seeds.lvm }
+  },
+)
 export const hostileFilesystems = lane('mutated XFS and btrfs under a stock kernel', ['xfs', 'btrfs'], (folder) => ({
   xfs: seedFilesystem(folder, 'xfs'),
   btrfs: seedFilesystem(folder, 'btrfs'),

@@ -1,18 +1,25 @@
-/** Disks of LVM and LUKS to start from, and what is done to them: to their bytes, and to what LVM's metadata says with its checksums made good again. */
+/** Disks of LVM, LUKS and BitLocker to start from, and what is done to them: to their bytes, and to what LVM's metadata says with its checksums made good again. */
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
+import { bitLocked, windowsVolumes, windowsVolumesFolder } from '../../support/bitlocker.ts'
 import type { Random } from '../../support/damage.ts'
 import { blankImage, filesystemImage, withLoop } from '../../support/images.ts'
 import { encrypted, VolumeGroup } from '../../support/volumes.ts'
 
 const mib = 2 ** 20
-export const secret = 'correct horse'
+const luksSecret = 'correct horse'
+const bitLockerVolume = 'aes-xts-128'
+export const secrets = [luksSecret, windowsVolumes.find(({ name }) => name === bitLockerVolume)!.password!]
 
-export const makeVolumeSeeds = (folder: string, fill: (root: string) => void): { lvm: string; luks: string } => {
-  const [plain, lvm, luks] = ['plain', 'lvm', 'luks'].map((name) => join(folder, `${name}.raw`)) as [
-    string,
-    string,
-    string,
+type VolumeSeeds = { lvm: string; luks: string; bitlocker: string }
+export const makeVolumeSeeds = (folder: string, fill: (root: string) => void): VolumeSeeds => {
+  const path = (name: string) => join(folder, `${name}.raw`)
+  const [plain, windows, lvm, luks, bitlocker] = [
+    path('plain'),
+    path('windows'),
+    path('lvm'),
+    path('luks'),
+    path('bitlocker'),
   ]
   filesystemImage(plain, 'ext4', 32 * mib, fill)
   blankImage(lvm, 120 * mib)
@@ -25,8 +32,10 @@ export const makeVolumeSeeds = (folder: string, fill: (root: string) => void): {
     group.pour('whole', plain)
     group.pour('spread', plain)
   })
-  encrypted(luks, plain, secret, ['--type', 'luks2', '--sector-size', '512'])
-  return { lvm, luks }
+  encrypted(luks, plain, luksSecret, ['--type', 'luks2', '--sector-size', '512'])
+  filesystemImage(windows, 'ntfs', 100 * mib, fill)
+  bitLocked(bitlocker, windows, windowsVolumesFolder(), bitLockerVolume)
+  return { lvm, luks, bitlocker }
 }
 
 /** Of one that pvcreate made: its metadata area, and in it the text (lib/format_text/layout.h of LVM2). */

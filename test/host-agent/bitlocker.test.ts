@@ -1,0 +1,102 @@
+/** BitLocker: volumes that Windows made, read as Linux's dm-crypt reads them, and those that can not be read say why. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { open } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { randomUUID } from 'node:crypto'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openBitLocker } from '../../host-agent/volumes/layers/bitlocker.ts'
+import { type Blocks, diskBlocks } from '../../host-agent/volumes/layers/blocks.ts'
+import { digestOf, imageOf, windowsVolumes, windowsVolumesFolder } from '../support/bitlocker.ts'
+import { openRealAgent } from '../support/real-agent.ts'
+import { mountOf, sealedDisk } from '../support/sealed-disk.ts'
+
+let folder: string
+let images: string
+beforeAll(() => {
+  images = windowsVolumesFolder()
+  folder = mkdtempSync(join(tmpdir(), 'sendense-bitlocker-'))
+}, 300_000)
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+const withBlocks = async <T>(image: string, work: (blocks: Blocks) => Promise<T>): Promise<T> => {
+  const file = await open(image, 'r')
+  try {
+    return await work(diskBlocks(file, (await file.stat()).size, 0))
+  } finally {
+    await file.close()
+  }
+}
+const opened = (blocks: Blocks, ...secrets: (string | Buffer)[]) =>
+  openBitLocker(blocks, secrets.map(Buffer.from), join(folder, 'header'))
+
+describe.each(windowsVolumes)('$name', ({ name, password, recoveryKey, keyFile, digest }) => {
+  it('reads as dm-crypt read it, by whatever Windows lets it be opened with', { timeout: 120_000 }, async () => {
+    await withBlocks(imageOf(images, name), async (blocks) => {
+      expect(await opened(blocks, 'wrong', '000000-000000-000000-000000-000000-000000-000000-000000')).toBeUndefined()
+      const others = [password, keyFile && readFileSync(join(images, keyFile))].filter((one) => one !== undefined)
+      for (const secret of others) expect(await opened(blocks, 'wrong', secret)).toBeDefined()
+      const plain = (await opened(blocks, recoveryKey))!
+      expect(plain.sizeBytes).toBe(blocks.sizeBytes)
+      expect(digestOf(await plain.read(0, plain.sizeBytes))).toBe(digest)
+      // In pieces that begin and end anywhere, too.
+      const whole = await plain.read(0, 1 << 20)
+      for (const [at, length] of [
+        [0, 1],
+        [8191, 2],
+        [12_345, 70_001],
+      ] as const)
+        expect((await plain.read(at, length)).equals(whole.subarray(at, at + length))).toBe(true)
+    })
+  })
+})
+
+describe('what can not be read says why:', () => {
+  const changed = (change: (volume: Buffer, metadata: number) => void): string => {
+    const volume = readFileSync(imageOf(images, 'aes-xts-128'))
+    change(volume, Number(volume.readBigUInt64LE(176)))
+    const path = join(folder, 'changed.raw')
+    writeFileSync(path, volume)
+    return path
+  }
+  const why = (image: string) => withBlocks(image, (blocks) => opened(blocks, 'anaconda'))
+
+  it.each(['aes-xts-128-eow', 'clearkey-aes-cbc-128'])(
+    'a volume in the middle of its encryption (%s)',
+    async (name) => {
+      await expect(why(imageOf(images, name))).rejects.toThrow('Windows had not encrypted all of it yet')
+    },
+  )
+  it('one that is being decrypted', async () => {
+    const image = changed((volume, metadata) => volume.writeUInt16LE(2, metadata + 14))
+    await expect(why(image)).rejects.toThrow('Windows was encrypting or decrypting it')
+  })
+  it('one whose metadata are said to lie outside, or are damaged', async () => {
+    await expect(why(changed((volume) => volume.writeBigUInt64LE(2n ** 63n, 184)))).rejects.toThrow('lie outside of it')
+    await expect(why(changed((volume) => volume.writeBigUInt64LE(1n, 176)))).rejects.toThrow('lie outside of it')
+    await expect(why(changed((volume, metadata) => volume.fill(0, metadata, metadata + 64)))).rejects.toThrow(
+      'are damaged',
+    )
+    await expect(
+      why(changed((volume, metadata) => volume.fill(0xff, metadata + 64, metadata + 4096))),
+    ).rejects.toThrow()
+  })
+  it('one that is locked, at a mount', { timeout: 60_000 }, async () => {
+    const real = await openRealAgent()
+    const disk = await sealedDisk(real, imageOf(images, 'aes-xts-256'))
+    const asked = (...secrets: string[]) =>
+      real.agent.ensureMount(randomUUID(), {
+        ...mountOf(disk),
+        secrets: secrets.map((secret) => Buffer.from(secret).toString('base64')),
+      })
+    await expect(asked()).rejects.toMatchObject({
+      code: 'NO_MOUNTABLE_FILESYSTEM',
+      details: expect.stringContaining('encrypted with BitLocker; give its password, recovery key or key file'),
+      extra: { partitions: [expect.objectContaining({ locked: true })] },
+    })
+    await expect(asked('wrong')).rejects.toMatchObject({
+      details: expect.stringContaining('encrypted with BitLocker; none of the given passwords and keys opens it'),
+    })
+    await real.close()
+  })
+})
