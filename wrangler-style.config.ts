@@ -285,6 +285,21 @@ const routes: Route[] = [
   }),
   post('/restore/{mount_id}/download-token', 'restore/download-token', 'operator', ['DB', 'AGENT', 'CLOCK', 'KEYS']),
   post('/restore/{mount_id}/archive', 'restore/archive', 'operator', ['DB', 'AGENT', 'CLOCK']),
+  post('/restore/{mount_id}/access', 'restore/access', 'operator', ['DB', 'AGENT', 'CLOCK', 'KEYS']),
+  { method: 'OPTIONS', path: '/restore/{mount_id}/dav/*', function: 'restore/dav/options', role: 'open', bindings: [] },
+  {
+    method: 'PROPFIND',
+    path: '/restore/{mount_id}/dav/*',
+    function: 'restore/dav/propfind',
+    role: 'viewer',
+    bindings: ['DB', 'AGENT', 'CLOCK'],
+    basic: true,
+    audited: 'refusals',
+  },
+  get('/restore/{mount_id}/dav/*', 'restore/dav/get', 'operator', ['DB', 'AGENT', 'CLOCK'], {
+    basic: true,
+    audited: 'downloads',
+  }),
 
   post('/repositories', 'repositories/create', 'admin', ['DB', 'AGENT', 'CLOCK', 'KEYS']),
   get('/repositories', 'repositories/list', 'viewer', ['DB', 'AGENT', 'CLOCK', 'KEYS']),

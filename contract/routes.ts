@@ -94,6 +94,10 @@ export const contractRoutes = lines(`
   GET /restore/{mount_id}/download-directory
   POST /restore/{mount_id}/download-token
   POST /restore/{mount_id}/archive
+  POST /restore/{mount_id}/access
+  OPTIONS /restore/{mount_id}/dav/*
+  PROPFIND /restore/{mount_id}/dav/*
+  GET /restore/{mount_id}/dav/*
   GET /restore/resources
   GET /restore/cleanup-status
   POST /repositories

@@ -49,6 +49,8 @@ const actorOf = (caller: Caller | undefined) => {
       return caller.apiTokenId === null
         ? ({ actorKind: 'user', actor: caller.username, actorId: caller.userId } as const)
         : ({ actorKind: 'api_token', actor: caller.username, actorId: caller.apiTokenId } as const)
+    case 'mount':
+      return { actorKind: 'download', actor: caller.mountId, actorId: null } as const
     case 'job':
       return { actorKind: 'job', actor: caller.jobId, actorId: null } as const
     case 'download':

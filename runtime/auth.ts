@@ -6,9 +6,14 @@ import { findUserById, type UserRow } from '../db/queries/users.ts'
 import { parseApiToken } from './api-tokens.ts'
 import type { Bindings } from './bindings/index.ts'
 import type { Caller } from './function.ts'
-import { readBearer, readDownloadToken } from './tokens.ts'
+import { readBearer, readDownloadToken, readMountToken } from './tokens.ts'
 
-type Rule = { role: Role | 'open'; callback?: boolean | undefined; downloadToken?: boolean | undefined }
+type Rule = {
+  role: Role | 'open'
+  callback?: boolean | undefined
+  downloadToken?: boolean | undefined
+  basic?: boolean | undefined
+}
 type Credentials = {
   /** Every Authorization header of the request. */
   authorization: string[]
@@ -58,8 +63,42 @@ export const isFromOwnPage = (method: string, headers: Headers): boolean => {
   return origin !== null && URL.canParse(origin) && new URL(origin).host === headers.get('host')
 }
 
+/** The password of HTTP Basic; whose name is given says nothing. */
+const basicPassword = (header: string): string | undefined => {
+  const encoded = /^Basic +([A-Za-z0-9+/]+=*) *$/i.exec(header)?.[1]
+  return encoded && /^[^:]*:(.*)$/s.exec(Buffer.from(encoded, 'base64').toString('utf8'))?.[1]
+}
+/** A mount's token, or any that is a bearer's. */
+const passwordOf = async (password: string, bindings: Pick<Bindings, 'KEYS' | 'CLOCK' | 'DB'>): Promise<Caller> => {
+  const { KEYS, CLOCK } = bindings
+  if (parseApiToken(password)) return bearerOf(password, bindings)
+  return readMountToken(KEYS, password, CLOCK).catch((error: unknown) => {
+    if (error instanceof HubError && error.code === 'TOKEN_INVALID') return bearerOf(password, bindings)
+    throw error
+  })
+}
+
+/** What makes a file manager ask for a password. */
+const challenge = { 'WWW-Authenticate': 'Basic realm="Sendense mount", charset="UTF-8"' }
+
 /** Who calls. @throws UNAUTHENTICATED, TOKEN_INVALID, TOKEN_EXPIRED, FORBIDDEN */
 export const authenticate = async (
+  rule: Rule,
+  credentials: Credentials,
+  bindings: Pick<Bindings, 'KEYS' | 'CLOCK' | 'SETTINGS' | 'DB'>,
+): Promise<Caller> => {
+  if (!rule.basic) return whoCalls(rule, credentials, bindings)
+  const [header, another] = credentials.authorization
+  const password = header !== undefined && another === undefined ? basicPassword(header) : undefined
+  const caller = password === undefined ? whoCalls(rule, credentials, bindings) : passwordOf(password, bindings)
+  return caller.catch((error: unknown) => {
+    if (!(error instanceof HubError) || error.status !== 401) throw error
+    const { code, message, details = '' } = error
+    throw new HubError(code, message, { details, headers: challenge, cause: error })
+  })
+}
+
+const whoCalls = async (
   rule: Rule,
   { authorization, queryTokens, session, remoteAddress }: Credentials,
   bindings: Pick<Bindings, 'KEYS' | 'CLOCK' | 'SETTINGS' | 'DB'>,

@@ -2,7 +2,8 @@
 import type { Role } from '../contract/api/auth.ts'
 import type { BindingName } from './bindings/index.ts'
 
-export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+/** The last two are for WebDAV. */
+export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'OPTIONS' | 'PROPFIND'
 
 export type Alias = {
   method?: Method
@@ -31,6 +32,8 @@ export type Route = {
   callback?: boolean
   /** A download token in the query is accepted too. */
   downloadToken?: boolean
+  /** Tokens are taken as the password of HTTP Basic, too, a mount's own among them: file managers know nothing else. */
+  basic?: boolean
   aliases?: readonly Alias[]
   /** Whether only its refusals come into the audit log, or its GET, too, since it is a download. Without it: all changes, downloads that take a token, and every refused try. */
   audited?: 'refusals' | 'downloads'

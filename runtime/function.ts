@@ -21,6 +21,8 @@ export type Caller =
   | { kind: 'job'; jobType: string; jobId: string; vmName: string }
   | { kind: 'tokenless' }
   | { kind: 'download'; grant: DownloadGrant }
+  /** Reads all of one mount. */
+  | { kind: 'mount'; mountId: string }
 
 /** What a download token is good for: one path of one mount. */
 export type DownloadGrant = {
@@ -45,6 +47,8 @@ export type FunctionSpec<N extends BindingName, P, Q, B> = {
   body?: B
   /** Largest body in bytes; 1 MiB unless said. */
   bodyMaxBytes?: number
+  /** The body is no JSON but text, of so many bytes at the most, and is handed over as `text`. */
+  textMaxBytes?: number
   responses: Record<number, Shape | StreamAnswer>
   /** Codes of this function's own block; those that any route can give are added by the runtime. */
   errors?: readonly ErrorCode[]
@@ -54,6 +58,8 @@ export type Input<N extends BindingName, P, Q, B> = {
   params: Parsed<P>
   query: Parsed<Q>
   body: Parsed<B>
+  /** The body, where `textMaxBytes` asks for it. */
+  text: string
   env: Env<N>
   caller: Caller
   request: { method: string; url: string; headers: Headers; remoteAddress: string; id: string }

@@ -97,6 +97,8 @@ const operation = (method: string, path: string, route: LoadedRoute, alias: Alia
 export const openapiDocument = (routes: readonly LoadedRoute[], version: string): Json => {
   const paths: Record<string, Record<string, Json>> = {}
   for (const { method, path, route, alias } of registrations(routes)) {
+    // WebDAV's own method, for which OpenAPI has no place.
+    if (method === 'PROPFIND') continue
     // OpenAPI has no wildcard; the one path that ends so is shown with a parameter.
     const shown = path.replace(/\*$/, '{file}')
     paths[shown] ??= {}

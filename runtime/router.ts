@@ -20,7 +20,7 @@ import type { Gui } from './gui.ts'
 import type { LoadedRoute } from './load.ts'
 import { causes, log } from './log.ts'
 import { cutWhenStalled } from './stalled-clients.ts'
-import { readJson, validate } from './validate.ts'
+import { readJson, readText, validate } from './validate.ts'
 
 type NodeEnv = { incoming?: IncomingMessage; outgoing?: ServerResponse }
 type AppEnv = { Bindings: NodeEnv; Variables: { requestId: string } }
@@ -86,6 +86,8 @@ export const registrations = (routes: readonly LoadedRoute[]): Registration[] =>
     ])
     .sort(fixedFirst)
 
+const isOptions = ({ method }: Registration) => method === 'OPTIONS'
+
 /** The path that a legacy answer's Link header names: the canonical one, with this request's parameters filled in. */
 const successorOf = (route: LoadedRoute, alias: Alias, params: Record<string, string>) =>
   alias.paramsAsQuery
@@ -97,9 +99,18 @@ const readInput = async (c: AppContext, { route, alias }: Registration, limits: 
   const params = c.req.param() as Record<string, string>
   // A repeated query field counts once: the first wins.
   const query = { ...c.req.query(), ...(alias?.paramsAsQuery ? params : {}) }
-  const input = { params: {}, query: {}, body: {} } as { params: unknown; query: unknown; body: unknown }
+  const input: { params: unknown; query: unknown; body: unknown; text: string } = {
+    params: {},
+    query: {},
+    body: {},
+    text: '',
+  }
   if (fn.params) input.params = validate(fn.params, alias?.paramsAsQuery ? {} : params)
   if (fn.query) input.query = validate(fn.query, query)
+  if (fn.textMaxBytes !== undefined) {
+    const body = c.env?.incoming?.iterator({ destroyOnReturn: false }) ?? c.req.raw.body
+    input.text = await readText(c.req.raw.headers, body, fn.textMaxBytes)
+  }
   if (fn.body) {
     // Node's own request where there is one: by way of a web stream a small body takes longer than its validation.
     // Read to its limit only, and left open beyond: the client is still to be told.
@@ -207,17 +218,14 @@ export const createApp = (routes: readonly LoadedRoute[], bindings: Bindings, op
       underWay--
     }
   })
-  app.use(
-    cors({
-      origin: [...options.corsOrigins],
-      allowMethods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'],
-      exposeHeaders: exposedHeaders,
-    }),
-  )
-
-  for (const registration of registrations(routes)) {
+  const serve = (registration: Registration) => {
     const { method, path, route, alias } = registration
-    const rule = { role: alias?.role ?? route.role, callback: route.callback, downloadToken: route.downloadToken }
+    const rule = {
+      role: alias?.role ?? route.role,
+      callback: route.callback,
+      downloadToken: route.downloadToken,
+      basic: route.basic,
+    }
     const env = Object.fromEntries(route.bindings.map((name) => [name, bindings[name]]))
     app.on(method, path.replace(/\{([^}]*)\}/g, ':$1'), async (c) => {
       if (alias?.legacy) {
@@ -281,6 +289,18 @@ export const createApp = (routes: readonly LoadedRoute[], bindings: Bindings, op
       return c.json(reply.body, reply.status as 200)
     })
   }
+
+  const [own, all] = [registrations(routes).filter(isOptions), registrations(routes).filter((one) => !isOptions(one))]
+  // Before CORS, which answers every other.
+  own.forEach(serve)
+  app.use(
+    cors({
+      origin: [...options.corsOrigins],
+      allowMethods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'],
+      exposeHeaders: exposedHeaders,
+    }),
+  )
+  all.forEach(serve)
 
   app.notFound((c) => options.gui?.(c.req.raw) ?? answerError(routeNotFound(c), c))
   app.onError((error, c) => answerError(error, c))

@@ -1,4 +1,4 @@
-/** Makes and reads the three kinds of token of contract section 1.6. All are HS256, of this hub alone, for one audience. */
+/** Makes and reads the three kinds of token of contract section 1.6, and a mount's. All are HS256, of this hub alone, for one audience. */
 import { createHash, randomUUID } from 'node:crypto'
 import { errors, type JWTPayload, jwtVerify, SignJWT } from 'jose'
 import { LRUCache } from 'lru-cache'
@@ -11,12 +11,14 @@ const userTokenSeconds = 24 * 3600
 /** A job's token outlives the longest job; while the job lives is checked where it is used. */
 const jobTokenSeconds = 7 * 24 * 3600
 const downloadTokenSeconds = 300
+/** A working day: the mount ends long before, unless it is used. */
+const mountTokenSeconds = 12 * 3600
 
 /** What a user's token says of the user; of an earlier version it is refused. */
 export type TokenUser = { id: string; username: string; role: Role; tokenVersion: number }
 /** What signs: a hub's id and its key. */
 type Signer = { hubId: string; signingKey: Uint8Array }
-type Audience = 'hub' | 'callback' | 'download'
+type Audience = 'hub' | 'callback' | 'download' | 'mount'
 const sign = (keys: Signer, audience: Audience, claims: JWTPayload, now: Date, seconds: number) => {
   const issued = Math.floor(now.getTime() / 1000)
   return new SignJWT(claims)
@@ -54,6 +56,15 @@ export const signDownloadToken = async (
 ): Promise<{ token: string; expiresAt: Date }> => ({
   token: await sign(keys, 'download', { grant }, now, downloadTokenSeconds),
   expiresAt: new Date((Math.floor(now.getTime() / 1000) + downloadTokenSeconds) * 1000),
+})
+
+export const signMountToken = async (
+  keys: Signer,
+  mountId: string,
+  now: Date,
+): Promise<{ token: string; expiresAt: Date }> => ({
+  token: await sign(keys, 'mount', { sub: mountId }, now, mountTokenSeconds),
+  expiresAt: new Date((Math.floor(now.getTime() / 1000) + mountTokenSeconds) * 1000),
 })
 
 /**
@@ -116,4 +127,10 @@ export const readBearer = async (keys: Signer, token: string, clock: Clock): Pro
 export const readDownloadToken = async (keys: Signer, token: string, clock: Clock): Promise<Caller> => {
   const claims = await verify(keys, 'download', token, clock)
   return { kind: 'download', grant: claims.grant as DownloadGrant }
+}
+
+/** @throws TOKEN_EXPIRED, TOKEN_INVALID */
+export const readMountToken = async (keys: Signer, token: string, clock: Clock): Promise<Caller> => {
+  const claims = await verify(keys, 'mount', token, clock)
+  return { kind: 'mount', mountId: String(claims.sub) }
 }

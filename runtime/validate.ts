@@ -87,6 +87,22 @@ const readAll = async (body: AsyncIterable<Uint8Array>, bytesMax: number) => {
 const tooLarge = (bytesMax: number) =>
   new HubError('BODY_TOO_LARGE', 'The request body is too large', { details: `at most ${bytesMax} bytes` })
 
+/** @throws BODY_TOO_LARGE, INVALID_JSON when it ends too early, UNSUPPORTED_MEDIA_TYPE when it is no UTF-8 */
+export const readText = async (
+  headers: Headers,
+  body: AsyncIterable<Uint8Array> | null,
+  bytesMax: number,
+): Promise<string> => {
+  const length = headers.get('content-length')
+  if (length !== null && Number(length) > bytesMax) throw tooLarge(bytesMax)
+  const bytes = body ? await readAll(body, bytesMax) : Buffer.alloc(0)
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch (cause) {
+    throw new HubError('UNSUPPORTED_MEDIA_TYPE', 'The request body must be UTF-8', { cause })
+  }
+}
+
 /**
  * The JSON object a request carries; an empty body counts as `{}`.
  * @param body the request's bytes; undefined when it has none

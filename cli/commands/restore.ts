@@ -1,4 +1,4 @@
-/** mount, mounts, ls, get, get-dir, search, versions, fetch, unmount */
+/** mount, mounts, access, ls, get, get-dir, search, versions, fetch, unmount */
 import { createWriteStream } from 'node:fs'
 import { readFile, rename, rm, stat } from 'node:fs/promises'
 import { basename } from 'node:path'
@@ -9,6 +9,7 @@ import type { Command } from 'commander'
 import { call, open, withQuery } from '../client.ts'
 import { Failure } from '../failure.ts'
 import { type Column, print, printJson, show, size, when } from '../output.ts'
+import { readSession } from '../session.ts'
 
 type Common = { json: boolean }
 
@@ -121,6 +122,16 @@ export const addRestoreCommands = (program: Command) => {
       const { json } = command.optsWithGlobals<Common>()
       const answer = await call('GET', '/restore/mounts')
       show(json, answer, answer.mounts, mountColumns, 'Nothing is mounted.')
+    })
+  program
+    .command('access <mount>')
+    .description('where and how file managers and scripts read it over WebDAV')
+    .action(async (mount: string, _, command: Command) => {
+      const { json } = command.optsWithGlobals<Common>()
+      const door = await call('POST', `/restore/${mount}/access`)
+      const url = new URL(door.url, (await readSession()).url).href
+      if (json) printJson({ ...door, url })
+      else print(`${url}\nuser ${door.username}, until ${when(door.expires_at)}, password\n${door.password}`)
     })
   program
     .command('ls <mount> [path]')

@@ -191,6 +191,9 @@ export const downloadTokenBody = z.object({
   kind: z.enum(['file', 'directory']).default('file'),
   format: z.string().max(64).optional(),
 })
+/** Good for all of one mount, to be read; the password of HTTP Basic, where no token can be sent. */
+export const accessAnswer = z.object({ username: z.string(), password: z.string(), expires_at: time, url: z.string() })
+
 export const downloadTokenAnswer = z.object({ token: z.string(), expires_at: time, url: z.string() })
 
 export const resourcesAnswer = z.object({

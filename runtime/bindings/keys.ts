@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { HubError } from '../../contract/errors.ts'
 import { newApiToken } from '../api-tokens.ts'
 import type { DownloadGrant } from '../function.ts'
-import { signDownloadToken, signJobToken, signUserToken, type TokenUser } from '../tokens.ts'
+import { signDownloadToken, signJobToken, signMountToken, signUserToken, type TokenUser } from '../tokens.ts'
 
 export const keyFileSchema = z.object({
   /** Tells hubs apart: a token of another hub is refused. */
@@ -29,6 +29,7 @@ export type Keys = {
   userToken: (user: TokenUser, now: Date) => Promise<{ token: string; expiresAt: Date }>
   jobToken: (job: { jobType: string; jobId: string; vmName: string }, now: Date) => Promise<string>
   downloadToken: (grant: DownloadGrant, now: Date) => Promise<{ token: string; expiresAt: Date }>
+  mountToken: (mountId: string, now: Date) => Promise<{ token: string; expiresAt: Date }>
   /** A token for scripts, and what is kept of it: it can not be made again from that. */
   newApiToken: () => { id: string; secretHash: string; token: string }
 }
@@ -47,6 +48,7 @@ export const openKeys = ({ hubId, masterKey }: KeyFile): Keys => {
     jobToken: (job, now) => signJobToken(signer, job, now),
     newApiToken,
     downloadToken: (grant, now) => signDownloadToken(signer, grant, now),
+    mountToken: (mountId, now) => signMountToken(signer, mountId, now),
     encrypt: (plain, place) => {
       const iv = randomBytes(12)
       const cipher = createCipheriv('aes-256-gcm', secretKey, iv).setAAD(Buffer.from(place))

@@ -87,6 +87,9 @@ it('backs up, checks, copies, and gets files back', async () => {
 
   const mount = await done('mount', backup_id)
   expect(await done('mounts')).toContain(mount)
+  const door = await json('access', mount)
+  expect(door).toMatchObject({ username: 'mount', url: `${hub.url}/api/v1/restore/${mount}/dav/` })
+  expect(await done('access', mount)).toContain(`${door.url}\nuser mount, until `)
   expect(await done('ls', mount)).toMatch(/ folder\/\n.* lost\+found\/\n.* file/)
   // What a guest names its files is not for the terminal to obey.
   expect(await done('ls', mount, '/folder')).toContain('?[31mred')

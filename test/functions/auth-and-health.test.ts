@@ -105,9 +105,10 @@ it('has a valid OpenAPI document that lists every route', async () => {
     Object.keys(item).map((method) => `${method.toUpperCase()} ${path}`),
   )
   const names = (route: string) => route.replace(/\{[^}]*\}/g, '{}').replace('*', '{}')
-  const expected = contractRoutes.length
-  expect(listed).toHaveLength(expected)
-  for (const route of contractRoutes) {
+  // OpenAPI has no place for a method of WebDAV.
+  const expected = [...contractRoutes].filter((route) => !route.startsWith('PROPFIND '))
+  expect(listed).toHaveLength(expected.length)
+  for (const route of expected) {
     const [method, path] = route.split(' ') as [string, string]
     expect(listed.map(names)).toContain(
       names(`${method} ${path.startsWith('root:') ? path.slice(5) : `/api/v1${path}`}`),
