@@ -36,6 +36,7 @@ export type BackupDetail = z.infer<typeof backups.detailAnswer>
 export type StartedBackup = z.infer<typeof backups.startAnswer>
 export type Copy = z.infer<typeof copies.copy>
 export type MountList = z.infer<typeof restore.mountsAnswer>
+export type Access = z.infer<typeof restore.accessAnswer>
 export type Listing = z.infer<typeof restore.filesAnswer>
 export type Repository = z.infer<typeof repositories.repository>
 export type RepositoryList = z.infer<typeof repositories.repositoriesAnswer>

@@ -13,6 +13,7 @@ import { Page } from '../components/Page.tsx'
 import { sayDone, sayProblem } from '../components/say.ts'
 import { bytes, dateTime } from '../lib/format.ts'
 import { useUrlState } from '../lib/url-state.ts'
+import { AccessButton } from '../restore/AccessButton.tsx'
 import { Countdown } from '../restore/Countdown.tsx'
 import { closeMount } from '../restore/close-mount.ts'
 import { Folder } from '../restore/Folder.tsx'
@@ -175,6 +176,7 @@ const Browser = () => {
             >
               Keep open
             </Button>
+            <AccessButton mountId={id} />
             <Button
               variant="default"
               leftSection={<IconX size={16} aria-hidden />}

@@ -9,7 +9,7 @@ import { program } from '../exec.ts'
 import { closeAll, openFor, openForAll } from '../handed-files.ts'
 import { nextUser } from '../qemu-users.ts'
 import { firstHandedFd, handedPath } from '../run-tool.ts'
-import { becomingThere, dyingWithParent, emptyPlace, openFilter } from '../sandbox/place.ts'
+import { becomingThere, emptyPlace, openFilter } from '../sandbox/place.ts'
 import type { AttachRequest } from './backend.ts'
 import { attachNode, createOverlay, type NameOf, overlayBytesMax, overlayPath } from './overlay.ts'
 import { type NamedNode, StorageDaemon } from './storage-daemon.ts'
@@ -38,9 +38,9 @@ const place = ({ source }: AttachRequest, user: UserIds, answering: Answering): 
   ...['--file', String(firstHandedFd + handed.nothing), sessionThere],
   ...('folder' in answering ? ['--bind', answering.folder, folderThere] : []),
   ...('socket' in source ? ['--bind', source.socket, volumeThere] : []),
+  // bubblewrap stays the first process there, and root: only so does the kernel let the news of its parent's death end it, and QEMU with it.
   '--',
   ...becomingThere(user),
-  ...dyingWithParent,
 ]
 
 const limitsOf = ({ overlay }: AttachRequest) => (overlay === 'replay' ? { fileBytesMax: overlayBytesMax } : {})

@@ -3,11 +3,11 @@ import { type FileHandle, open, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { HubError } from '../../contract/errors.ts'
-import { killProven, program, run, startDaemon } from '../exec.ts'
+import { type Daemon, killProven, program, run, startDaemon } from '../exec.ts'
 import { firstHandedFd } from '../run-tool.ts'
 import type { AttachBackend, Attached, AttachRecord, AttachRequest } from './backend.ts'
 import { sessionThere, startDiskServer, startDiskServerAsRoot } from './disk-server.ts'
-import { unmount } from './mount-table.ts'
+import { isMounted, unmount } from './mount-table.ts'
 import type { StorageDaemon } from './storage-daemon.ts'
 
 /** Hears of QEMU before it is told anything. */
@@ -20,12 +20,11 @@ const isWritable = ({ overlay }: AttachRequest) => overlay === 'replay'
  * Makes the exported file the root of a FUSE filesystem that whoever holds the session answers for; root alone may look at it.
  * No `default_permissions`: the file is its answerer's, and an agent that may not override permissions would not come in.
  */
-const mountSession = async (session: FileHandle, image: string): Promise<void> => {
+const startMount = (session: FileHandle, image: string): Promise<Daemon> => {
   const options = `fd=${firstHandedFd},rootmode=100000,user_id=0,group_id=0`
   // -i: no helper of FUSE's, which would want to mount by itself.
   const args = ['-i', '-t', 'fuse', '-o', options, '--', 'sendense', image]
-  const { exitCode, stderr } = await (await startDaemon(program.mount, args, { fds: [session.fd] })).ended
-  if (exitCode !== 0) throw new Error(`the disk could not be shown: ${stderr.trim()}`)
+  return startDaemon(program.mount, args, { fds: [session.fd] })
 }
 
 /** Loop devices whose file lies in this folder: ours, also when an agent died before it wrote the device down. */
@@ -69,8 +68,13 @@ const showEnclosed = async (request: AttachRequest, onStart: OnStart) => {
   try {
     const { qemu, node } = await startDiskServer(request, { session })
     await onStart(qemu)
-    await mountSession(session, exportFile(request.runDir))
-    await qemu.show(node, sessionThere, isWritable(request))
+    const image = exportFile(request.runDir)
+    const mount = await startMount(session, image)
+    // Not its end: mount(8) may look at what it has mounted, and is answered once QEMU has been told.
+    while (!mount.hasEnded() && !(await isMounted(image))) await sleep(1)
+    if (await isMounted(image)) await qemu.show(node, sessionThere, isWritable(request))
+    const { exitCode, stderr } = await mount.ended
+    if (exitCode !== 0) throw new Error(`the disk could not be shown: ${stderr.trim()}`)
   } finally {
     // With QEMU's own the session ends: whoever reads then gets an error, and does not wait for ever.
     await session.close()

@@ -14,7 +14,6 @@ export const openFilter = async (file: string): Promise<FileHandle> => {
  * @param folders made there, besides those of the system: bubblewrap makes by itself what is root's alone
  */
 export const emptyPlace = (filter: number, folders: readonly string[]): string[] => [
-  '--as-pid-1',
   '--unshare-pid',
   '--unshare-ipc',
   '--unshare-uts',

@@ -38,6 +38,8 @@ export type SandboxOptions = {
 }
 
 const command = (shared: string, { users, fuseDevice }: SandboxOptions): string[] => [
+  // The reader is the first process there: with it all others end.
+  '--as-pid-1',
   ...emptyPlace(firstHandedFd, ['/app', '/etc', '/run', inside.guest]),
   ...['--ro-bind', process.execPath, '/app/node'],
   ...['dist', 'node_modules', 'package.json'].flatMap((name) => ['--ro-bind', join(root, name), `/app/${name}`]),

@@ -216,6 +216,15 @@ it('warns before a mount closes, keeps it open, and closes it', async () => {
   await button('Keep open').click()
   await page.getByText('stays open').waitFor()
   expect(Date.parse((await hub.api('GET', `/restore/${id}`)).body.expires_at)).toBeGreaterThan(Date.parse(before))
+  // The same files for a file manager, with a password of their own.
+  await button('File manager').click()
+  const [address, password] = await Promise.all(
+    ['Address', 'Password'].map((label) => dialog().getByRole('textbox', { name: label }).inputValue()),
+  )
+  const authorization = `Basic ${Buffer.from(`mount:${password}`).toString('base64')}`
+  const listing = await fetch(address!, { method: 'PROPFIND', headers: { authorization, depth: '1' } })
+  expect([listing.status, await listing.text()]).toEqual([207, expect.stringContaining('report.pdf')])
+  await button('Done', dialog()).click()
   await button('Close').click()
   await button('Close', dialog()).last().click()
   await page.waitForURL(/\/restore$/)
