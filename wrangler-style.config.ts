@@ -23,6 +23,16 @@ const portRange = z
     ({ first, last }) => first >= 1024 && last <= 65535 && first <= last && last - first < 10_000,
     'must be a range of ports from 1024 to 65535',
   )
+const filesystems = z
+  .string()
+  .default('auto')
+  .transform((text) => (text === 'auto' ? text : text === 'none' ? [] : text.split(',').map((name) => name.trim())))
+  .pipe(
+    z.union(
+      [z.literal('auto'), z.array(z.enum(hostFilesystems))],
+      `must be auto, none, or some of ${hostFilesystems.join(', ')}`,
+    ),
+  )
 const url = (protocols: RegExp) =>
   z.string().refine((text) => {
     const parsed = URL.canParse(text) ? new URL(text) : undefined
@@ -60,16 +70,8 @@ const environment = z.object({
   SENDENSE_TOKENLESS_CALLBACKS: z.enum(['off', 'loopback']).default('off'),
   /** Set by a service manager that hands over what only root may read. */
   CREDENTIALS_DIRECTORY: z.string().startsWith('/').optional(),
-  SENDENSE_HOST_MOUNTS: z
-    .string()
-    .default('auto')
-    .transform((text) => (text === 'auto' ? text : text === 'none' ? [] : text.split(',').map((name) => name.trim())))
-    .pipe(
-      z.union(
-        [z.literal('auto'), z.array(z.enum(hostFilesystems))],
-        `must be auto, none, or some of ${hostFilesystems.join(', ')}`,
-      ),
-    ),
+  SENDENSE_HOST_MOUNTS: filesystems,
+  SENDENSE_MACHINE_MOUNTS: filesystems,
   SENDENSE_ATTACH_BACKEND: z.enum(['auto', 'kernel-nbd', 'userspace']).default('auto'),
 })
 
@@ -123,6 +125,7 @@ export const readSettings = (variables: Record<string, string | undefined>) => {
     corsOrigins: env.SENDENSE_CORS_ORIGINS,
     tokenlessCallbacks: env.SENDENSE_TOKENLESS_CALLBACKS === 'loopback',
     hostMounts: env.SENDENSE_HOST_MOUNTS,
+    machineMounts: env.SENDENSE_MACHINE_MOUNTS,
     attachBackend: env.SENDENSE_ATTACH_BACKEND,
   })
 }

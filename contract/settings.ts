@@ -33,11 +33,12 @@ export const agentSettings = z.object({
   attachBackend: z.enum(['auto', 'kernel-nbd', 'userspace']),
   /** First of 65 536 users that nobody else is: the guests' users, as the processes see them that read a mount. */
   readerUsers: userIds,
-  /**
-   * Filesystems of guests that the host itself mounts. All others are read in a sandbox, or not at all. `auto`: what has no other reader; and everything, where
-   * this host can make no sandbox.
-   */
+  /** Filesystems of guests that the host itself mounts. `auto`: what no safer reader reads on this host. */
   hostMounts: z.union([z.literal('auto'), z.array(z.enum(hostFilesystems))]),
+  /** Those that a throw-away machine mounts. `auto`: what has no driver in a sandbox. */
+  machineMounts: z.union([z.literal('auto'), z.array(z.enum(hostFilesystems))]),
+  /** Folder that throw-away machines are started from. */
+  machineImage: z.string(),
   /** A reader of a mount that has not answered for so long is ended, and the mount with it. */
   readerSeconds: z.int().min(1),
   /** The hub's own settings, as the doctor reads them; null: this agent has no doctor. */

@@ -35,7 +35,7 @@ export const checkHost = async ({ stateDir, restoreRoot, nbdPorts }: Host): Prom
     checkMounts(restoreRoot, mounts),
     checkLoops(stateDir, mounts),
     checkRunFolders(stateDir, mounts),
-    checkSandboxes(stateDir, mounts),
+    checkReaders(stateDir, mounts),
     checkPorts(nbdPorts, exports),
   ])
   return found.flat()
@@ -91,14 +91,17 @@ const checkRunFolders = async (stateDir: string, mounts: Map<string, MountEntry>
     }))
 
 /** One always waits for the next mount. */
-const spareSandboxes = 1
-const checkSandboxes = async (stateDir: string, mounts: Map<string, MountEntry>): Promise<Finding[]> => {
-  const folder = join(stateDir, 'sandboxes')
-  const sandboxes = await readdir(folder, { withFileTypes: true }).catch(() => [])
-  const count = sandboxes.filter((entry) => entry.isDirectory()).length
-  return count <= mounts.size + spareSandboxes
-    ? []
-    : [{ invariant: 'I11', subject: folder, problem: `${count} sandboxes for ${mounts.size} mounts` }]
+const spares = 1
+const checkReaders = async (stateDir: string, mounts: Map<string, MountEntry>): Promise<Finding[]> => {
+  const findings: Finding[] = []
+  for (const kind of ['sandboxes', 'machines']) {
+    const folder = join(stateDir, kind)
+    const found = await readdir(folder, { withFileTypes: true }).catch(() => [])
+    const count = found.filter((entry) => entry.isDirectory()).length
+    if (count > mounts.size + spares)
+      findings.push({ invariant: 'I11', subject: folder, problem: `${count} ${kind} for ${mounts.size} mounts` })
+  }
+  return findings
 }
 
 const listening = '0A'

@@ -9,6 +9,7 @@ import { endOrphans, markChildren, program, run } from './exec.ts'
 import { Exports } from './exports/exports.ts'
 import { warmUpFolderThreads } from './files/folder-threads.ts'
 import { log } from './log.ts'
+import { Machines } from './machine/machines.ts'
 import { Merges } from './merges/merges.ts'
 import { MountFiles } from './mounts/mount-files.ts'
 import type { Openers } from './mounts/mounted-disks.ts'
@@ -18,8 +19,8 @@ import { Repositories } from './repositories.ts'
 import { Sandboxes } from './sandbox/sandboxes.ts'
 import { Sweep } from './sweep.ts'
 import { Verifications } from './verify/verifications.ts'
-import { hasDriver } from './volumes/fuse-drivers.ts'
-import { hostCanMount } from './volumes/host-mounts.ts'
+import { chooseReaders } from './volumes/choose-reader.ts'
+import { kernelCanMount } from './volumes/kernel-mounts.ts'
 
 export type Agent = {
   health: () => Promise<AgentHealth>
@@ -35,24 +36,40 @@ export type Agent = {
   close: () => Promise<void>
 }
 
-const withoutDriver = hostFilesystems.filter((filesystem) => !hasDriver(filesystem))
+/** Or why there are none. */
+const openMachines = async (
+  { stateDir, readerSeconds, machineMounts, machineImage }: AgentSettings,
+  sandboxes: Sandboxes | string,
+): Promise<Machines | string> => {
+  if (typeof sandboxes === 'string') return sandboxes
+  if (machineMounts !== 'auto' && machineMounts.length === 0) return 'SENDENSE_MACHINE_MOUNTS lets none be started'
+  const options = { stateDir, image: machineImage, readerSeconds, groups: sandboxes.groups }
+  return Machines.open(options).catch((error: Error) => error.message)
+}
 
-/** Who may open what: decided once. */
+/** Who may open what. */
 const decideOpeners = async (settings: AgentSettings): Promise<Openers> => {
-  const { stateDir, readerUsers, readerSeconds } = settings
+  const { stateDir, readerUsers, readerSeconds, hostMounts, machineMounts } = settings
   const sandboxes = await Sandboxes.open({ stateDir, users: readerUsers, readerSeconds }).catch(
     (error: Error) => error.message,
   )
-  const automatic = typeof sandboxes === 'string' ? hostFilesystems : withoutDriver
-  const allowed = settings.hostMounts === 'auto' ? automatic : settings.hostMounts
-  const hostMounts: HostFilesystem[] = []
-  for (const filesystem of allowed) if (await hostCanMount(filesystem)) hostMounts.push(filesystem)
   if (typeof sandboxes === 'string')
     log.warn(
-      { why: sandboxes, hostMounts },
+      { why: sandboxes },
       "this host can make no sandbox; it mounts guests' filesystems itself, as far as it may",
     )
-  return { sandboxes, hostMounts, allowed }
+  const machines = await openMachines(settings, sandboxes)
+  const kernelHas: HostFilesystem[] = []
+  for (const filesystem of hostFilesystems) if (await kernelCanMount(run, filesystem)) kernelHas.push(filesystem)
+  const decide = async () =>
+    chooseReaders({
+      hostMounts,
+      machineMounts,
+      noSandbox: typeof sandboxes === 'string' ? sandboxes : undefined,
+      noMachine: typeof machines === 'string' ? machines : await machines.missing,
+      kernelHas,
+    })
+  return { sandboxes, machines, readers: decide() }
 }
 
 /** Opens the ledger, frees what an earlier agent left, and is ready to serve. */
@@ -117,6 +134,7 @@ export const openAgent = async (settings: AgentSettings): Promise<Agent> => {
       await mounts.close()
       await exports.close()
       await repositories.close()
+      if (typeof openers.machines !== 'string') await openers.machines.close()
       if (typeof openers.sandboxes !== 'string') await openers.sandboxes.close()
     },
   }

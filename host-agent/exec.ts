@@ -13,8 +13,8 @@ import type { ToolAnswer, ToolRequest } from './tool-runner.ts'
 /** Where Debian keeps the tools. */
 export const program = {
   bwrap: '/usr/bin/bwrap',
-  chattr: '/usr/bin/chattr',
   btrfstune: '/usr/bin/btrfstune',
+  chattr: '/usr/bin/chattr',
   losetup: '/usr/sbin/losetup',
   mknod: '/usr/bin/mknod',
   modprobe: '/usr/sbin/modprobe',

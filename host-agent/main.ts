@@ -22,8 +22,26 @@ await new Promise<void>((resolve, reject) => {
   lock.listen(`\0sendense-agent:${settings.stateDir}`, resolve)
 })
 
-const agent = await openAgent(settings)
-const server = createAdaptorServer({ fetch: createServerApp(agent).fetch })
+const opening = openAgent(settings)
+let server: ReturnType<typeof createAdaptorServer> | undefined
+let stopping = false
+/** What is being opened is closed once it is open: nothing of it is left behind. */
+const stop = async (why: string) => {
+  if (stopping) return
+  stopping = true
+  log.info({ why }, 'host-agent is stopping')
+  server?.close()
+  const opened = await opening.catch(() => undefined)
+  await opened?.close()
+  await rm(settings.socketPath, { force: true })
+  process.exit(0)
+}
+process.on('SIGTERM', () => void stop('SIGTERM'))
+process.on('SIGINT', () => void stop('SIGINT'))
+
+const agent = await opening
+if (stopping) await new Promise(() => undefined)
+server = createAdaptorServer({ fetch: createServerApp(agent).fetch })
 
 // The folder's mode guards the socket from the moment it is made.
 const folder = dirname(settings.socketPath)
@@ -36,16 +54,3 @@ await new Promise<void>((resolve, reject) => {
 if (settings.socketGid !== null) await chown(settings.socketPath, 0, settings.socketGid)
 await chmod(settings.socketPath, 0o660)
 log.info({ socket: settings.socketPath }, 'host-agent is ready')
-
-let stopping = false
-const stop = async (why: string) => {
-  if (stopping) return
-  stopping = true
-  log.info({ why }, 'host-agent is stopping')
-  server.close()
-  await agent.close()
-  await rm(settings.socketPath, { force: true })
-  process.exit(0)
-}
-process.on('SIGTERM', () => void stop('SIGTERM'))
-process.on('SIGINT', () => void stop('SIGINT'))

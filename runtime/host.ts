@@ -2,12 +2,13 @@
 import { execFileSync } from 'node:child_process'
 import { access, appendFile, chmod, chown, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import type { AgentSettings, NodeSettings, UserIds } from '../contract/settings.ts'
 import { writeFileDurably } from '../durable/write-file.ts'
 import type { Settings } from '../wrangler-style.config.ts'
 import { newKeyFile } from './bindings/keys.ts'
 import { exportUsersOwner, hubUser, readerUsersOwner } from './privileges.ts'
-import { version } from './version.ts'
+import { projectRoot, version } from './version.ts'
 
 const idsOf = (user: string): UserIds => {
   const id = (flag: string) =>
@@ -96,6 +97,8 @@ export const writeAgentSettings = async (settings: Settings, { gid }: UserIds): 
     attachBackend: settings.attachBackend,
     readerUsers: await ensureReaderUsers(),
     hostMounts: settings.hostMounts,
+    machineMounts: settings.machineMounts,
+    machineImage: fileURLToPath(new URL('dist-machine', projectRoot)),
     readerSeconds: 60,
     doctor: doctorSettings(settings),
     version,

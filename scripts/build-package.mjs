@@ -15,6 +15,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { buildGui } from './prepare.mjs'
+import { bundleReader } from './reader-machine.mjs'
 
 const root = fileURLToPath(new URL('../', import.meta.url))
 const { version, description } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
@@ -39,6 +40,15 @@ try {
   for (const name of ['test', 'bench', 'tour']) rmSync(join(home, 'dist', name), { recursive: true, force: true })
   cpSync(join(root, 'db/migrations'), join(home, 'db/migrations'), { recursive: true })
   if (!buildGui(join(home, 'dist-gui'))) throw new Error('The console could not be built')
+  // What throw-away machines are started from is put together where it is installed: it has the host's own Node in it.
+  bundleReader(join(home, 'reader-app'))
+  for (const file of [
+    'scripts/stock-kernel.mjs',
+    'scripts/reader-machine.mjs',
+    'scripts/make-reader-machine.mjs',
+    'host-agent/machine/init.sh',
+  ])
+    cpSync(join(root, file), join(home, file))
   // What the console is made of is in it already.
   run('npm', ['ci', '--omit=dev', '--workspaces=false', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: home })
   // The compiler is for checkouts; it is also the only part that is made for one kind of processor.

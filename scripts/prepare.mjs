@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { bundleReader, makeReaderMachine } from './reader-machine.mjs'
 
 const root = fileURLToPath(new URL('../', import.meta.url))
 const say = (text) => process.stdout.write(`${text}\n`)
@@ -82,9 +83,9 @@ const ensureNpmPackages = (withDevelopment) => {
     throw new Error('The npm packages could not be installed: npm ci failed')
 }
 
-/** @param paths files, and folders with all that is in them */
-const stampOf = (paths) => {
-  const hash = createHash('sha256')
+/** @param paths files, and folders with all that is in them @param more what else it depends on */
+const stampOf = (paths, more) => {
+  const hash = createHash('sha256').update(more)
   const add = (path) => {
     const { mtimeMs, size } = statSync(join(root, path))
     hash.update(`${path} ${mtimeMs} ${size}\n`)
@@ -103,9 +104,10 @@ const stampOf = (paths) => {
  * Builds where the sources are not those that it was built from.
  * @param to where the result belongs
  * @param build makes it in another folder; it is moved then: a hub that runs from this checkout is not disturbed
+ * @param more what else it is built from
  */
-const ensureBuilt = (what, to, sources, build) => {
-  const stamp = stampOf(sources)
+const ensureBuilt = (what, to, sources, build, more = '') => {
+  const stamp = stampOf(sources, more)
   const stampFile = join(root, to, '.stamp')
   if (existsSync(stampFile) && readFileSync(stampFile, 'utf8') === stamp) return
   say(`Building ${what}`)
@@ -133,6 +135,29 @@ export const buildGui = (to) =>
   ])
 const ensureGui = () => ensureBuilt('the console', 'dist-gui', ['gui', 'package-lock.json'], buildGui)
 
+/** What throw-away machines are started from; without it nobody is kept from starting, and what needs one is read by the host, or closed. */
+const ensureReaderMachine = () => {
+  const make = (fresh) => {
+    const [to, app] = [resolve(root, fresh), resolve(root, `${fresh}-app`)]
+    try {
+      bundleReader(app)
+      makeReaderMachine({ to, app, cache: resolve(root, 'node_modules/.cache/sendense-kernel') })
+      return true
+    } catch (error) {
+      rmSync(to, { recursive: true, force: true })
+      throw error
+    } finally {
+      rmSync(app, { recursive: true, force: true })
+    }
+  }
+  const sources = ['host-agent', 'contract', 'durable', 'nbd', 'scripts', 'package-lock.json']
+  try {
+    ensureBuilt('the throw-away machine', 'dist-machine', sources, make, process.version)
+  } catch (error) {
+    say(`The throw-away machine could not be made, and will be tried again: ${error.message}`)
+  }
+}
+
 /**
  * @param withDevelopment also what only the tests need
  * @param withLab also what only the kernel lab needs
@@ -153,4 +178,5 @@ export const prepare = async ({ withDevelopment, withLab = false }) => {
   ensureNpmPackages(withDevelopment)
   ensureBuild()
   ensureGui()
+  ensureReaderMachine()
 }

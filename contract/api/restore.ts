@@ -54,8 +54,8 @@ export const partition = z.object({
   locked: z.boolean(),
   /** Of a mounted one: whether its journal was clean, replayed in a throw-away overlay, or had to be left out. */
   journal: z.enum(['clean', 'replayed', 'not_replayed']).nullable(),
-  /** Who parses a mounted one: processes without any right on the host, or the host itself (its kernel, or a driver as root). */
-  reader: z.enum(['sandbox', 'host']).nullable(),
+  /** Who parses a mounted one: processes without any right on the host, the kernel of a throw-away machine, or the host itself (its kernel, or a driver as root). */
+  reader: z.enum(['sandbox', 'machine', 'host']).nullable(),
 })
 export type Partition = z.infer<typeof partition>
 

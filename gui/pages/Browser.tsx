@@ -37,6 +37,12 @@ const partitionLabel = (partition: Partition) => {
     .filter(Boolean)
     .join(' · ')
 }
+/** Who parses the filesystem, which decides what a hostile one could reach. */
+const readBy: Record<NonNullable<Partition['reader']>, string> = {
+  sandbox: 'Read in a sandbox without rights',
+  machine: 'Read in a throw-away machine',
+  host: 'Read by the kernel of this host',
+}
 /** Of a name from right to left, with what follows it from left to right. */
 const isolated = (name: string) => `\u2068${name}\u2069`
 const disksInWords = ({ all_disks, disk_index }: Pick<Mount, 'all_disks' | 'disk_index'>) =>
@@ -110,6 +116,7 @@ const Disk = ({ mount }: { mount: Mount }) => {
       <Group gap="md" align="flex-end">
         <Select
           label="Volume"
+          description={partition.reader === null ? undefined : readBy[partition.reader]}
           data={partitions.map((one) => ({
             value: String(one.number),
             label: partitionLabel(one),

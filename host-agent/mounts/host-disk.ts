@@ -7,7 +7,7 @@ import { unmount } from '../attach/mount-table.ts'
 import { mapSome } from '../concurrency.ts'
 import { program, run } from '../exec.ts'
 import { openMounted, type VolumeReader } from '../files/volume-reader.ts'
-import { type MountStep, mountOnHost } from '../volumes/host-mounts.ts'
+import { type MountStep, mountByKernel } from '../volumes/kernel-mounts.ts'
 import type { Mounted, NotMounted } from '../volumes/mounted.ts'
 import { sectorOption } from '../volumes/partitions.ts'
 
@@ -110,7 +110,7 @@ export class HostDisk {
       const path = this.#pathOf(volume)
       // loop0p1, nbd0p1: both ways of attaching give devices whose name ends with a digit.
       const part = partition === 0 ? device : `${device}p${partition}`
-      const result = await mountOnHost(part, filesystem, path, stepOf(volume))
+      const result = await mountByKernel(run, part, filesystem, path, stepOf(volume))
       this.results.set(number, result)
       if (result.mounted) this.readers.set(number, await openMounted(path, number))
       else if (result.remedy) remedies.set(number, result.remedy)

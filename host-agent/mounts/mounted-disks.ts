@@ -1,26 +1,28 @@
 /**
- * A backup's disks, opened: each of their volumes by whoever may. What has a driver is read in a sandbox; what an admin lets the host mount, by the host; the rest
- * is told of.
+ * A backup's disks, opened: each of their volumes by whoever may. What has a driver is read in a sandbox; what needs a kernel in a throw-away machine or, where an admin
+ * lets it, by the host; the rest is told of.
  */
 import { join } from 'node:path'
 import type { GuestSystem, Partition } from '../../contract/api/restore.ts'
 import { HubError } from '../../contract/errors.ts'
-import { type HostFilesystem, hostFilesystems } from '../../contract/settings.ts'
+import type { HostFilesystem } from '../../contract/settings.ts'
 import { serveExports } from '../../nbd/server.ts'
 import type { AttachBackend, AttachSource } from '../attach/backend.ts'
 import { mapSome } from '../concurrency.ts'
 import type { VolumeReader } from '../files/volume-reader.ts'
 import type { GuestView } from '../guest/guest-view.ts'
 import { guestNumber, openGuest } from '../guest/open-guest.ts'
+import type { Machines } from '../machine/machines.ts'
 import { runHere } from '../run-tool.ts'
 import { inside } from '../sandbox/protocol.ts'
 import type { Sandboxes } from '../sandbox/sandboxes.ts'
+import type { ReaderChoice, ReaderKind, Readers } from '../volumes/choose-reader.ts'
 import { VolumeFinder } from '../volumes/find-volumes.ts'
-import { hasDriver } from '../volumes/fuse-drivers.ts'
-import { whyNotMountable } from '../volumes/mounted.ts'
+import { type Mounted, type NotMounted, whyNotMountable } from '../volumes/mounted.ts'
 import { isOfTable, outsideOfDisks, placeInTable, type Volume } from '../volumes/volume.ts'
 import { type DiskRecord, HostDisk, pathOfVolume } from './host-disk.ts'
-import { type DriverVolume, SandboxDisks } from './sandbox-disks.ts'
+import { MachineDisks } from './machine-disks.ts'
+import { SandboxDisks } from './sandbox-disks.ts'
 
 export type DiskToOpen = {
   /** Its number in the machine. */
@@ -48,14 +50,13 @@ export type DisksToOpen = {
 export type Openers = {
   /** Or why there can be none on this host. */
   sandboxes: Sandboxes | string
-  /** Filesystems that the host itself mounts: those that it may, as far as it can. */
-  hostMounts: readonly HostFilesystem[]
-  /** Those that it may. */
-  allowed: readonly HostFilesystem[]
+  machines: Machines | string
+  /** Known once it is known how fast a machine starts here. */
+  readers: Promise<Readers>
 }
 
 const userRoles = new Set(['data', 'unknown', 'lvm'])
-type ReadableOnHost = Volume & { filesystem: HostFilesystem }
+type ReadableByKernel = Volume & { filesystem: HostFilesystem }
 /** More would only wait for the same disks. */
 const hostDisksAtOnce = 4
 
@@ -66,6 +67,10 @@ export class MountedDisks {
   readonly #host = new Map<string, HostDisk>()
   readonly #records: Record<string, DiskRecord> = {}
   #sandboxed: SandboxDisks | undefined
+  #inMachine: MachineDisks | undefined
+  /** Why none could be had for what needs one. */
+  #noMachine: string | undefined
+  #readers: Readers = new Map()
   /** Where there is no sandbox. */
   #finder: { close: () => Promise<void> } | undefined
   #blocksSocket = ''
@@ -89,12 +94,13 @@ export class MountedDisks {
   }
   /** Resolves with the reason when what is open can be read no more. Never when the host reads all of it. */
   get ended(): Promise<string> | undefined {
-    return this.#sandboxed?.ended
+    const ends = [this.#sandboxed?.ended, this.#inMachine?.ended].filter((end) => end !== undefined)
+    return ends.length === 0 ? undefined : Promise.race(ends)
   }
   readerOf(number: number): VolumeReader | undefined {
     if (number === guestNumber) return this.#view
     const onHost = [...this.#host.values()].find(({ readers }) => readers.has(number))
-    return this.#sandboxed?.readers.get(number) ?? onHost?.readers.get(number)
+    return this.#sandboxed?.readers.get(number) ?? this.#inMachine?.readers.get(number) ?? onHost?.readers.get(number)
   }
 
   /** After a failure `close` frees what was made. @throws NO_MOUNTABLE_FILESYSTEM, CHAIN_BROKEN, SERVICE_UNAVAILABLE */
@@ -104,17 +110,22 @@ export class MountedDisks {
     const volumes = await (this.#sandboxed ? this.#sandboxed.scan(this.#options.secrets) : this.#findOnHost())
     if (this.#sandboxed) this.#blocksSocket = this.#sandboxed.blocksSocket
     const open = volumes.filter(({ closed }) => closed === null)
-    const byHost = open.filter((volume): volume is ReadableOnHost => this.#isForHost(volume))
-    const byDriver = open.filter(
-      (volume): volume is DriverVolume => !this.#isForHost(volume) && hasDriver(volume.filesystem),
-    )
-    await this.#sandboxed?.mount(byDriver, volumes)
+    this.#readers = await this.#openers.readers
+    const readBy = (reader: ReaderKind) =>
+      open.filter((volume): volume is ReadableByKernel => {
+        const choice = this.#choiceFor(volume)
+        return choice !== undefined && 'reader' in choice && choice.reader === reader
+      })
+    const byHost = readBy('host')
+    await this.#sandboxed?.mount(readBy('sandbox'), volumes)
+    await this.#mountInMachine(readBy('machine'), volumes)
     await this.#mountOnHost(byHost, volumes)
     this.#partitions = volumes.map((volume) => this.#describe(volume))
     this.#pickDefault()
     if (this.#options.guestView) await this.#openGuest(volumes)
     const isServing = byHost.some(({ piece }) => piece === null)
-    if (this.#sandboxed?.readers.size === 0 && !isServing) await this.#closeSandbox()
+    const isNeeded = isServing || (this.#inMachine?.readers.size ?? 0) > 0
+    if (this.#sandboxed?.readers.size === 0 && !isNeeded) await this.#closeSandbox()
     if (this.defaultPartition === null)
       throw new HubError('NO_MOUNTABLE_FILESYSTEM', 'No volume of this disk can be mounted', {
         details: this.#partitions
@@ -129,6 +140,8 @@ export class MountedDisks {
   async close(): Promise<void> {
     // First what reads through the sandbox.
     for (const disk of this.#host.values()) await disk.close()
+    await this.#inMachine?.close()
+    this.#inMachine = undefined
     await this.#closeSandbox()
     await this.#finder?.close()
     this.#finder = undefined
@@ -199,7 +212,20 @@ export class MountedDisks {
     return volumes
   }
 
-  async #mountOnHost(volumes: readonly ReadableOnHost[], all: readonly Volume[]) {
+  async #mountInMachine(volumes: readonly ReadableByKernel[], all: readonly Volume[]) {
+    const { machines } = this.#openers
+    if (volumes.length === 0 || !this.#sandboxed || typeof machines === 'string') return
+    const machine = await machines.take().catch((error: HubError) => error)
+    if (machine instanceof HubError) {
+      // What others read is open all the same.
+      this.#noMachine = `${machine.message}: ${machine.details}`
+      return
+    }
+    this.#inMachine = new MachineDisks(machine, this.#sandboxed, this.#options.disks)
+    await this.#inMachine.mount(volumes, all)
+  }
+
+  async #mountOnHost(volumes: readonly ReadableByKernel[], all: readonly Volume[]) {
     const wanted = new Map<HostDisk, { number: number; partition: number; filesystem: HostFilesystem }[]>()
     for (const volume of volumes) {
       const { number, piece, filesystem } = volume
@@ -245,15 +271,14 @@ export class MountedDisks {
     this.defaultPartition = guestNumber
   }
 
-  #isForHost({ filesystem }: Volume): boolean {
-    return (this.#openers.hostMounts as readonly (string | null)[]).includes(filesystem)
+  /** Undefined: no step reads such a filesystem. */
+  #choiceFor({ filesystem }: Pick<Volume, 'filesystem'>): ReaderChoice | undefined {
+    return this.#readers.get(filesystem as HostFilesystem)
   }
 
   #describe(volume: Volume): Partition {
-    const { number, kind, sizeBytes, filesystem, label, role, piece, closed, isLocked } = volume
-    const sandboxed = this.#sandboxed?.results.get(number)
-    const onHost = [...this.#host.values()].find(({ results }) => results.has(number))?.results.get(number)
-    const result = sandboxed ?? onHost ?? { mounted: false as const, reason: closed ?? this.#whyNobody(filesystem) }
+    const { number, kind, sizeBytes, filesystem, label, role, piece, isLocked } = volume
+    const [reader, result] = this.#resultOf(volume)
     return {
       number,
       name: this.#nameOf(volume),
@@ -270,7 +295,7 @@ export class MountedDisks {
       guest_path: null,
       locked: isLocked,
       journal: result.mounted ? result.journal : null,
-      reader: result.mounted ? (sandboxed ? 'sandbox' : 'host') : null,
+      reader: result.mounted ? reader : null,
     }
   }
 
@@ -284,15 +309,24 @@ export class MountedDisks {
     return placeInTable(volume) === 0 ? disk : `${disk}p${placeInTable(volume)}`
   }
 
-  #whyNobody(filesystem: string | null): string {
-    const { sandboxes } = this.#openers
-    if (hasDriver(filesystem))
-      return `it is read in a sandbox only, and this host can not make one: ${sandboxes}; SENDENSE_HOST_MOUNTS lets the host itself mount it`
-    if ((this.#openers.allowed as readonly (string | null)[]).includes(filesystem))
-      return `the kernel of this host has no ${filesystem}`
-    if ((hostFilesystems as readonly (string | null)[]).includes(filesystem))
-      return `only the kernel of the host can read ${filesystem}, and SENDENSE_HOST_MOUNTS does not let it`
-    return whyNotMountable(filesystem)
+  /** What came of mounting it, and who tried. */
+  #resultOf(volume: Volume): [ReaderKind | null, Pick<NotMounted, 'mounted' | 'reason'> | Mounted] {
+    const { number, closed, filesystem } = volume
+    const sandboxed = this.#sandboxed?.results.get(number)
+    if (sandboxed) return ['sandbox', sandboxed]
+    const inMachine = this.#inMachine?.results.get(number)
+    if (inMachine) return ['machine', inMachine]
+    const onHost = [...this.#host.values()].find(({ results }) => results.has(number))?.results.get(number)
+    if (onHost) return ['host', onHost]
+    return [
+      null,
+      { mounted: false, reason: closed ?? this.#whyNobody(this.#choiceFor(volume)) ?? whyNotMountable(filesystem) },
+    ]
+  }
+
+  #whyNobody(choice: ReaderChoice | undefined): string | undefined {
+    if (choice && 'none' in choice) return choice.none
+    return choice?.reader === 'machine' ? this.#noMachine : undefined
   }
 
   /** The largest that holds user data; if none does, the largest. */

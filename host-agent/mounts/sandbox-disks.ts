@@ -1,7 +1,7 @@
 /** A backup's disks in a sandbox: shown there by QEMU, their volumes found, and those mounted that have a driver. Nothing of it is seen on the host. */
 import { join } from 'node:path'
 import { createOverlay, nbdNode, overlayBytesMax } from '../attach/overlay.ts'
-import type { StorageDaemon } from '../attach/storage-daemon.ts'
+import { type NamedNode, nodeName, type StorageDaemon } from '../attach/storage-daemon.ts'
 import { mapSome } from '../concurrency.ts'
 import { chainNode } from '../exports/qcow2.ts'
 import type { VolumeReader } from '../files/volume-reader.ts'
@@ -11,11 +11,12 @@ import { inside } from '../sandbox/protocol.ts'
 import type { Sandbox } from '../sandbox/sandbox.ts'
 import type { Mounted, NotMounted } from '../volumes/mounted.ts'
 import { outsideOfDisks, type Volume } from '../volumes/volume.ts'
+import { mountInSteps } from './mount-in-steps.ts'
 import type { DiskToOpen } from './mounted-disks.ts'
 
 export type DriverVolume = Volume & { filesystem: string }
-/** A volume as QEMU has it: the node, who has it, and the file that shows it. */
-type Shown = { qemu: StorageDaemon; node: string; image: string }
+/** Where NBD clients find a volume: a socket as the host sees it. Whoever made the socket is not to be trusted: it is connected to, and never followed. */
+export type Served = { socket: string; exportName: string }
 /** More would only wait for the same disk. */
 const mountsAtOnce = 4
 
@@ -27,6 +28,8 @@ export class SandboxDisks {
   #qemu: StorageDaemon | undefined
   /** Another one for volumes that the reader puts together: it reads the first one's files, which must not wait for itself. Made when the first needs it. */
   #upper: Promise<StorageDaemon> | undefined
+  /** Block nodes of volumes that QEMU has by now. */
+  readonly #added = new Set<string>()
   readonly readers = new Map<number, VolumeReader>()
   readonly results = new Map<number, Mounted | NotMounted>()
 
@@ -83,48 +86,88 @@ export class SandboxDisks {
     await (await this.#upper?.catch(() => undefined))?.process.stop(0)
   }
 
-  async #mountOne(volume: DriverVolume): Promise<Mounted | NotMounted> {
-    const { reader } = this.#sandbox
-    const { number, filesystem } = volume
-    const shown = await this.#show(volume)
-    const plain = { volume: number, filesystem, image: shown.image }
-    const first = await reader.open({ ...plain, step: 'plain' })
-    if (first.mounted || first.remedy === null) return first
-    const image = await this.#showWritable(volume, shown)
-    const second = await reader.open({ volume: number, filesystem, image, step: 'replay' })
-    return second.mounted ? second : reader.open({ ...plain, step: 'without-journal' })
+  /** Gives a volume to NBD clients of this host, by its name, for reading. @throws CHAIN_BROKEN */
+  async serve(volume: Volume): Promise<Served> {
+    const { qemu, node } = await this.#nodeOf(volume)
+    await qemu.serve(node, this.#socketOf(qemu), false)
+    return this.#served(qemu, node)
+  }
+  /** The same for writing: what is written goes beside the backup, never into it. After `serve`. */
+  async serveWritable(volume: Volume): Promise<Served> {
+    const { qemu, node } = await this.#nodeOf(volume)
+    const overlay = await this.#overlay(volume, nodeName(node))
+    await qemu.serve(overlay, this.#socketOf(qemu), true)
+    return this.#served(qemu, overlay)
   }
 
-  async #show(volume: DriverVolume): Promise<Shown> {
-    const { number, piece, sizeBytes, kind } = volume
-    if (piece && kind === 'whole_disk')
-      return { qemu: this.#qemu!, node: nodeOfDisk(piece.disk), image: inside.disk(piece.disk) }
-    const [node, image] = [`volume-${number}`, inside.image(number)]
+  #mountOne(volume: DriverVolume): Promise<Mounted | NotMounted> {
+    return mountInSteps(this.#sandbox.reader, volume, {
+      show: () => this.#show(volume),
+      showWritable: () => this.#showWritable(volume),
+    })
+  }
+
+  /** @returns the file that shows it */
+  async #show(volume: DriverVolume): Promise<string> {
+    const { number, piece, kind } = volume
+    if (piece && kind === 'whole_disk') return inside.disk(piece.disk)
+    const image = inside.image(number)
     await this.#sandbox.reader.prepare([image])
+    const { qemu, node } = await this.#nodeOf(volume)
+    await qemu.show(node, image, false)
+    return image
+  }
+
+  /** @returns the file that shows it */
+  async #showWritable(volume: DriverVolume): Promise<string> {
+    const image = inside.writableImage(volume.number)
+    await this.#sandbox.reader.prepare([image])
+    const { qemu, node } = await this.#nodeOf(volume)
+    await qemu.show(await this.#overlay(volume, nodeName(node)), image, true)
+    return image
+  }
+
+  /** Who has a volume, and its block node: by its name, once it has been added. */
+  async #nodeOf({
+    number,
+    piece,
+    sizeBytes,
+    kind,
+  }: Volume): Promise<{ qemu: StorageDaemon; node: NamedNode | string }> {
+    if (piece && kind === 'whole_disk') return { qemu: this.#qemu!, node: nodeOfDisk(piece.disk) }
+    const qemu = piece ? this.#qemu! : await this.#upperDaemon()
+    const name = `volume-${number}`
+    if (this.#added.has(name)) return { qemu, node: name }
+    this.#added.add(name)
     const source = piece
       ? { driver: 'raw', 'read-only': true, file: nodeOfDisk(piece.disk), offset: piece.offsetBytes, size: sizeBytes }
       : nbdNode(`${inside.shared}/${inside.blocks}`, inside.exportName(number))
-    const qemu = piece ? this.#qemu! : await this.#upperDaemon()
-    await qemu.show({ ...source, 'node-name': node }, image, false)
-    return { qemu, node, image }
+    return { qemu, node: { ...source, 'node-name': name } }
   }
 
-  /** What is written goes beside the backup, never into it. @returns the file that shows it */
-  async #showWritable({ number, sizeBytes }: DriverVolume, { qemu, node }: Shown): Promise<string> {
-    const image = inside.writableImage(number)
-    await this.#sandbox.reader.prepare([image])
+  /** What is written goes beside the backup, never into it. @param below name of the volume's own node */
+  async #overlay({ number, sizeBytes }: Volume, below: string): Promise<NamedNode> {
     const name = `overlay-${number}.qcow2`
-    const path = join(this.#sandbox.shared, name)
-    await createOverlay(path, sizeBytes, this.#sandbox.users)
-    const overlay = {
+    await createOverlay(join(this.#sandbox.shared, name), sizeBytes, this.#sandbox.users)
+    return {
       driver: 'qcow2',
       'node-name': `writable-${number}`,
       file: { driver: 'file', filename: `${inside.shared}/${name}` },
-      backing: node,
+      backing: below,
       discard: 'unmap',
     }
-    await qemu.show(overlay, image, true)
-    return image
+  }
+
+  #socketOf(qemu: StorageDaemon): string {
+    return `${inside.shared}/${this.#socketName(qemu)}`
+  }
+  #socketName(qemu: StorageDaemon): string {
+    return qemu === this.#qemu ? 'disks.sock' : 'volumes.sock'
+  }
+  async #served(qemu: StorageDaemon, node: NamedNode | string): Promise<Served> {
+    const socket = this.#socketName(qemu)
+    await this.#sandbox.reader.share(socket)
+    return { socket: join(this.#sandbox.shared, socket), exportName: nodeName(node) }
   }
 
   #upperDaemon(): Promise<StorageDaemon> {

@@ -1,5 +1,5 @@
 /**
- * What the agent asks the reader of a sandbox: HTTP over a unix socket in a folder that both see. The reader takes the agent at its word; the agent believes
+ * What the agent asks the reader of a sandbox or of a throw-away machine, over HTTP (reader-transport.ts). The reader takes the agent at its word; the agent believes
  * nothing that the reader says without looking at it, for a reader may have been taken over by what it reads.
  */
 import { z } from 'zod'
@@ -68,6 +68,8 @@ export const scanned = z
   .max(volumesMax)
 
 export type PrepareRequest = { files: string[] }
+/** Name of a socket in the folder that both see. */
+export type ShareRequest = { socket: string }
 export type OpenRequest = {
   volume: number
   filesystem: string
@@ -76,7 +78,11 @@ export type OpenRequest = {
 }
 export const opened = z.discriminatedUnion('mounted', [
   z.object({ mounted: z.literal(true), journal: z.enum(['clean', 'replayed', 'not_replayed']) }),
-  z.object({ mounted: z.literal(false), reason: z.string().max(1000), remedy: z.enum(['replay']).nullable() }),
+  z.object({
+    mounted: z.literal(false),
+    reason: z.string().max(1000),
+    remedy: z.enum(['replay', 'new-id']).nullable(),
+  }),
 ])
 
 /** Of one file or folder of a volume. */

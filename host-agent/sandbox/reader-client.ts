@@ -1,6 +1,4 @@
 /** Asks the reader of a sandbox. Whatever it answers is looked at; when it does not answer, it is ended. */
-import type { FileHandle } from 'node:fs/promises'
-import { Agent, type IncomingMessage, request } from 'node:http'
 import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { z } from 'zod'
@@ -8,10 +6,10 @@ import { HubError } from '../../contract/errors.ts'
 import type { Daemon } from '../exec.ts'
 import type { ArchiveOptions, Content, ListOptions, VolumeReader } from '../files/volume-reader.ts'
 import * as protocol from './protocol.ts'
+import type { ReaderTransport, Reply } from './reader-transport.ts'
 
 /** Of an answer that is no file: 10 000 entries with long names and links are less. */
 const answerBytesMax = 128 * 1024 ** 2
-const connectionsMax = 32
 /** What a reader may say of a path. */
 const readersCodes = new Set([
   'FILE_NOT_FOUND',
@@ -28,19 +26,15 @@ const endedMessage = 'The process that reads this mount has ended'
 type ReaderProcess = Pick<Daemon, 'kill' | 'stderr'>
 
 export class ReaderClient {
-  readonly #folder: FileHandle
+  readonly #transport: ReaderTransport
   readonly #timeoutMs: number
   readonly #process: ReaderProcess
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: connectionsMax })
   readonly ended: Promise<string>
   #end!: (why: string) => void
 
-  /**
-   * @param folder that the socket lies in; by its descriptor, for a socket's path may only have 107 bytes
-   * @param timeoutMs longest time without a byte of an answer
-   */
-  constructor(folder: FileHandle, timeoutMs: number, process: ReaderProcess) {
-    this.#folder = folder
+  /** @param timeoutMs longest time without a byte of an answer */
+  constructor(transport: ReaderTransport, timeoutMs: number, process: ReaderProcess) {
+    this.#transport = transport
     this.#timeoutMs = timeoutMs
     this.#process = process
     this.ended = new Promise((resolve) => {
@@ -53,13 +47,20 @@ export class ReaderClient {
     this.#end(why)
   }
 
-  async close(): Promise<void> {
-    this.#agent.destroy()
-    await this.#folder.close().catch(() => undefined)
+  close(): Promise<void> {
+    return this.#transport.close()
   }
 
   prepare(files: string[]): Promise<void> {
     return this.#ask('/prepare', { files } satisfies protocol.PrepareRequest).then(() => undefined)
+  }
+  /** Resolves when it answers. */
+  async hello(): Promise<void> {
+    await this.#json(await this.#transport.post('/hello', '{}', new AbortController().signal))
+  }
+  /** @param socket name of one in the folder that both see */
+  share(socket: string): Promise<void> {
+    return this.#ask('/share', { socket } satisfies protocol.ShareRequest).then(() => undefined)
   }
   async scan(asked: protocol.ScanRequest): Promise<z.output<typeof protocol.scanned>> {
     return looked(protocol.scanned, await this.#ask('/scan', asked))
@@ -103,10 +104,10 @@ export class ReaderClient {
   }
 
   /** @throws what the reader refused with */
-  async #json(response: IncomingMessage): Promise<unknown> {
+  async #json({ statusCode, body }: Reply): Promise<unknown> {
     const chunks: Buffer[] = []
     let size = 0
-    for await (const chunk of this.#timed(response)) {
+    for await (const chunk of this.#timed(body)) {
       size += chunk.length
       if (size > answerBytesMax) throw this.#giveUp('its answer was too large')
       chunks.push(chunk)
@@ -117,7 +118,7 @@ export class ReaderClient {
     } catch {
       throw this.#giveUp('its answer was no JSON')
     }
-    if (response.statusCode === 200) return answer
+    if (statusCode === 200) return answer
     const { code, message, details } = looked(protocol.refused, answer)
     throw readersCodes.has(code as ReadersCode)
       ? new HubError(code as ReadersCode, message, details === '' ? {} : { details })
@@ -126,28 +127,30 @@ export class ReaderClient {
 
   /** @param length in bytes; fewer or more are an error */
   async #content(path: string, body: unknown, length: number | undefined): Promise<Content> {
-    const response = await this.#request(path, body)
-    if (response.statusCode !== 200) {
-      await this.#json(response)
+    const reply = await this.#request(path, body)
+    if (reply.statusCode !== 200) {
+      await this.#json(reply)
       throw this.#giveUp('it refused without a reason')
     }
-    return (target, signal) => pipeline(exactly(this.#timed(response), length), target, { signal, end: false })
+    return (target, signal) => pipeline(this.#whole(reply, length), target, { signal, end: false })
   }
 
-  #request(path: string, body: unknown): Promise<IncomingMessage> {
-    return new Promise((resolve, reject) => {
-      const socketPath = `/proc/self/fd/${this.#folder.fd}/${protocol.inside.socket}`
-      const timer = setTimeout(() => outgoing.destroy(this.#giveUp('it did not answer in time')), this.#timeoutMs)
-      const outgoing = request({ socketPath, path, method: 'POST', agent: this.#agent }, (response) => {
-        clearTimeout(timer)
-        resolve(response)
-      })
-      outgoing.once('error', (error) => {
-        clearTimeout(timer)
-        void this.#whyFailed(error).then(reject)
-      })
-      outgoing.end(JSON.stringify(body))
-    })
+  async #request(path: string, body: unknown): Promise<Reply> {
+    const late = new AbortController()
+    const timer = setTimeout(() => late.abort(this.#giveUp('it did not answer in time')), this.#timeoutMs)
+    try {
+      return await this.#transport.post(path, JSON.stringify(body), late.signal)
+    } catch (error) {
+      throw await this.#whyFailed(error)
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  /** The body, which is an error if it is cut. */
+  async *#whole(reply: Reply, length: number | undefined): AsyncGenerator<Buffer> {
+    yield* exactly(this.#timed(reply.body), length)
+    if (!reply.isWhole()) throw await this.#whyFailed(new Error('the answer was cut'))
   }
 
   /** The body, as long as it comes; who reads it may take his time. */

@@ -12,9 +12,10 @@ import { StorageDaemon } from '../attach/storage-daemon.ts'
 import { type Daemon, isRunning, killProven, processStartTicks, program, run, startDaemon } from '../exec.ts'
 import { firstHandedFd } from '../run-tool.ts'
 import type { ControlGroup } from './control-groups.ts'
-import { inside, readerLines, usersAreThere } from './protocol.ts'
 import { becomingThere, dyingWithParent, emptyPlace, openFilter } from './place.ts'
+import { inside, readerLines, usersAreThere } from './protocol.ts'
 import { ReaderClient } from './reader-client.ts'
+import { overSocketIn } from './reader-transport.ts'
 
 /** The product's own files: Node runs no TypeScript, so a test that uses this file as it is has what was built of the reader run. */
 const root = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? '../..' : '../../..', import.meta.url))
@@ -132,7 +133,11 @@ export class Sandbox {
       await Promise.all([giveUsers(pid, 'uid_map', users), giveUsers(pid, 'gid_map', users)])
       daemon.input!.write(usersAreThere)
       await line(readerLines.listening)
-      const reader = new ReaderClient(await open(shared, 'r'), readerSeconds * 1000, daemon)
+      const reader = new ReaderClient(
+        overSocketIn(await open(shared, 'r'), inside.socket),
+        readerSeconds * 1000,
+        daemon,
+      )
       return new Sandbox(options, shared, daemon, init, reader)
     } catch (error) {
       await daemon?.stop(0)

@@ -6,13 +6,10 @@ import { HubError } from '../../contract/errors.ts'
 import type { UserIds } from '../../contract/settings.ts'
 import { program, run } from '../exec.ts'
 import { log } from '../log.ts'
+import { Spare } from '../spare.ts'
 import { ControlGroups } from './control-groups.ts'
 import { Sandbox } from './sandbox.ts'
 
-/** Later than the mount that took the last one and the listing that follows it. */
-const spareDelayMs = 300
-/** A machine that was in trouble is often out of it by then. */
-const retryMs = 5_000
 const everybodyMayWrite = 0o002
 
 type Options = { stateDir: string; users: UserIds; readerSeconds: number }
@@ -31,8 +28,7 @@ export class Sandboxes {
   readonly #folder: string
   #fuseDevice = ''
   #groups: ControlGroups | undefined
-  #spare: Promise<Sandbox> | undefined
-  #timer: NodeJS.Timeout | undefined
+  readonly #spare = new Spare(() => this.#make())
   /** By the names of their folders. */
   readonly #made = new Map<string, Promise<Sandbox>>()
 
@@ -46,8 +42,7 @@ export class Sandboxes {
       log.warn({ err: error }, 'a sandbox as a whole has no limit of memory on this machine, only its processes have')
       return undefined
     })
-    sandboxes.#spare = sandboxes.#make()
-    await sandboxes.#spare.catch(async (error: unknown) => {
+    await sandboxes.#spare.begin().catch(async (error: unknown) => {
       await sandboxes.#groups?.close()
       throw error
     })
@@ -59,14 +54,14 @@ export class Sandboxes {
     this.#folder = join(options.stateDir, 'sandboxes')
   }
 
+  /** Those of this agent; undefined: the host has none. */
+  get groups(): ControlGroups | undefined {
+    return this.#groups
+  }
+
   /** Whoever takes one closes it. @throws SERVICE_UNAVAILABLE */
   async take(): Promise<Sandbox> {
-    const taken = this.#spare
-    this.#spare = undefined
-    this.#prepareLater(spareDelayMs)
-    const sandbox = await taken?.catch(() => undefined)
-    if (sandbox?.isAlive) return sandbox
-    return this.#make().catch((cause: unknown) => {
+    return this.#spare.take().catch((cause: unknown) => {
       throw new HubError('SERVICE_UNAVAILABLE', 'No sandbox can be made on this machine now', {
         details: cause instanceof Error ? cause.message : String(cause),
         cause,
@@ -75,8 +70,7 @@ export class Sandboxes {
   }
 
   async close(): Promise<void> {
-    clearTimeout(this.#timer)
-    await (await this.#spare?.catch(() => undefined))?.close()
+    await this.#spare.close()
     await this.#groups?.close()
     await rm(this.#folder, { recursive: true, force: true })
   }
@@ -102,22 +96,5 @@ export class Sandboxes {
       await rm(join(this.#folder, entry.name), { recursive: true, force: true })
       this.#made.delete(entry.name)
     }
-  }
-
-  #prepareSpare() {
-    // One that failed after it was taken had asked for another, and somebody else may have made that already.
-    if (this.#spare) return
-    const spare = this.#make()
-    this.#spare = spare
-    spare.catch(() => {
-      if (this.#spare === spare) this.#spare = undefined
-      // Also to tidy up what was left of it.
-      this.#prepareLater(retryMs)
-    })
-  }
-
-  #prepareLater(delayMs: number) {
-    clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => this.#prepareSpare(), delayMs).unref()
   }
 }

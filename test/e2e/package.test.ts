@@ -54,6 +54,12 @@ it('is built by one command, holds no compiled code, and runs', async () => {
   const help = await execa(join(folder, 'usr/bin/sendense'), ['--help'])
   expect(help.stdout).toContain('get-dir')
 
+  // As its configuration does on a host; the kernel has been fetched for the tests already.
+  const machine = join(folder, 'machine')
+  const cache = join(root, 'node_modules/.cache/sendense-kernel')
+  await execa(process.execPath, [join(folder, 'usr/lib/sendense-hub/scripts/make-reader-machine.mjs'), machine, cache])
+  expect(readdirSync(machine).sort()).toEqual(['initrd', 'kernel', 'root.img'])
+
   // What the units run, as far as it goes without a service manager.
   const home = join(folder, 'usr/lib/sendense-hub')
   const dataDir = join(folder, 'data')

@@ -1,9 +1,10 @@
 /** BitLocker: volumes that Windows made, read as Linux's dm-crypt reads them, and those that can not be read say why. */
+
+import { randomUUID } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openBitLocker } from '../../host-agent/volumes/layers/bitlocker.ts'
 import { type Blocks, diskBlocks } from '../../host-agent/volumes/layers/blocks.ts'

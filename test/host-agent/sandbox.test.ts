@@ -292,7 +292,8 @@ it('what the admin keeps from the host stays closed, and the answer says why', a
   withLoop(image, (device) => makeFilesystem('xfs', device))
   await expect(strict.agent.ensureMount(randomUUID(), mountOf(await sealedDisk(strict, image)))).rejects.toMatchObject({
     code: 'NO_MOUNTABLE_FILESYSTEM',
-    details: 'disk: only the kernel of the host can read xfs, and SENDENSE_HOST_MOUNTS does not let it',
+    details:
+      "disk: only a kernel can read xfs: SENDENSE_HOST_MOUNTS does not let the host's, and SENDENSE_MACHINE_MOUNTS lets none be started",
   })
   await strict.close()
 })

@@ -2,80 +2,38 @@
  * A throw-away machine with a stock Debian kernel, for what this host's kernel lacks: QEMU without hardware support, this host's
  * files below a tmpfs, gone when its command ends.
  */
-import { spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import {
   chmodSync,
   copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
-  readdirSync,
   readFileSync,
-  renameSync,
   rmSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { ensureKernel, makeInitrd } from '../../scripts/stock-kernel.mjs'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
-const kernelPackage = 'linux-image-cloud-amd64'
 /** What the initrd loads before it has a root filesystem. */
 const bootModules = ['virtio_pci', 'virtio_console', 'virtiofs', 'overlay']
 const virtiofsd = ['/usr/libexec/virtiofsd', '/usr/lib/qemu/virtiofsd'].find((path) => existsSync(path))
 
-const must = (program, args, options = {}) => {
-  const { status, stdout, stderr, error } = spawnSync(program, args, { encoding: 'utf8', ...options })
-  if (error || status !== 0) throw new Error(`${program} ${args.join(' ')} failed: ${error?.message ?? stderr}`)
-  return stdout
-}
-
-/** Fetches and unpacks a kernel once. @returns its folder */
-const ensureKernel = (cache) => {
-  const name = /Depends: (linux-image-\S+)/.exec(must('/usr/bin/apt-cache', ['depends', kernelPackage]))?.[1]
-  if (!name) throw new Error(`${kernelPackage} names no kernel`)
-  const folder = join(cache, name)
-  if (existsSync(folder)) return folder
-  const work = mkdtempSync(join(tmpdir(), 'sendense-lab-'))
-  try {
-    must('/usr/bin/apt-get', ['download', '-q', name], { cwd: work })
-    const file = readdirSync(work).find((entry) => entry.endsWith('.deb'))
-    must('/usr/bin/dpkg', ['-x', file, 'kernel'], { cwd: work })
-    const version = readdirSync(join(work, 'kernel/lib/modules'))[0]
-    must('/usr/sbin/depmod', ['-b', join(work, 'kernel'), version])
-    makeInitrd(join(work, 'kernel'), version)
-    mkdirSync(cache, { recursive: true })
-    renameSync(join(work, 'kernel'), folder)
-  } finally {
-    rmSync(work, { recursive: true, force: true })
-  }
-  return folder
-}
-
-const makeInitrd = (kernel, version) => {
-  const root = join(kernel, 'initrd.d')
-  for (const name of ['bin', 'modules', 'proc', 'sys', 'dev', 'lower', 'upper', 'root'])
-    mkdirSync(join(root, name), { recursive: true })
-  copyFileSync('/bin/busybox', join(root, 'bin/busybox'))
-  copyFileSync(join(here, 'initramfs-init.sh'), join(root, 'init'))
-  for (const name of ['bin/busybox', 'init']) chmodSync(join(root, name), 0o755)
-  const files = new Set()
-  for (const module of bootModules)
-    for (const line of must('/usr/sbin/modprobe', ['-d', kernel, '-S', version, '--show-depends', module]).split('\n'))
-      if (line.startsWith('insmod ')) files.add(line.split(' ')[1])
-  for (const file of files) copyFileSync(file, join(root, 'modules', basename(file)))
-  writeFileSync(join(root, 'order'), [...files].map((file) => `${basename(file)}\n`).join(''))
-  const names = readdirSync(root, { recursive: true }).sort().join('\n')
-  const packed = spawnSync('/usr/bin/cpio', ['-o', '-H', 'newc', '--quiet'], {
-    cwd: root,
-    input: `${names}\n`,
-    maxBuffer: 256 * 1024 * 1024,
-  })
-  if (packed.status !== 0) throw new Error(`cpio failed: ${packed.stderr}`)
-  writeFileSync(join(kernel, 'initrd'), packed.stdout)
-  rmSync(root, { recursive: true })
+const ensureLabKernel = (cache) => {
+  const kernel = ensureKernel(cache)
+  const initrd = join(cache, `initrd-${kernel.version}`)
+  if (!existsSync(initrd))
+    makeInitrd(kernel, initrd, {
+      script: join(here, 'initramfs-init.sh'),
+      modules: bootModules,
+      folders: ['lower', 'upper', 'root'],
+    })
+  return { ...kernel, initrd }
 }
 
 /**
@@ -86,8 +44,7 @@ const makeInitrd = (kernel, version) => {
  */
 export const runInMachine = async (script, { cache, seconds, memoryMiB = 4096 }) => {
   if (!virtiofsd) throw new Error('virtiofsd is missing (package qemu-system-common)')
-  const kernel = ensureKernel(cache)
-  const version = readdirSync(join(kernel, 'lib/modules'))[0]
+  const { folder: kernel, version, initrd } = ensureLabKernel(cache)
   const lab = mkdtempSync(join(tmpdir(), 'sendense-lab-'))
   const children = []
   const start = (program, args, stdio) => {
@@ -124,7 +81,7 @@ export const runInMachine = async (script, { cache, seconds, memoryMiB = 4096 })
         ...['-accel', 'tcg,thread=multi,tb-size=512', '-cpu', 'max', '-smp', '2', '-m', String(memoryMiB)],
         ...['-object', `memory-backend-memfd,id=mem,size=${memoryMiB}M,share=on`],
         ...['-machine', 'q35,memory-backend=mem'],
-        ...['-kernel', join(kernel, `boot/vmlinuz-${version}`), '-initrd', join(kernel, 'initrd')],
+        ...['-kernel', join(kernel, `boot/vmlinuz-${version}`), '-initrd', initrd],
         ...['-append', 'console=ttyS0 quiet panic=-1 mitigations=off nokaslr random.trust_cpu=on'],
         ...['-serial', `file:${join(lab, 'console')}`, '-device', 'virtio-serial-pci'],
         ...['-chardev', 'stdio,id=out,signal=off', '-device', 'virtconsole,chardev=out'],

@@ -73,6 +73,8 @@ export const startHub = async (
     SENDENSE_RESTORE_ROOT: join(folder, 'restore'),
     SENDENSE_SOURCES: sources,
     SENDENSE_ADMIN_PASSWORD: password,
+    // One that waits takes seconds of the processor at each start.
+    SENDENSE_MACHINE_MOUNTS: 'none',
     ...environment,
   }
   const url = `http://127.0.0.1:${port}`

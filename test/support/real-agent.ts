@@ -54,6 +54,8 @@ type Options = {
   fileThreads?: number
   /** Filesystems that the host itself mounts. */
   hostMounts?: HostFilesystem[] | 'auto'
+  /** Those that a throw-away machine mounts. */
+  machineMounts?: HostFilesystem[] | 'auto'
   /** How long a reader may take to answer. */
   readerSeconds?: number
   /** What starts it instead of being started itself, given the agent's folder. It must become what it starts. */
@@ -68,6 +70,7 @@ export const openRealAgent = async ({
   idleSeconds = 3600,
   fileThreads = 24,
   hostMounts = 'auto',
+  machineMounts = [],
   readerSeconds = 60,
   command = () => [],
 }: Options = {}): Promise<RealAgent> => {
@@ -90,6 +93,8 @@ export const openRealAgent = async ({
       mountIdleSeconds: idleSeconds,
       readerUsers: await ensureReaderUsers(),
       hostMounts,
+      machineMounts,
+      machineImage: fileURLToPath(new URL('dist-machine', projectRoot)),
       readerSeconds,
       doctor: null,
       attachBackend: process.env.SENDENSE_TEST_ATTACH_BACKEND ?? 'auto',

@@ -23,7 +23,7 @@ import { openRealAgent } from '../../support/real-agent.ts'
 import { mountOf, sealedDisk } from '../../support/sealed-disk.ts'
 import type { Lane } from '../lane.ts'
 import { hostFindings } from '../support/findings.ts'
-import { makeVolumeSeeds, mutateMetadata, secrets as knownSecrets } from '../support/hostile-volumes.ts'
+import { secrets as knownSecrets, makeVolumeSeeds, mutateMetadata } from '../support/hostile-volumes.ts'
 
 const mib = 2 ** 20
 const canary = 'a file of the host that no guest may see'

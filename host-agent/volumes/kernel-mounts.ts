@@ -1,8 +1,8 @@
-/** Filesystems that the host itself mounts, by its kernel or as root, and with which options: the one table. Only those that an admin allows. */
+/** Filesystems that a kernel mounts, that of a throw-away machine or, as far as an admin allows, that of the host; and with which options: the one table. */
 import { mkdir, readFile, rmdir, stat } from 'node:fs/promises'
 import type { HostFilesystem } from '../../contract/settings.ts'
-import { program, run } from '../exec.ts'
-import { ToolError } from '../run-tool.ts'
+import { program } from '../exec.ts'
+import { type Run, ToolError } from '../run-tool.ts'
 import { type Mounted, type NotMounted, ntfsIsDirty } from './mounted.ts'
 
 type Kind = {
@@ -34,13 +34,13 @@ const kinds: Record<HostFilesystem, Kind> = {
 /** Longest time one mount may take: journals of large disks are replayed in seconds. */
 const mountTimeoutMs = 60_000
 
-const tryMount = async (device: string, kind: Kind, path: string, extra: readonly string[]) => {
+const tryMount = async (run: Run, device: string, kind: Kind, path: string, extra: readonly string[]) => {
   const options = [...always, ...kind.options, ...extra].join(',')
   await run(program.mount, ['-t', kind.type, '-o', options, '--', device, path], { timeoutMs: mountTimeoutMs })
 }
 
-/** Why the host can not mount this at all; undefined when it can be tried. */
-const hostRefusal = async (device: string): Promise<string | undefined> => {
+/** Why nobody can mount this at all; undefined when it can be tried. */
+const refusalOf = async (device: string): Promise<string | undefined> => {
   const isDevice = await stat(device).then(
     (info) => info.isBlockDevice(),
     () => false,
@@ -50,8 +50,8 @@ const hostRefusal = async (device: string): Promise<string | undefined> => {
 const kernelKnows = async (type: string): Promise<boolean> =>
   (await readFile('/proc/filesystems', 'utf8')).split('\n').some((line) => line.trim().split('\t').at(-1) === type)
 
-/** Whether this host can mount it, after loading what is a module. */
-export const hostCanMount = async (filesystem: HostFilesystem): Promise<boolean> => {
+/** Whether the kernel can mount it, after loading what is a module. */
+export const kernelCanMount = async (run: Run, filesystem: HostFilesystem): Promise<boolean> => {
   const { type } = kinds[filesystem]
   if (type === 'ntfs-3g' || (await kernelKnows(type))) return true
   // By the name under which the kernel itself asks for it.
@@ -72,8 +72,9 @@ const journalAfter = {
   'without-journal': 'not_replayed',
 } as const
 
-/** Mounts one device read-only. */
-export const mountOnHost = async (
+/** Mounts one device read-only. @param run where the kernel is that does it */
+export const mountByKernel = async (
+  run: Run,
   device: string,
   filesystem: HostFilesystem,
   path: string,
@@ -82,12 +83,12 @@ export const mountOnHost = async (
   const kind = kinds[filesystem]
   const extra = step === 'without-journal' ? kind.withoutReplay : []
   if (extra === null) return { mounted: false, reason: 'damaged', remedy: null }
-  const refused = await hostRefusal(device)
+  const refused = await refusalOf(device)
   if (refused !== undefined) return { mounted: false, reason: refused, remedy: null }
   await mkdir(path, { recursive: true, mode: 0o700 })
   try {
     if (step === 'new-id') await run(program.btrfstune, ['-f', '-m', device])
-    await tryMount(device, kind, path, extra)
+    await tryMount(run, device, kind, path, extra)
   } catch (error) {
     // rmdir, never a recursive removal: a mount that came after all must not be emptied.
     await rmdir(path).catch(() => undefined)

@@ -1,0 +1,142 @@
+/** What a reader answers the agent (protocol.ts), wherever it runs: it mounts volumes, and serves their files. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { constants, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { HubError } from '../../contract/errors.ts'
+import { type Content, openMounted, type VolumeReader } from '../files/volume-reader.ts'
+import type { Mounted, NotMounted } from '../volumes/mounted.ts'
+import {
+  type ArchiveRequest,
+  inside,
+  type ListRequest,
+  type OpenRequest,
+  type PathRequest,
+  type ReadRequest,
+} from './protocol.ts'
+import { wholeTrailer } from './reader-transport.ts'
+
+/**
+ * Mounts a volume read-only.
+ * @param path where
+ * @param onEnd to be called when whoever serves it has ended, with the reason
+ */
+export type MountVolume = (
+  asked: OpenRequest,
+  path: string,
+  onEnd: (why: string) => void,
+) => Promise<Mounted | NotMounted>
+type Answers = Record<string, (body: never) => Promise<unknown>>
+type Request = IncomingMessage | Http2ServerRequest
+type Response = ServerResponse | Http2ServerResponse
+
+/** How long after its first error we hear of a driver's end, at the most. */
+const endIsHeardMs = 200
+
+const pathOf = ({ path_b64 }: PathRequest) => Buffer.from(path_b64, 'base64')
+const archiveOptions = ({ format, checksums, only_b64, prefix_b64 }: ArchiveRequest) => ({
+  format,
+  checksums,
+  only: only_b64?.map((path) => Buffer.from(path, 'base64')),
+  prefix: Buffer.from(prefix_b64, 'base64'),
+})
+
+/** @param more what only this reader can be asked @returns what serves one request */
+export const answering = (
+  mountVolume: MountVolume,
+  more: Answers,
+): ((request: Request, response: Response) => Promise<void>) => {
+  const volumes = new Map<number, VolumeReader>()
+  /** Why the driver of a volume serves it no more. */
+  const endedDrivers = new Map<number, string>()
+
+  const readerOf = ({ volume }: PathRequest): VolumeReader => {
+    const reader = volumes.get(volume)
+    if (!reader) throw new HubError('PARTITION_NOT_FOUND', 'The volume is not mounted')
+    return reader
+  }
+  /** A driver that has ended gives errors that say nothing; its end says it. */
+  const withReason = async <T>({ volume }: PathRequest, work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work()
+    } catch (error) {
+      if (error instanceof HubError && error.code !== 'SERVICE_UNAVAILABLE') throw error
+      for (const until = performance.now() + endIsHeardMs; performance.now() < until; await sleep(10)) {
+        const details = endedDrivers.get(volume)
+        if (details !== undefined)
+          throw new HubError('SERVICE_UNAVAILABLE', "The guest's filesystem can not be read any more", { details })
+      }
+      throw error
+    }
+  }
+  const open = async (asked: OpenRequest) => {
+    const path = inside.root(asked.volume)
+    const result = await mountVolume(asked, path, (why) => endedDrivers.set(asked.volume, why))
+    if (result.mounted) volumes.set(asked.volume, await openMounted(path, asked.volume))
+    return result
+  }
+
+  const answers: Answers = {
+    ...more,
+    '/open': open,
+    '/list': (asked: ListRequest) => withReason(asked, () => readerOf(asked).list(pathOf(asked), asked)),
+    '/info': (asked: PathRequest) => withReason(asked, () => readerOf(asked).info(pathOf(asked))),
+  }
+  const contents: Record<string, (body: never) => Promise<Content>> = {
+    '/read': (asked: ReadRequest) =>
+      withReason(asked, () => readerOf(asked).read(pathOf(asked), asked.start, asked.length)),
+    '/index': (asked: PathRequest) => withReason(asked, () => readerOf(asked).index()),
+    '/archive': (asked: ArchiveRequest) =>
+      withReason(asked, () => readerOf(asked).archive(pathOf(asked), archiveOptions(asked))),
+  }
+
+  return async (request, response) => {
+    try {
+      const body = await bodyOf(request)
+      const content = contents[request.url!]
+      if (content) await sayContent(response, await content(body))
+      else sayJson(response, 200, await answers[request.url!]!(body))
+    } catch (error) {
+      const known =
+        error instanceof HubError
+          ? error
+          : new HubError('SERVICE_UNAVAILABLE', "The guest's filesystem can not be read here", {
+              details: String(error),
+            })
+      sayJson(response, known.status, { code: known.code, message: known.message, details: known.details ?? '' })
+    }
+  }
+}
+
+const bodyOf = async (request: Request): Promise<never> => {
+  const chunks: Buffer[] = []
+  for await (const chunk of request) chunks.push(chunk as Buffer)
+  return JSON.parse(Buffer.concat(chunks).toString('utf8')) as never
+}
+
+const sayJson = (response: Response, status: number, body: unknown) => {
+  // Both kinds take it, but share no type.
+  const plain = response as ServerResponse
+  plain.writeHead(status, { 'Content-Type': 'application/json' })
+  plain.end(JSON.stringify(body))
+}
+
+const sayContent = async (response: Response, content: Content) => {
+  const cut = new AbortController()
+  response.once('close', () => cut.abort(new Error('the agent went away')))
+  const plain = response as ServerResponse
+  plain.writeHead(200, { 'Content-Type': 'application/octet-stream', Trailer: wholeTrailer })
+  await content(plain, cut.signal).then(
+    () => {
+      plain.addTrailers({ [wholeTrailer]: 'yes' })
+      plain.end()
+    },
+    (error: unknown) => {
+      // The agent tells whoever asked.
+      const details = error instanceof HubError ? `: ${error.details}` : ''
+      process.stderr.write(`${String(error)}${details}\n`)
+      // Never ended in order: what was cut must not look whole.
+      if ('stream' in response) response.stream.close(constants.NGHTTP2_INTERNAL_ERROR)
+      else response.destroy()
+    },
+  )
+}
