@@ -47,6 +47,8 @@ const environment = z.object({
   SENDENSE_PORT: integer(1, 65535).default(8082),
   DATABASE_URL: url(/^mysql:$/).optional(),
   SENDENSE_ADMIN_PASSWORD: z.string().min(1).max(1024).optional(),
+  /** 0: SFTP is not served. */
+  SENDENSE_SFTP_PORT: integer(0, 65535).default(8022),
   SENDENSE_NODE_URL: url(/^https?:$/).default(defaultNodeUrl),
   SENDENSE_HUB_URL: url(/^https?:$/).optional(),
   SENDENSE_AGENT_SOCKET: z.string().startsWith('/').max(100).optional(),
@@ -102,6 +104,7 @@ export const readSettings = (variables: Record<string, string | undefined>) => {
     keyFile: `${env.CREDENTIALS_DIRECTORY ?? dataDir}/keys.json`,
     host: env.SENDENSE_HOST,
     port: env.SENDENSE_PORT,
+    sftpPort: env.SENDENSE_SFTP_PORT,
     databaseUrl: env.DATABASE_URL,
     adminPassword: env.SENDENSE_ADMIN_PASSWORD,
     nodeUrl: env.SENDENSE_NODE_URL,
@@ -288,7 +291,7 @@ const routes: Route[] = [
   }),
   post('/restore/{mount_id}/download-token', 'restore/download-token', 'operator', ['DB', 'AGENT', 'CLOCK', 'KEYS']),
   post('/restore/{mount_id}/archive', 'restore/archive', 'operator', ['DB', 'AGENT', 'CLOCK']),
-  post('/restore/{mount_id}/access', 'restore/access', 'operator', ['DB', 'AGENT', 'CLOCK', 'KEYS']),
+  post('/restore/{mount_id}/access', 'restore/access', 'operator', ['DB', 'AGENT', 'CLOCK', 'KEYS', 'SETTINGS']),
   { method: 'OPTIONS', path: '/restore/{mount_id}/dav/*', function: 'restore/dav/options', role: 'open', bindings: [] },
   {
     method: 'PROPFIND',

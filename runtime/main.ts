@@ -24,6 +24,7 @@ import { log } from './log.ts'
 import { openapiDocument } from './openapi.ts'
 import { dropPrivileges } from './privileges.ts'
 import { createApp, registrations } from './router.ts'
+import { openSftpDoor } from './sftp-door.ts'
 import { loadSwaggerAssets } from './swagger-assets.ts'
 import { projectRoot, version } from './version.ts'
 
@@ -45,13 +46,15 @@ await dropPrivileges()
 const db = openDatabase(databaseAddress(settings))
 const agent = openAgentClient(settings.agentSocket)
 let openapi: unknown
+const clock = { now: () => new Date() }
+const sftp = await openSftpDoor({ DB: db, AGENT: agent, KEYS: keys, CLOCK: clock }, settings)
 const bindings: Bindings = {
   DB: db,
   AGENT: agent,
   NODE: openNodeClient(settings.nodeUrl),
   KEYS: keys,
   LOGINS: openLogins(db),
-  CLOCK: { now: () => new Date() },
+  CLOCK: clock,
   SETTINGS: {
     version,
     hubUrl: settings.hubUrl,
@@ -62,6 +65,7 @@ const bindings: Bindings = {
     chainLimit: settings.chainLimit,
     nbdPorts: settings.nbdPorts,
     tokenlessCallbacks: settings.tokenlessCallbacks,
+    sftp: sftp && { port: sftp.port, host_key: sftp.hostKeyFingerprint },
   },
   NOTIFIER: openNotifier(version),
   EVENTS: openEvents((endedSince) => liveSubjects(db.orm, endedSince)),
@@ -106,6 +110,7 @@ const stop = async (why: string) => {
   log.info({ why }, 'hub is stopping')
   setTimeout(() => process.exit(0), graceMs).unref()
   server.close()
+  sftp?.close()
   bindings.EVENTS.close()
   await stopCrons()
   await db.close()

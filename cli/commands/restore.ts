@@ -125,13 +125,19 @@ export const addRestoreCommands = (program: Command) => {
     })
   program
     .command('access <mount>')
-    .description('where and how file managers and scripts read it over WebDAV')
+    .description('where and how file managers and scripts read it over WebDAV and SFTP')
     .action(async (mount: string, _, command: Command) => {
       const { json } = command.optsWithGlobals<Common>()
       const door = await call('POST', `/restore/${mount}/access`)
       const url = new URL(door.url, (await readSession()).url).href
       if (json) printJson({ ...door, url })
-      else print(`${url}\nuser ${door.username}, until ${when(door.expires_at)}, password\n${door.password}`)
+      else {
+        print(`${url}\nuser ${door.username}, until ${when(door.expires_at)}, password\n${door.password}`)
+        if (door.sftp) {
+          const { port, host_key } = door.sftp
+          print(`sftp -P ${port} ${door.username}@${new URL(url).hostname}, whose key is ${host_key}`)
+        }
+      }
     })
   program
     .command('ls <mount> [path]')

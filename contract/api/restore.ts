@@ -192,7 +192,14 @@ export const downloadTokenBody = z.object({
   format: z.string().max(64).optional(),
 })
 /** Good for all of one mount, to be read; the password of HTTP Basic, where no token can be sent. */
-export const accessAnswer = z.object({ username: z.string(), password: z.string(), expires_at: time, url: z.string() })
+export const accessAnswer = z.object({
+  username: z.string(),
+  password: z.string(),
+  expires_at: time,
+  url: z.string(),
+  /** The same over SFTP, on the hub's own host; null: this hub serves none. `host_key` is its fingerprint, as OpenSSH shows it. */
+  sftp: z.object({ port: z.int(), host_key: z.string() }).nullable(),
+})
 
 export const downloadTokenAnswer = z.object({ token: z.string(), expires_at: time, url: z.string() })
 

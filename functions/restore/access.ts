@@ -1,4 +1,4 @@
-/** POST /restore/{mount_id}/access: what a file manager or a script needs to read a mount over WebDAV. */
+/** POST /restore/{mount_id}/access: what a file manager or a script needs to read a mount over WebDAV or SFTP. */
 import { z } from 'zod'
 import { id } from '../../contract/api/common.ts'
 import { accessAnswer } from '../../contract/api/restore.ts'
@@ -8,7 +8,7 @@ import { useMount } from '../../workflows/use-mount.ts'
 export default defineFunction(
   {
     summary: 'Open a door to a mount',
-    needs: ['DB', 'AGENT', 'CLOCK', 'KEYS'],
+    needs: ['DB', 'AGENT', 'CLOCK', 'KEYS', 'SETTINGS'],
     params: z.object({ mount_id: id }),
     responses: { 201: accessAnswer },
     errors: ['MOUNT_NOT_FOUND', 'MOUNT_EXPIRED', 'MOUNT_NOT_READY'],
@@ -22,6 +22,7 @@ export default defineFunction(
         password: token,
         expires_at: expiresAt.toISOString(),
         url: `/api/v1/restore/${mount_id}/dav/`,
+        sftp: env.SETTINGS.sftp,
       })
     }),
 )

@@ -1,4 +1,4 @@
-/** The mount in a file manager or a script, over WebDAV: its address and a password of its own. */
+/** The mount in a file manager or a script, over WebDAV or SFTP: its address and a password of its own. */
 import { ActionIcon, Button, Group, Modal, Stack, Text, TextInput, Tooltip } from '@mantine/core'
 import { IconCopy, IconFolderSymlink } from '@tabler/icons-react'
 import { useState } from 'react'
@@ -9,9 +9,10 @@ import { sayDone, sayProblem } from '../components/say.ts'
 import { copyText } from '../lib/browser.ts'
 import { dateTime } from '../lib/format.ts'
 
-const Copied = ({ label, value }: { label: string; value: string }) => (
+const Copied = ({ label, value, description }: { label: string; value: string; description?: string }) => (
   <TextInput
     label={label}
+    description={description}
     value={value}
     readOnly
     rightSection={
@@ -52,10 +53,17 @@ export const AccessButton = ({ mountId }: { mountId: string }) => {
         <Modal opened onClose={() => setAccess(null)} title="Open in a file manager">
           <Stack>
             <Text size="sm">
-              Connect to this address over WebDAV, or use rclone. It can be read, not written, and is good for this
-              mount alone, until {dateTime(access.expires_at)} at the latest.
+              Connect to one of these addresses. It can be read, not written, and is good for this mount alone, until{' '}
+              {dateTime(access.expires_at)} at the latest.
             </Text>
-            <Copied label="Address" value={new URL(access.url, location.href).href} />
+            <Copied label="WebDAV" value={new URL(access.url, location.href).href} />
+            {access.sftp && (
+              <Copied
+                label="SFTP"
+                value={`sftp://${access.username}@${location.hostname}:${access.sftp.port}`}
+                description={`The host's key is ${access.sftp.host_key}`}
+              />
+            )}
             <Copied label="User" value={access.username} />
             <Copied label="Password" value={access.password} />
             <Group justify="flex-end">

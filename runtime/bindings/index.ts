@@ -22,6 +22,8 @@ export type HubSettings = {
   nbdPorts: { first: number; last: number }
   /** Whether callbacks from loopback may come without a token (contract section 26.2). */
   tokenlessCallbacks: boolean
+  /** Where SFTP is served; null: nowhere. */
+  sftp: { port: number; host_key: string } | null
 }
 export type Clock = { now: () => Date }
 

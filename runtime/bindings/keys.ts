@@ -21,6 +21,8 @@ export const newKeyFile = (): KeyFile => ({
 export type Keys = {
   hubId: string
   signingKey: Uint8Array
+  /** What the key is made of by which SSH clients know this hub, 32 bytes. */
+  sshHostSeed: Uint8Array
   /** AES-256-GCM. `place` (table, column) is authenticated, so that a value can't be moved to another place. */
   encrypt: (plain: string, place: string) => string
   /** Throws INTERNAL when the value is not ours or was changed. */
@@ -44,6 +46,7 @@ export const openKeys = ({ hubId, masterKey }: KeyFile): Keys => {
 
   return {
     ...signer,
+    sshHostSeed: derive('ssh host key'),
     userToken: (user, now) => signUserToken(signer, user, now),
     jobToken: (job, now) => signJobToken(signer, job, now),
     newApiToken,

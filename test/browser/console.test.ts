@@ -219,7 +219,7 @@ it('warns before a mount closes, keeps it open, and closes it', async () => {
   // The same files for a file manager, with a password of their own.
   await button('File manager').click()
   const [address, password] = await Promise.all(
-    ['Address', 'Password'].map((label) => dialog().getByRole('textbox', { name: label }).inputValue()),
+    ['WebDAV', 'Password'].map((label) => dialog().getByRole('textbox', { name: label }).inputValue()),
   )
   const authorization = `Basic ${Buffer.from(`mount:${password}`).toString('base64')}`
   const listing = await fetch(address!, { method: 'PROPFIND', headers: { authorization, depth: '1' } })

@@ -16,6 +16,7 @@ const rules: Record<string, { may: string[]; never: RegExp }> = {
   workflows: { may: ['workflows', 'contract', 'db'], never: /^(hono|@hono|execa|node:child_process|node:fs)/ },
   functions: { may: ['contract', 'db', 'workflows'], never: /^(hono|@hono|execa|node:child_process|node:fs)/ },
   runtime: { may: ['runtime', 'contract', 'db', 'durable'], never: /^execa/ },
+  sftp: { may: ['sftp', 'contract', 'workflows'], never: /^(hono|@hono|execa|node:child_process|node:fs)/ },
   gui: { may: ['gui', 'contract'], never: /^(?!react|@mantine|@tanstack|@tabler|uplot|cronstrue$|croner$|zod$)/ },
   'host-agent': { may: ['host-agent', 'contract', 'nbd', 'durable'], never: /^(drizzle|mysql2)/ },
   'source-node': { may: ['source-node', 'contract', 'nbd'], never: /^(drizzle|mysql2)/ },
@@ -27,7 +28,10 @@ const also: Record<string, RegExp> = {
   functions: /^runtime\/function\.ts$/,
   // How to reach the database and the agent.
   doctor: /^(runtime\/(bindings\/agent|database-address)|wrangler-style\.config)\.ts$/,
-  runtime: /^wrangler-style\.config\.ts$/,
+  // The door that is no function.
+  runtime: /^(wrangler-style\.config|sftp\/server)\.ts$/,
+  // Who may come in, and who is told of it.
+  sftp: /^runtime\/(audit|tokens|bindings\/index)\.ts$/,
 }
 /** Starting processes is for these files alone. */
 const mayStartProcesses =

@@ -19,6 +19,7 @@ const trials: Record<keyof typeof lanes, number> = {
   E: 150,
   F: 80,
   'F-volumes': 20,
+  'F-kernels': 6,
   G: 40,
 }
 

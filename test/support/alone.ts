@@ -114,6 +114,7 @@ export const openAlone = async ({
       chainLimit: 30,
       nbdPorts,
       tokenlessCallbacks: false,
+      sftp: null,
     },
     NOTIFIER: openNotifier('test'),
     EVENTS: openEvents((endedSince) => liveSubjects(db.orm, endedSince), 50),

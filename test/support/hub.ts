@@ -69,6 +69,7 @@ export const startHub = async (
     PATH: process.env.PATH!,
     SENDENSE_DATA_DIR: dataDir,
     SENDENSE_PORT: String(port),
+    SENDENSE_SFTP_PORT: String(port + 2),
     SENDENSE_NBD_PORTS: `${port + 10}-${port + 50}`,
     SENDENSE_RESTORE_ROOT: join(folder, 'restore'),
     SENDENSE_SOURCES: sources,

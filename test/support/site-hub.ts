@@ -70,6 +70,7 @@ const bindings: Bindings = {
     chainLimit: settings.chainLimit,
     nbdPorts: settings.nbdPorts,
     tokenlessCallbacks: false,
+    sftp: null,
   },
   NOTIFIER: openNotifier('site'),
   EVENTS: openEvents(async () => []),

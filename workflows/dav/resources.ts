@@ -3,6 +3,7 @@ import type { Partition } from '../../contract/api/restore.ts'
 import { type Entry, listingLimits } from '../../contract/api/restore.ts'
 import type { Env } from '../../runtime/bindings/index.ts'
 import { mimeType } from '../downloads.ts'
+import { isShown, nameBytes } from '../mount-tree.ts'
 import { encoded, placeOf } from './tree.ts'
 import type { Resource } from './xml.ts'
 
@@ -30,13 +31,6 @@ const resourceOf = (entry: Entry, href: string): Resource =>
         modified: httpDate(entry.modified_time),
         contentType: mimeType(entry.name) ?? 'application/octet-stream',
       }
-
-/** What of a folder's entries can be opened: no devices and pipes. */
-const isShown = ({ special }: Entry) => !special
-const nameBytes = ({ path, path_b64 }: Entry): Buffer => {
-  const bytes = path_b64 === null ? Buffer.from(path) : Buffer.from(path_b64, 'base64')
-  return bytes.subarray(bytes.lastIndexOf(0x2f) + 1)
-}
 
 /**
  * Itself first, then, where it is asked, what the folder holds; a folder of many entries in many parts.

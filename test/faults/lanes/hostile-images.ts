@@ -1,7 +1,8 @@
 /**
  * Lane F: hostile QCOW2 headers, partition tables and filesystems. They may cost their own mount and nothing else: the agent lives, another
  * mount goes on, no file or address that a header names is ever opened.
- * `hostileImages` is what no kernel parses; `hostileFilesystems` is for the lab's machine, where a kernel may die of it.
+ * `hostileImages` is what no kernel parses, `hostileKernels` what that of a throw-away machine does, which may die of it; `hostileFilesystems` is for the lab's machine,
+ * where the host's own kernel may.
  */
 import { randomUUID } from 'node:crypto'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
@@ -32,7 +33,17 @@ const patienceMs = 60_000
 
 const path = (text: string) => ({ path_b64: Buffer.from(text).toString('base64') })
 
-type Kind = 'header' | 'gpt' | 'mbr' | 'lvm' | 'lvm-metadata' | 'luks' | 'bitlocker' | FilesystemKind
+type Kind =
+  | 'header'
+  | 'gpt'
+  | 'mbr'
+  | 'lvm'
+  | 'lvm-metadata'
+  | 'luks'
+  | 'bitlocker'
+  | 'vfat'
+  | 'iso9660'
+  | FilesystemKind
 type RawKind = Exclude<Kind, 'header'>
 
 const seedFilesystem = (folder: string, kind: FilesystemKind): string => {
@@ -41,6 +52,26 @@ const seedFilesystem = (folder: string, kind: FilesystemKind): string => {
     mkdirSync(join(root, 'folder'))
     for (let at = 0; at < 40; at++) writeFileSync(join(root, 'folder', `file ${at}`), 'x'.repeat(at * 100))
   })
+  return image
+}
+
+const seedStick = (folder: string): string => {
+  const image = join(folder, 'vfat.raw')
+  blankImage(image, 16 * mib)
+  sh('/usr/sbin/mkfs.vfat', ['-F', '16', image])
+  for (let at = 0; at < 40; at++) {
+    const file = join(folder, `file ${at}`)
+    writeFileSync(file, 'x'.repeat(at * 100))
+    sh('/usr/bin/mcopy', ['-i', image, file, `::a long name of file ${at}`])
+    rmSync(file)
+  }
+  return image
+}
+const seedDisc = (folder: string): string => {
+  const [root, image] = [join(folder, 'disc'), join(folder, 'iso9660.raw')]
+  mkdirSync(root)
+  for (let at = 0; at < 40; at++) writeFileSync(join(root, `file ${at}`), 'x'.repeat(at * 100))
+  sh('/usr/bin/genisoimage', ['-quiet', '-R', '-J', '-o', image, root])
   return image
 }
 
@@ -155,10 +186,11 @@ const lane = (
   title: string,
   kinds: Kind[],
   prepareSeeds: (folder: string) => Partial<Record<RawKind, string>>,
+  options: Parameters<typeof openRealAgent>[0] = {},
 ): Lane => ({
   title,
   open: async () => {
-    const real = await openRealAgent()
+    const real = await openRealAgent(options)
     const { agent } = real
     const harmless = seedFilesystem(mkdtempSync(join(real.folder, 'harmless-')), 'ntfs')
     const seeds = prepareSeeds(real.folder)
@@ -267,3 +299,14 @@ export const hostileFilesystems = lane('mutated XFS and btrfs under a stock kern
   xfs: seedFilesystem(folder, 'xfs'),
   btrfs: seedFilesystem(folder, 'btrfs'),
 }))
+export const hostileKernels = lane(
+  'hostile XFS, btrfs, FAT and ISO 9660 under the kernel of a throw-away machine',
+  ['xfs', 'btrfs', 'vfat', 'iso9660'],
+  (folder) => ({
+    xfs: seedFilesystem(folder, 'xfs'),
+    btrfs: seedFilesystem(folder, 'btrfs'),
+    vfat: seedStick(folder),
+    iso9660: seedDisc(folder),
+  }),
+  { hostMounts: [], machineMounts: 'auto' },
+)

@@ -3,7 +3,7 @@ import type { Lane } from '../lane.ts'
 import { blockLayer } from './block-layer.ts'
 import { damage } from './damage.ts'
 import { fullDisk } from './full-disk.ts'
-import { hostileImages, hostileVolumes } from './hostile-images.ts'
+import { hostileImages, hostileKernels, hostileVolumes } from './hostile-images.ts'
 import { killAgent } from './kill-agent.ts'
 import { killServices, killServicesAtCalls } from './kill-services.ts'
 import { powerCut } from './power-cut.ts'
@@ -25,5 +25,6 @@ export const lanes: Record<string, Lane> = {
   E: damage,
   F: hostileImages,
   'F-volumes': hostileVolumes,
+  'F-kernels': hostileKernels,
   G: races,
 }
