@@ -25,6 +25,8 @@ export type AgentHealth = {
   uptime_seconds: number
   /** How disks are attached on this host. */
   attach_backend: 'kernel-nbd' | 'userspace'
+  /** How throw-away machines are run: with the processor's help, or emulated; null: there are none, or the first has not started yet. */
+  machines: 'kvm' | 'tcg' | null
   qemu_version: string
   exports: number
   mounts: number
@@ -266,6 +268,7 @@ export const fileInfo = entry.extend({
   created_time: z.string().nullable(),
   uid: z.int(),
   gid: z.int(),
+  streams: z.array(z.string().max(1024)).max(1000),
   partition: z.int(),
   /** Changes with inode, size and time. */
   etag: z.string(),

@@ -121,6 +121,7 @@ export const openAgent = async (settings: AgentSettings): Promise<Agent> => {
       version: settings.version,
       uptime_seconds: Math.floor(process.uptime()),
       attach_backend: backend.name,
+      machines: typeof openers.machines === 'string' ? null : openers.machines.ready,
       qemu_version: qemuVersion,
       exports: exports.count,
       mounts: mounts.count,

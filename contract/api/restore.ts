@@ -153,6 +153,8 @@ export const fileInfoAnswer = entry.extend({
   created_time: time.nullable(),
   uid: z.int(),
   gid: z.int(),
+  /** Names of its alternate data streams, which NTFS has beside the content. */
+  streams: z.array(z.string()),
   mime_type: z.string().nullable(),
   partition: z.int(),
 })

@@ -23,7 +23,10 @@ export default defineFunction(
     const component_status = {
       database: await look(DB.ping().then(() => 'answers')),
       host_agent: await look(
-        AGENT.health().then(({ attach_backend, qemu_version }) => `attaches by ${attach_backend}, ${qemu_version}`),
+        AGENT.health().then(
+          ({ attach_backend, qemu_version, machines }) =>
+            `attaches by ${attach_backend}, ${qemu_version}, throw-away machines: ${machines ?? 'none'}`,
+        ),
       ),
       source_node: await look(NODE.health().then(() => 'answers')),
     }

@@ -91,7 +91,7 @@ export const toFileInfo = async (
   root: PartitionRoot,
   own: Located,
   parentFd: number,
-  partition: number,
+  { partition, streams }: Pick<FileInfo, 'partition' | 'streams'>,
 ): Promise<FileInfo> => {
   const target = own.stat.isSymbolicLink() ? ((await followLink(root, own.path)) ?? own.stat) : own.stat
   const seconds = target.mtimeNs / billion
@@ -101,6 +101,7 @@ export const toFileInfo = async (
     created_time: own.stat.birthtimeNs > 0n ? isoTime(own.stat.birthtimeNs) : null,
     uid: Number(own.stat.uid),
     gid: Number(own.stat.gid),
+    streams,
     partition,
     etag: `"${target.ino.toString(36)}-${target.size.toString(36)}-${target.mtimeNs.toString(36)}"`,
     modified_http: new Date(Math.min(Math.max(Number(seconds), 0), 253402300799) * 1000).toUTCString(),

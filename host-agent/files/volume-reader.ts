@@ -9,6 +9,7 @@ import { listFolder, listTree, type Page } from './list.ts'
 import { joinPath, locate, openRoot, type PartitionRoot, splitPath } from './resolve.ts'
 import { openRegular, pumpFile } from './send.ts'
 import { SortedFolders } from './sorted-folders.ts'
+import { streamsOf } from './streams.ts'
 
 /** What is left to do once the answer's head is sent: writes all of the content, or throws. To be called once, and at once. */
 export type Content = (target: Writable, signal: AbortSignal) => Promise<void>
@@ -31,16 +32,18 @@ export interface VolumeReader {
 }
 
 /** @param path where the volume is mounted @param number of the volume, for the answers */
-export const openMounted = async (path: string, number: number): Promise<VolumeReader> =>
-  new MountedVolume(await openRoot(path), number)
+export const openMounted = async (path: string, number: number, filesystem: string): Promise<VolumeReader> =>
+  new MountedVolume(await openRoot(path), number, filesystem === 'ntfs')
 
 class MountedVolume implements VolumeReader {
   readonly #root: PartitionRoot
   readonly #number: number
+  readonly #hasStreams: boolean
   readonly #sorted = new SortedFolders()
-  constructor(root: PartitionRoot, number: number) {
+  constructor(root: PartitionRoot, number: number, hasStreams: boolean) {
     this.#root = root
     this.#number = number
+    this.#hasStreams = hasStreams
   }
 
   async list(path: Buffer, options: ListOptions): Promise<Listing> {
@@ -66,7 +69,8 @@ class MountedVolume implements VolumeReader {
     try {
       const parent = await locate(this.#root, own.path.slice(0, -1), true)
       try {
-        return await toFileInfo(this.#root, own, parent.handle.fd, this.#number)
+        const streams = this.#hasStreams && !own.stat.isSymbolicLink() ? await streamsOf(own.handle.fd) : []
+        return await toFileInfo(this.#root, own, parent.handle.fd, { partition: this.#number, streams })
       } finally {
         await parent.handle.close()
       }

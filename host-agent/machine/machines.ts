@@ -27,6 +27,8 @@ export class Machines {
   readonly #folder: string
   readonly #spare = new Spare(() => this.#make())
   #accelerator: Accelerator = 'tcg'
+  /** How the last that started is run. */
+  ready: Accelerator | null = null
   /** Ends those that are starting. */
   readonly #closing = new AbortController()
   /** Why the first did not start; undefined: it did. */
@@ -97,7 +99,7 @@ export class Machines {
     const { image, readerSeconds, groups } = this.#options
     const name = randomUUID()
     const group = await groups?.make(`machine-${name}`)
-    return Machine.start({
+    const machine = await Machine.start({
       folder: join(this.#folder, name),
       image,
       accelerator: this.#accelerator,
@@ -105,6 +107,8 @@ export class Machines {
       signal: this.#closing.signal,
       group,
     })
+    this.ready = machine.accelerator
+    return machine
   }
 }
 

@@ -71,7 +71,7 @@ export const answering = (
   const open = async (asked: OpenRequest) => {
     const path = inside.root(asked.volume)
     const result = await mountVolume(asked, path, (why) => endedDrivers.set(asked.volume, why))
-    if (result.mounted) volumes.set(asked.volume, await openMounted(path, asked.volume))
+    if (result.mounted) volumes.set(asked.volume, await openMounted(path, asked.volume, asked.filesystem))
     return result
   }
 

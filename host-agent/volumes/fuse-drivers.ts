@@ -19,7 +19,7 @@ const fuse2fs = (image: string, path: string): string[] => [
 const ntfs3g = (image: string, path: string): string[] => [
   '/usr/bin/ntfs-3g',
   '-o',
-  'ro,no_detach,streams_interface=none',
+  'ro,no_detach,streams_interface=xattr',
   image,
   path,
 ]

@@ -24,7 +24,7 @@ const kinds: Record<HostFilesystem, Kind> = {
   xfs: { type: 'xfs', options: ['nouuid'], withoutReplay: ['norecovery'] },
   // Its top, whatever subvolume is the default one: all of them are folders there, snapshots too.
   btrfs: { type: 'btrfs', options: ['subvolid=5'], withoutReplay: ['rescue=nologreplay'] },
-  ntfs: { type: 'ntfs-3g', options: ['streams_interface=none'], withoutReplay: null },
+  ntfs: { type: 'ntfs-3g', options: ['streams_interface=xattr'], withoutReplay: null },
   vfat: { type: 'vfat', options: ['utf8'], withoutReplay: null },
   exfat: { type: 'exfat', options: ['iocharset=utf8'], withoutReplay: null },
   iso9660: { type: 'iso9660', options: ['iocharset=utf8'], withoutReplay: null },

@@ -5,6 +5,7 @@ import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import {
   copyFileSync,
   createWriteStream,
+  linkSync,
   lstatSync,
   mkdirSync,
   readdirSync,
@@ -125,6 +126,44 @@ describe.each(['ext4', 'xfs', 'btrfs', 'ntfs'] as const)('%s', (kind) => {
       'second',
     ])
   })
+})
+
+/** A mount point's reparse data: [MS-FSCC] 2.1.2.5. */
+const junctionTo = (target: string): string => {
+  const [substitute, print] = [`\\??\\${target}`, target].map((text) => Buffer.from(text, 'utf16le')) as [
+    Buffer,
+    Buffer,
+  ]
+  const head = Buffer.alloc(16)
+  head.writeUInt32LE(0xa0000003, 0)
+  head.writeUInt16LE(8 + substitute.length + 2 + print.length + 2, 4)
+  head.writeUInt16LE(substitute.length, 10)
+  head.writeUInt16LE(substitute.length + 2, 12)
+  head.writeUInt16LE(print.length, 14)
+  const end = Buffer.alloc(2)
+  return `0x${Buffer.concat([head, substitute, end, print, end]).toString('hex')}`
+}
+it('names the alternate data streams of NTFS, and shows its junctions and hard links', async () => {
+  const setfattr = (path: string, name: string, value: string) =>
+    sh('/usr/bin/setfattr', ['--name', name, '--value', value, '--', path])
+  filesystemImage(image, 'ntfs', 64 << 20, (folder) => {
+    mkdirSync(join(folder, 'data'))
+    writeFileSync(join(folder, 'data/report.doc'), 'content')
+    linkSync(join(folder, 'data/report.doc'), join(folder, 'same.doc'))
+    setfattr(join(folder, 'data/report.doc'), 'user.Zone.Identifier', '[ZoneTransfer]')
+    setfattr(join(folder, 'data/report.doc'), 'user.größe = \\x', 'odd')
+    setfattr(join(folder, 'data'), 'user.of the folder', 'x')
+    mkdirSync(join(folder, 'junction'))
+    setfattr(join(folder, 'junction'), 'system.ntfs_reparse_data', junctionTo('C:\\data'))
+  })
+  const { mount_id } = await mount()
+  const info = (path: string) => real.agent.fileInfo(mount_id, { path_b64: encode(path) })
+  expect((await info('/data/report.doc')).streams.sort()).toEqual(['Zone.Identifier', 'größe = \\x'])
+  expect((await info('/same.doc')).streams).toHaveLength(2)
+  expect((await info('/data')).streams).toEqual(['of the folder'])
+  expect((await info('/junction')).streams).toEqual([])
+  expect(await info('/junction')).toMatchObject({ is_symlink: true, symlink_target: expect.stringMatching(/data$/) })
+  expect((await read(mount_id, '/same.doc')).toString()).toBe('content')
 })
 
 describe.each(['ext4', 'xfs'] as const)('a dirty journal of %s', (kind) => {

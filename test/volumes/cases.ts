@@ -426,7 +426,7 @@ const layered: Case[] = [
 
 const disc = (name: string, args: string[]): Case => ({
   name,
-  needs: ['iso9660'],
+  needs: [],
   make: (shop) => {
     const { folder, tree } = shop.folder((root) => {
       mkdirSync(join(root, 'docs'))
