@@ -189,7 +189,7 @@ export const createServerApp = (agent: Agent) => {
     const asked = await body(c, archiveBody)
     const { format, checksums, only_b64 } = asked
     const only = only_b64?.map((one) => Buffer.from(one, 'base64'))
-    const options = { format, checksums, only, prefix: Buffer.alloc(0) }
+    const options = { format, checksums, only, without: [], prefix: Buffer.alloc(0) }
     return send(c, await agent.files.archive(guestFile(c, asked), options))
   })
   app.post('/index', async (c) => {

@@ -15,7 +15,8 @@ import { archiveName, type Walked, walkTree } from './walk.ts'
 /** Files of a guest are mostly compressed already or text; the fastest level takes most of the gain. */
 const compressionLevel = 1
 const batchBytes = 256 * 1024
-const errorsName = '_errors.txt'
+/** Names what could not be read, a line each after the first. */
+export const errorsName = '_errors.txt'
 const checksumsName = '_checksums.sha256'
 
 type Source = Buffer | Readable
@@ -101,6 +102,11 @@ const gzipCompressor = (): Compressor => {
 const zstdCompressor = (): Compressor => {
   const filter = filterHere('/usr/bin/zstd', ['-1', '-T0', '-q', '--stdout', '-'])
   return { ...filter, end: filter.kill }
+}
+
+const noCompressor = (): Compressor => {
+  const through = new PassThrough({ highWaterMark: 1024 * 1024 })
+  return { input: through, output: through, end: (error) => through.destroy(error) }
 }
 
 const tarWriter = ({ input, output, end }: Compressor): Writer => {
@@ -205,17 +211,21 @@ const checkWanted = async (root: PartitionRoot, top: Located, only: readonly (re
 }
 
 export type ArchiveOptions = {
-  format: ArchiveFormat
+  /** `tar`: for what puts several together (guest/archive-of-volumes.ts). */
+  format: ArchiveFormat | 'tar'
   /** Whether a list of checksums lies in it. */
   checksums: boolean
   /** Below the folder these alone, by their paths from there on; without them all. */
   only: readonly Buffer[] | undefined
+  /** Below the folder these are left out, by their paths from there on, with all that is below them. */
+  without: readonly Buffer[]
   /** What stands before each name: a path without a slash at either end, or nothing. */
   prefix: Buffer
 }
 
-const writerFor: Record<ArchiveFormat, () => Writer> = {
+const writerFor: Record<ArchiveOptions['format'], () => Writer> = {
   zip: zipWriter,
+  tar: () => tarWriter(noCompressor()),
   'tar.gz': () => tarWriter(gzipCompressor()),
   'tar.zst': () => tarWriter(zstdCompressor()),
 }
@@ -234,8 +244,17 @@ export const archive = async (root: PartitionRoot, top: Located, options: Archiv
     await top.handle.close()
     throw error
   }
-  const writer = writerFor[options.format]()
-  const checksums: string[] | undefined = options.checksums ? [] : undefined
+  const [without, prefix] = [options.without.map(partsOf), partsOf(options.prefix)]
+  return archiveOf(walkTree(root, top, { only, without, prefix }), options)
+}
+
+/** @returns a stream that is destroyed, never ended, when the archive can't be completed */
+export const archiveOf = (
+  entries: AsyncIterable<Walked>,
+  { format, checksums: isListed }: Pick<ArchiveOptions, 'format' | 'checksums'>,
+): Readable => {
+  const writer = writerFor[format]()
+  const checksums: string[] | undefined = isListed ? [] : undefined
   const output = new PassThrough({ highWaterMark: 1024 * 1024 })
   const cut = new AbortController()
   output.once('close', () => cut.abort())
@@ -254,8 +273,7 @@ export const archive = async (root: PartitionRoot, top: Located, options: Archiv
     const unreadable: string[] = []
     const own = (name: string, text: Buffer) =>
       writer.add({ name, mode: 0o644, modified: new Date(), kind: 'file', uid: 0, gid: 0, size: text.length }, text)
-    const walk = walkTree(root, top, { only, prefix: partsOf(options.prefix) })
-    for await (const walked of walk) await unlessCut(write(writer, walked, unreadable, checksums))
+    for await (const walked of entries) await unlessCut(write(writer, walked, unreadable, checksums))
     if (unreadable.length > 0)
       await own(
         errorsName,

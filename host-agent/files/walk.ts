@@ -97,6 +97,8 @@ const wantedOf = (paths: readonly (readonly Buffer[])[]): Wanted => {
 type WalkOptions = {
   /** Paths below the top, as their parts; without them all. */
   only?: readonly (readonly Buffer[])[] | undefined
+  /** Paths below the top that are left out, with all that is below them. */
+  without?: readonly (readonly Buffer[])[]
   /** What stands before each name. */
   prefix: readonly Buffer[]
 }
@@ -104,11 +106,14 @@ type WalkOptions = {
 export async function* walkTree(
   root: PartitionRoot,
   top: Located,
-  { only, prefix: first }: WalkOptions,
+  { only, without = [], prefix: first }: WalkOptions,
 ): AsyncGenerator<Walked> {
+  const leftOut = new Set(without.map((path) => joinPath([...top.path, ...path]).toString('latin1')))
   async function* visit(folder: Located, prefix: Buffer[], wanted: Wanted): AsyncGenerator<Walked> {
     const { fd } = folder.handle
-    const isWanted = (name: Buffer) => wanted === 'all' || wanted.has(name.toString('latin1'))
+    const isWanted = (name: Buffer) =>
+      (wanted === 'all' || wanted.has(name.toString('latin1'))) &&
+      (leftOut.size === 0 || !leftOut.has(joinPath([...folder.path, name]).toString('latin1')))
     const names = (await readFolder(fd))
       .map(({ name }) => name)
       .filter(isWanted)

@@ -9,6 +9,7 @@ import { mapSome } from '../concurrency.ts'
 import { linksAtOnce, nameText } from '../files/entries.ts'
 import { joinPath, splitPath } from '../files/resolve.ts'
 import type { ArchiveOptions, Content, ListOptions, VolumeReader } from '../files/volume-reader.ts'
+import { type ArchivePart, archiveOfVolumes } from './archive-of-volumes.ts'
 
 export type GuestMount = {
   /** Where it is mounted, as parts of a path; empty: the root. */
@@ -69,31 +70,38 @@ export class GuestView implements VolumeReader {
     return mount.reader.read(inner, start, length)
   }
 
-  /** Of one volume: what others have mounted below is theirs. @throws PATH_INVALID when `only` is of several volumes */
-  async archive(path: Buffer, { only, ...options }: ArchiveOptions): Promise<Content> {
+  async archive(path: Buffer, { only, format, checksums }: ArchiveOptions): Promise<Content> {
     const top = await this.#resolve(splitPath(path), true)
-    if (!only) {
-      const { mount, inner } = this.#placeOf(top)
-      return mount.reader.archive(inner, { ...options, only })
-    }
     const wanted: Buffer[][] = []
-    for (const one of only)
+    for (const one of only ?? [])
       wanted.push(await this.#resolve([...top, ...splitPath(Buffer.concat([Buffer.from('/'), one]))], false))
-    const mounts = new Set(wanted.map((one) => this.#placeOf(one).mount))
-    const [mount] = mounts
-    if (!mount || mounts.size > 1)
-      throw new HubError('PATH_INVALID', 'These lie on several volumes of the machine', {
-        details: 'ask for one archive of each',
-      })
-    // The folder asked for, or the volume's own where it begins below that.
-    const base = mount.at.length > top.length ? mount.at : top
-    const inside = wanted.map((one) => one.slice(base.length))
-    if (inside.some((one) => one.length === 0))
-      throw new HubError('PATH_INVALID', 'A folder that a volume is mounted at is asked for by itself')
-    return mount.reader.archive(this.#placeOf(base).inner, {
-      ...options,
-      only: inside.map((one) => joinPath(one).subarray(1)),
-      prefix: joinPath(base.slice(top.length)).subarray(1),
+    const parts = this.#partsOf(top, only ? wanted : [top])
+    const [first, ...others] = parts
+    if (!first || others.length > 0) return archiveOfVolumes(parts, { format, checksums })
+    const { reader, folder, ...what } = first
+    return reader.archive(folder, { ...what, format, checksums })
+  }
+
+  /** What each volume has of the paths, all of which lie below a folder or are it. */
+  #partsOf(top: readonly Buffer[], wanted: readonly (readonly Buffer[])[]): ArchivePart[] {
+    const below = (path: readonly Buffer[], start: readonly Buffer[]) =>
+      path.length > start.length && startsWith(path, start)
+    // What lies deeper comes after the folder that it is mounted in.
+    return this.#mounts.toReversed().flatMap((mount) => {
+      // The folder asked for, or the volume's own where it begins below that.
+      const base = mount.at.length > top.length ? mount.at : top
+      const own = wanted.filter((one) => this.#placeOf(one).mount === mount)
+      const isWhole = wanted.some((one) => below(mount.at, one)) || own.some((one) => one.length === base.length)
+      if (own.length === 0 && !isWhole) return []
+      const relative = (path: readonly Buffer[]) => joinPath(path.slice(base.length)).subarray(1)
+      return {
+        reader: mount.reader,
+        folder: this.#placeOf(base).inner,
+        only: isWhole ? undefined : own.map(relative),
+        // What others have mounted below is theirs, and what is hidden there nobody's.
+        without: this.#mounts.filter(({ at }) => below(at, base)).map(({ at }) => relative(at)),
+        prefix: joinPath(base.slice(top.length)).subarray(1),
+      }
     })
   }
 

@@ -90,9 +90,10 @@ export type PathRequest = { volume: number; path_b64: string }
 export type ListRequest = PathRequest & { recursive: boolean; limit: number; offset: number }
 export type ReadRequest = PathRequest & { start: number; length: number }
 export type ArchiveRequest = PathRequest & {
-  format: ArchiveFormat
+  format: ArchiveFormat | 'tar'
   checksums: boolean
   only_b64: string[] | undefined
+  without_b64: string[]
   prefix_b64: string
 }
 

@@ -33,10 +33,11 @@ type Response = ServerResponse | Http2ServerResponse
 const endIsHeardMs = 200
 
 const pathOf = ({ path_b64 }: PathRequest) => Buffer.from(path_b64, 'base64')
-const archiveOptions = ({ format, checksums, only_b64, prefix_b64 }: ArchiveRequest) => ({
+const archiveOptions = ({ format, checksums, only_b64, without_b64, prefix_b64 }: ArchiveRequest) => ({
   format,
   checksums,
   only: only_b64?.map((path) => Buffer.from(path, 'base64')),
+  without: without_b64.map((path) => Buffer.from(path, 'base64')),
   prefix: Buffer.from(prefix_b64, 'base64'),
 })
 

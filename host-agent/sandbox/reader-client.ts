@@ -84,12 +84,13 @@ export class ReaderClient {
         const asked: protocol.ReadRequest = { ...at(path), start, length }
         return this.#content('/read', asked, length)
       },
-      archive: (path: Buffer, { format, checksums, only, prefix }: ArchiveOptions) => {
+      archive: (path: Buffer, { format, checksums, only, without, prefix }: ArchiveOptions) => {
         const asked: protocol.ArchiveRequest = {
           ...at(path),
           format,
           checksums,
           only_b64: only?.map((one) => one.toString('base64')),
+          without_b64: without.map((one) => one.toString('base64')),
           prefix_b64: prefix.toString('base64'),
         }
         return this.#content('/archive', asked, undefined)

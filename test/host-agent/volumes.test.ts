@@ -2,6 +2,7 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import {
   copyFileSync,
+  createWriteStream,
   lstatSync,
   mkdirSync,
   readdirSync,
@@ -13,6 +14,7 @@ import {
 } from 'node:fs'
 import { basename, join } from 'node:path'
 import { buffer, text } from 'node:stream/consumers'
+import { pipeline } from 'node:stream/promises'
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
 import type { DiskChain, IndexLine, MountState } from '../../contract/agent.ts'
 import type { Partition } from '../../contract/api/restore.ts'
@@ -228,6 +230,7 @@ it('shows a machine of several disks as it saw itself, by its fstab', async () =
       mkdirSync(join(folder, path), { recursive: true })
     writeFileSync(join(folder, 'usr/lib/os-release'), 'NAME="Debian"\nPRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\n')
     symlinkSync('../usr/lib/os-release', join(folder, 'etc/os-release'))
+    writeFileSync(join(folder, 'home/hidden by the mount'), 'hidden')
     writeFileSync(join(folder, 'etc/hostname'), 'db-01\n')
     writeFileSync(join(folder, 'var/log/wtmp'), Buffer.concat([wtmp(2, 1_700_000_000), wtmp(7, 1_700_000_100)]))
     writeFileSync(
@@ -298,6 +301,40 @@ it('shows a machine of several disks as it saw itself, by its fstab', async () =
   expect((await buffer(fetched.content)).equals(contents.get('home')!)).toBe(true)
   const info = await real.agent.fileInfo(id, { path_b64: encode('/srv/my data'), partition: 65_535 })
   expect(info).toMatchObject({ name: 'my data', path: '/srv/my data', type: 'directory', partition: 65_535 })
+  // One archive of all volumes, as the machine had them: nothing is missing, and nothing of what a mount hides is in it.
+  const unpacked = async (path: string, more: object = {}) => {
+    const folder = join(real.folder, 'unpacked')
+    mkdirSync(folder)
+    const archive = join(real.folder, 'archive.tar.gz')
+    const stream = await real.agent.readArchive(id, {
+      path_b64: encode(path),
+      format: 'tar.gz',
+      checksums: true,
+      ...more,
+    })
+    await pipeline(stream, createWriteStream(archive))
+    sh('/usr/bin/tar', ['-C', folder, '-xzf', archive])
+    sh('/bin/sh', ['-c', 'cd "$1" && sha256sum --quiet -c _checksums.sha256', 'sh', folder])
+    const seen = (readdirSync(folder, { recursive: true }) as string[]).sort()
+    const home = join(folder, 'home/deep/home')
+    const bytes = seen.includes('home/deep/home') ? readFileSync(home) : undefined
+    rmSync(folder, { recursive: true })
+    return { seen, bytes }
+  }
+  const all = await unpacked('/')
+  expect(all.seen).toEqual(
+    expect.arrayContaining(['etc/hostname', 'home/deep/home', 'home/link', 'srv/my data/mysql/table', 'mysql']),
+  )
+  expect(all.seen).not.toContain('home/hidden by the mount')
+  expect(all.bytes!.equals(contents.get('home')!)).toBe(true)
+  const some = await unpacked('/', { only_b64: ['srv', 'home/deep', 'etc/hostname'].map(encode) })
+  expect(some.seen).toEqual([
+    '_checksums.sha256',
+    ...['etc', 'etc/hostname', 'home', 'home/deep', 'home/deep/home'],
+    ...['srv', 'srv/my data', 'srv/my data/deep', 'srv/my data/deep/srv', 'srv/my data/lost+found'],
+    ...['srv/my data/mysql', 'srv/my data/mysql/host'],
+    'srv/my data/mysql/table',
+  ])
   for (const path of ['/out/hostname', '/../etc'])
     await expect(guest(path)).rejects.toMatchObject({ code: 'PATH_FORBIDDEN' })
   await expect(guest('/gone/x')).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' })
