@@ -3,7 +3,7 @@
  * name. The child reads the same at every moment, whatever stops us, and so does all that builds on it. Each step can be repeated; the journal
  * beside the child says which one it is. Checksums are the child's own and are never made anew: a merge hides no damage.
  */
-import { chmod, chown, readFile, rename, rm, stat } from 'node:fs/promises'
+import { chmod, chown, open, readFile, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import { HubError } from '../../contract/errors.ts'
 import { syncPath } from '../../durable/write-file.ts'
@@ -149,8 +149,14 @@ export const finishMerge = async (paths: MergePaths): Promise<Merged> => {
   }
   if (journal.parent !== basename(parent) || !journal.manifest) throw broken(`${basename(child)} is not prepared`)
   const folder = dirname(child)
-  // Both steps at once for whoever reads the folder: a file that is gone has been renamed.
-  if (await exists(qcow2(parent))) await rename(qcow2(parent), qcow2(child))
+  // What the child's file took is given back once it is closed, which takes the filesystem as long as a third of the merge: nobody waits for that.
+  const replaced = await open(qcow2(child), 'r').catch(() => undefined)
+  try {
+    // Both steps at once for whoever reads the folder: a file that is gone has been renamed.
+    if (await exists(qcow2(parent))) await rename(qcow2(parent), qcow2(child))
+  } finally {
+    replaced?.close().catch(() => undefined)
+  }
   await syncPath(folder)
   const { digest: _, ...manifest } = journal.manifest
   await writeDurably(`${child}.manifest.json`, selfChecked(manifest), 0o444)
