@@ -1,4 +1,6 @@
 /** Do the lists of a site with 5 000 VMs, 500 flows and 1 000 000 backups stay quick? */
+import { once } from 'node:events'
+import { Agent, get, type IncomingMessage } from 'node:http'
 import { showFlows } from '../../db/queries/flows.ts'
 import { protectionOf } from '../../db/queries/protection.ts'
 import { diskCounts, groupsOf, lastBackups, listVms } from '../../db/queries/vms.ts'
@@ -15,6 +17,14 @@ const goalMs = 200
 const percentile = (values: number[], share: number) =>
   values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))]!
 const hub = await startHub()
+const agent = new Agent({ keepAlive: true })
+/** To the last byte; what a client then makes of the text is not the hub's. */
+const ask = async (path: string) => {
+  const request = get(`${hub.url}/api/v1${path}`, { agent, headers: { authorization: `Bearer ${hub.token}` } })
+  const [response] = (await once(request, 'response')) as [IncomingMessage]
+  if (response.statusCode !== 200) throw new Error(`${path}: ${response.statusCode}`)
+  await once(response.resume(), 'end')
+}
 try {
   const site = await fillSite(hub, { vms, flows, backups })
   const { db } = site
@@ -32,7 +42,7 @@ try {
   const measure = async (what: string, path: string, bare: () => Promise<unknown>) => {
     const [ours, floor]: [number[], number[]] = [[], []]
     for (let turn = 0; turn < requests + warmUp; turn++) {
-      const [over, by] = [await seconds(() => hub.api('GET', path)), await seconds(bare)]
+      const [over, by] = [await seconds(() => ask(path)), await seconds(bare)]
       if (turn < warmUp) continue
       ours.push(over)
       floor.push(by)
@@ -55,5 +65,6 @@ try {
   ])
   await site.close()
 } finally {
+  agent.destroy()
   await hub.stop()
 }
