@@ -23,6 +23,8 @@ export const inside = {
   root: (volume: number) => `/guest/volume-${volume}`,
 } as const
 
+/** Trailer that a reader sends after all of a content. */
+export const wholeTrailer = 'x-whole'
 /** What a reader says on its standard output, a line each, in this order. */
 export const readerLines = { started: 'started', listening: 'listening' } as const
 /** What it waits for in between: its users are there. */

@@ -1,6 +1,7 @@
 /** What a reader answers the agent (protocol.ts), wherever it runs: it mounts volumes, and serves their files. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { constants, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2'
+// Its types alone: loading it would keep each sandbox waiting.
+import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { HubError } from '../../contract/errors.ts'
 import { type Content, openMounted, type VolumeReader } from '../files/volume-reader.ts'
@@ -12,8 +13,8 @@ import {
   type OpenRequest,
   type PathRequest,
   type ReadRequest,
+  wholeTrailer,
 } from './protocol.ts'
-import { wholeTrailer } from './reader-transport.ts'
 
 /**
  * Mounts a volume read-only.
@@ -29,6 +30,8 @@ type Answers = Record<string, (body: never) => Promise<unknown>>
 type Request = IncomingMessage | Http2ServerRequest
 type Response = ServerResponse | Http2ServerResponse
 
+/** Of HTTP/2: RFC 9113, section 7. */
+const internalError = 2
 /** How long after its first error we hear of a driver's end, at the most. */
 const endIsHeardMs = 200
 
@@ -136,7 +139,7 @@ const sayContent = async (response: Response, content: Content) => {
       const details = error instanceof HubError ? `: ${error.details}` : ''
       process.stderr.write(`${String(error)}${details}\n`)
       // Never ended in order: what was cut must not look whole.
-      if ('stream' in response) response.stream.close(constants.NGHTTP2_INTERNAL_ERROR)
+      if ('stream' in response) response.stream.close(internalError)
       else response.destroy()
     },
   )

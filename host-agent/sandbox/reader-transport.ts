@@ -3,6 +3,7 @@ import type { FileHandle } from 'node:fs/promises'
 import { Agent, request } from 'node:http'
 import { connect as connectHttp2, constants } from 'node:http2'
 import type { Duplex, Readable } from 'node:stream'
+import { wholeTrailer } from './protocol.ts'
 
 /** @property isWhole whether the body, once it has ended, was ended by the reader: HTTP/2 ends one in the same way when its line is cut */
 export type Reply = { statusCode: number; body: Readable; isWhole: () => boolean }
@@ -12,8 +13,6 @@ export type ReaderTransport = {
   close: () => Promise<void>
 }
 
-/** Said by a reader after all of a content. */
-export const wholeTrailer = 'x-whole'
 const connectionsMax = 32
 /** What may be under way of one answer, and of all of them, in bytes: a line into a machine is slow to turn round. */
 const window = { answer: 1024 ** 2, all: 8 * 1024 ** 2 }
