@@ -81,8 +81,16 @@ export class FileIndexWriter {
     const same = `s.volume_id = v.volume_id AND s.path_hash = v.path_hash AND s.kind = v.kind AND s.size = v.size AND s.modified = v.modified`
     const own = `v.volume_id IN (SELECT id FROM file_volumes WHERE vm_backup_context_id = :contextId)`
     const wasThere = `v.first_at <= :before AND v.last_at > :before`
+    const ofNoPoint = `${own} AND NOT EXISTS (SELECT 1 FROM file_indexes i WHERE i.vm_backup_context_id = :contextId
+      AND i.status = 'completed' AND i.point_at >= v.first_at AND i.point_at < v.last_at)`
     await this.#connection.beginTransaction()
     try {
+      // Points that were deleted must not be taken for this one: what they alone had goes, and what the next point has, too, begins there.
+      await run(`DELETE v FROM file_versions v WHERE ${ofNoPoint} AND v.last_at < ${stillThere}`)
+      await run(`DELETE v FROM file_versions v WHERE ${ofNoPoint} AND v.first_at > :before`)
+      await run(
+        `UPDATE file_versions v SET v.first_at = :after WHERE ${own} AND v.first_at > :before AND v.first_at < :after AND v.last_at > :after`,
+      )
       // What the point lacks ends before it. Where the next point has it again, it begins there anew.
       const lacking = `FROM file_versions v LEFT JOIN file_staging s ON ${same} WHERE ${own} AND ${wasThere} AND v.last_at > :at AND s.volume_id IS NULL`
       await run(

@@ -190,7 +190,7 @@ it('says what is not indexed, and what could not be', async () => {
   expect((await search('q=a&vm_name=unknown')).length).toBe(1)
 })
 
-it('knows of each point exactly what it has, in whatever order they are indexed', async () => {
+it('knows of each point exactly what it has, in whatever order they are indexed and deleted', async () => {
   const random = seeded(20261127)
   const paths = Array.from({ length: 30 }, (_, at) => `/folder ${at % 5}/file ${at}`)
   for (let run = 0; run < 6; run++) {
@@ -210,9 +210,19 @@ it('knows of each point exactly what it has, in whatever order they are indexed'
     const order = points
       .map((point) => ({ point, rank: createHash('md5').update(`${run} ${point.id}`).digest('hex') }))
       .toSorted((a, b) => a.rank.localeCompare(b.rank))
+    const deleted = new Set<string>()
     for (const [done, { point }] of order.entries()) {
       expect((await index(point.id)).status).toBe('completed')
+      // Nothing is kept of what no point has any more.
+      const [[{ left_over }]] = (await alone.db.pool.query(
+        `SELECT count(*) AS left_over FROM file_versions v JOIN file_volumes o ON o.id = v.volume_id WHERE NOT EXISTS
+         (SELECT 1 FROM file_indexes i WHERE i.vm_backup_context_id = o.vm_backup_context_id AND i.status = 'completed' AND i.point_at >= v.first_at AND i.point_at < v.last_at)
+         AND o.vm_backup_context_id = (SELECT vm_backup_context_id FROM file_indexes WHERE backup_job_id = ?)`,
+        [point.id],
+      )) as unknown as [[{ left_over: number }]]
+      expect(left_over).toBe(0)
       for (const { point: known } of order.slice(0, done + 1)) {
+        if (deleted.has(known.id)) continue
         const [rows] = (await alone.db.pool.query(
           `SELECT v.path, v.size FROM file_versions v JOIN file_volumes o ON o.id = v.volume_id JOIN file_indexes i ON i.vm_backup_context_id = o.vm_backup_context_id
            WHERE i.backup_job_id = ? AND v.first_at <= i.point_at AND v.last_at > i.point_at ORDER BY v.path`,
@@ -224,6 +234,11 @@ it('knows of each point exactly what it has, in whatever order they are indexed'
             .sort(([a], [b]) => (a! < b! ? -1 : 1)),
         )
       }
+      // As the deletion of a backup does it.
+      if (random(3) > 0) continue
+      const gone = order[random(done + 1)]!.point.id
+      await alone.db.pool.query('DELETE FROM file_indexes WHERE backup_job_id = ?', [gone])
+      deleted.add(gone)
     }
   }
 })
