@@ -102,11 +102,15 @@ export class FileIndexWriter {
          WHERE ${own} AND ${wasThere} AND v.last_at > :at AND s.volume_id IS NULL`,
       )
       // What the point before lacks and the next one has from there on begins here.
-      await run(`UPDATE file_versions v JOIN file_staging s ON ${same} SET v.first_at = :at WHERE v.first_at = :after`)
+      // Versions first, of which there are few: the server knows nothing of the staging table, and would compare each row of one with each of the other.
+      if (after !== stillThere)
+        await run(
+          `UPDATE file_versions v STRAIGHT_JOIN file_staging s ON ${same} SET v.first_at = :at WHERE ${own} AND v.first_at = :after`,
+        )
       await run(
         `INSERT INTO file_versions (volume_id, path_hash, path, name_id, kind, size, modified, first_at, last_at)
          SELECT s.volume_id, s.path_hash, s.path, s.name_id, s.kind, s.size, s.modified, :at, :after
-         FROM file_staging s LEFT JOIN file_versions v ON ${same} AND v.first_at <= :at AND v.last_at > :at WHERE v.id IS NULL`,
+         FROM file_staging s LEFT JOIN file_versions v FORCE INDEX (file_versions_path) ON ${same} AND v.first_at <= :at AND v.last_at > :at WHERE v.id IS NULL`,
       )
       await finish(this.#connection.query.bind(this.#connection))
       await this.#connection.commit()
