@@ -59,16 +59,20 @@ const decideOpeners = async (settings: AgentSettings): Promise<Openers> => {
       "this host can make no sandbox; it mounts guests' filesystems itself, as far as it may",
     )
   const machines = await openMachines(settings, sandboxes)
-  const kernelHas: HostFilesystem[] = []
-  for (const filesystem of hostFilesystems) if (await kernelCanMount(run, filesystem)) kernelHas.push(filesystem)
-  const decide = async () =>
-    chooseReaders({
+  const decide = async () => {
+    const ladder = {
       hostMounts,
       machineMounts,
       noSandbox: typeof sandboxes === 'string' ? sandboxes : undefined,
       noMachine: typeof machines === 'string' ? machines : await machines.missing,
-      kernelHas,
-    })
+    }
+    // No module of this host is loaded for what others read.
+    const kernelHas: HostFilesystem[] = []
+    for (const [filesystem, choice] of chooseReaders({ ...ladder, kernelHas: hostFilesystems }))
+      if ('reader' in choice && choice.reader === 'host' && (await kernelCanMount(run, filesystem)))
+        kernelHas.push(filesystem)
+    return chooseReaders({ ...ladder, kernelHas })
+  }
   return { sandboxes, machines, readers: decide() }
 }
 

@@ -1,7 +1,7 @@
 /** Makes something that takes longer to make than to use: one always waits. */
 
 /** Later than the mount that took the last one and the listing that follows it. */
-const spareDelayMs = 300
+const spareDelayMs = 150
 /** A host that was in trouble is often out of it by then. */
 const retryMs = 5_000
 

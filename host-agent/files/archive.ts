@@ -16,7 +16,9 @@ import { archiveName, type Walked, walkTree } from './walk.ts'
 const compressionLevel = 1
 const batchBytes = 256 * 1024
 /** Names what could not be read, a line each after the first. */
-export const errorsName = '_errors.txt'
+const errorsName = '_errors.txt'
+/** The same in a part of an archive: a name that no file has there, for all others lie below the folder. */
+export const errorsOfPart = `/${errorsName}`
 const checksumsName = '_checksums.sha256'
 
 type Source = Buffer | Readable
@@ -276,7 +278,7 @@ export const archiveOf = (
     for await (const walked of entries) await unlessCut(write(writer, walked, unreadable, checksums))
     if (unreadable.length > 0)
       await own(
-        errorsName,
+        format === 'tar' ? errorsOfPart : errorsName,
         Buffer.from(`These files could not be read and are not in this archive:\n${unreadable.join('\n')}\n`),
       )
     if (checksums) await own(checksumsName, Buffer.from(checksums.join('')))

@@ -3,7 +3,7 @@ import { PassThrough, type Readable, type Writable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 import { extract, type Header } from 'tar-stream'
-import { type ArchiveOptions, archiveOf, errorsName } from '../files/archive.ts'
+import { type ArchiveOptions, archiveOf, errorsOfPart } from '../files/archive.ts'
 import type { Content, VolumeReader } from '../files/volume-reader.ts'
 import { archiveName, type Walked } from '../files/walk.ts'
 
@@ -79,7 +79,7 @@ async function* entriesOf(part: ArchivePart, signal: AbortSignal): AsyncGenerato
   for await (const source of tar) {
     const entry = source as unknown as Readable
     const { header } = source
-    if (header.name === errorsName && (header.size ?? 0) <= errorsBytesMax)
+    if (header.name === errorsOfPart && (header.size ?? 0) <= errorsBytesMax)
       yield* errorsIn((await buffer(entry)).toString('utf8'), statOf(header))
     else {
       yield walkedOf(header, entry)

@@ -231,6 +231,7 @@ it('shows a machine of several disks as it saw itself, by its fstab', async () =
     writeFileSync(join(folder, 'usr/lib/os-release'), 'NAME="Debian"\nPRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\n')
     symlinkSync('../usr/lib/os-release', join(folder, 'etc/os-release'))
     writeFileSync(join(folder, 'home/hidden by the mount'), 'hidden')
+    writeFileSync(join(folder, '_errors.txt'), 'of the guest\nitself: here\n')
     writeFileSync(join(folder, 'etc/hostname'), 'db-01\n')
     writeFileSync(join(folder, 'var/log/wtmp'), Buffer.concat([wtmp(2, 1_700_000_000), wtmp(7, 1_700_000_100)]))
     writeFileSync(
@@ -323,7 +324,14 @@ it('shows a machine of several disks as it saw itself, by its fstab', async () =
   }
   const all = await unpacked('/')
   expect(all.seen).toEqual(
-    expect.arrayContaining(['etc/hostname', 'home/deep/home', 'home/link', 'srv/my data/mysql/table', 'mysql']),
+    expect.arrayContaining([
+      '_errors.txt',
+      'etc/hostname',
+      'home/deep/home',
+      'home/link',
+      'srv/my data/mysql/table',
+      'mysql',
+    ]),
   )
   expect(all.seen).not.toContain('home/hidden by the mount')
   expect(all.bytes!.equals(contents.get('home')!)).toBe(true)
