@@ -293,10 +293,22 @@ export const fetchBody = mountBody.extend({ volume: z.string().max(300), path_b6
 export const fileInfoHeader = 'x-file-info'
 export type FetchBody = z.input<typeof fetchBody>
 
-/** Path (its bytes where they are no text), kind (file, directory, link, other), size in bytes, time of the last change in microseconds since 1970. */
-export type IndexedEntry = [path: string | { b64: string }, kind: 'f' | 'd' | 'l' | 'o', size: number, modified: number]
-/** A line of an index: a volume begins; an entry of it; all of it has been told. */
-export type IndexLine = { volume: string } | IndexedEntry | { end: true }
+/** Name (its bytes where they are no text), kind (file, directory, link, other), size in bytes, time of the last change in microseconds since 1970. */
+export type IndexedEntry = [name: string | { b64: string }, kind: 'f' | 'd' | 'l' | 'o', size: number, modified: number]
+/** Entries of one folder, in no order. Its path has no slash at its end: the uppermost one is ''. A folder of very many entries is told in parts, of which the last is whole. */
+export type IndexedFolder = { folder: string | { b64: string }; entries: IndexedEntry[]; isWhole: boolean }
+/** A line of an index: a volume begins; a folder of it; all of it has been told. */
+export type IndexLine = { volume: string } | IndexedFolder | { end: true }
+
+/** Files of one volume of a restore point, whose contents are to be read. */
+const digestPathsMax = 5000
+export const digestBody = mountBody.extend({
+  volume: z.string().max(300),
+  paths_b64: z.array(z.string().max(16_384)).max(digestPathsMax),
+})
+export type DigestBody = z.input<typeof digestBody>
+/** Of the path with that number: SHA-256 in hexadecimal digits. Lines may be empty, too. */
+export type DigestLine = [at: number, sha256: string]
 
 export type CleanupState = {
   running: boolean
@@ -378,6 +390,8 @@ export interface AgentApi {
 
   /** Every file of a restore point's volumes, as lines of JSON (IndexLine), without a mount that anybody sees. What does not end with `end` was cut off. */
   readIndex(body: MountBody): Promise<Readable>
+  /** Lines of JSON (DigestLine), one for each regular file that can be read; the last line is `"end"`. PARTITION_NOT_FOUND. */
+  readDigests(body: DigestBody): Promise<Readable>
   /** One file of it, in the same way. FILE_NOT_FOUND, IS_DIRECTORY, NOT_A_REGULAR_FILE, PARTITION_NOT_FOUND. */
   fetchFile(body: FetchBody): Promise<{ info: FileInfo; content: Readable }>
 

@@ -46,3 +46,35 @@ export async function* ahead<T, R>(
     await Promise.allSettled(begun)
   }
 }
+
+/** Does `work` for the items and for those that it gives, the last one first; at most `atOnce` at a time. Begins nothing after an error, which is thrown when all have ended. */
+export const workThrough = <T>(
+  items: readonly T[],
+  atOnce: number,
+  work: (item: T) => Promise<readonly T[]>,
+): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const waiting = [...items]
+    let busy = 0
+    let failed: { error: unknown } | undefined
+    const next = () => {
+      while (!failed && busy < atOnce && waiting.length > 0) {
+        busy++
+        work(waiting.pop()!)
+          .then((found) => {
+            for (const item of found) waiting.push(item)
+          })
+          .catch((error: unknown) => {
+            failed ??= { error }
+          })
+          .finally(() => {
+            busy--
+            next()
+          })
+      }
+      if (busy > 0) return
+      if (failed) reject(failed.error)
+      else resolve()
+    }
+    next()
+  })

@@ -8,6 +8,7 @@ import {
   contentBody,
   copyBody,
   type DiskChain,
+  digestBody,
   diskChain,
   diskFile,
   exportBody,
@@ -195,6 +196,10 @@ export const createServerApp = (agent: Agent) => {
   app.post('/index', async (c) => {
     const asked = await body(c, mountBody)
     return send(c, await makingWay(asked.disks, () => agent.files.index(asked)))
+  })
+  app.post('/digests', async (c) => {
+    const asked = await body(c, digestBody)
+    return send(c, await makingWay(asked.disks, () => agent.files.digests(asked)))
   })
   app.post('/fetch', async (c) => {
     const asked = await body(c, fetchBody)

@@ -26,7 +26,7 @@ import {
   type VersionRow,
   versionsOf,
 } from '../db/queries/file-index.ts'
-import { hashOfPath } from '../db/queries/file-index-writer.ts'
+import { joinedPath, splitPath } from '../db/queries/file-paths.ts'
 import type { Env } from '../runtime/bindings/index.ts'
 import { guestPath } from './guest-path.ts'
 import { fromPlaces, placesOf } from './restore-places.ts'
@@ -39,16 +39,16 @@ const diffLimit = 200
 const kindWords: Record<VersionRow['kind'], FileKind> = { f: 'file', d: 'directory', l: 'link', o: 'other' }
 const kindLetters = { file: 'f', directory: 'd' } as const
 const timeOf = (microseconds: number) => new Date(Math.floor(microseconds / 1000)).toISOString()
-const versionOf = ({ kind, size, modified }: Pick<VersionRow, 'kind' | 'size' | 'modified'>) => ({
+const versionOf = ({ kind, size, modified, sha256 }: Pick<VersionRow, 'kind' | 'size' | 'modified' | 'sha256'>) => ({
   type: kindWords[kind],
   size: Number(size),
   modified_time: timeOf(Number(modified)),
+  sha256: sha256?.toString('hex') ?? null,
 })
-/** A path as the index keeps it: text, or base64 behind a NUL. */
-const placeOf = ({ volume, path }: Pick<VersionRow, 'volume' | 'path'>) => {
-  const path_b64 = path.startsWith('\0') ? path.slice(1) : null
-  return { volume, path: path_b64 === null ? path : Buffer.from(path_b64, 'base64').toString('utf8'), path_b64 }
-}
+const placeOf = ({ volume, folder, name }: Pick<VersionRow, 'volume' | 'folder' | 'name'>) => ({
+  volume,
+  ...joinedPath(folder, name),
+})
 
 /** Points of each VM's folder, the newest first. */
 const pointsByContext = async ({ DB }: Env<'DB'>, contexts: Iterable<string>): Promise<Map<string, IndexedPoint[]>> => {
@@ -63,17 +63,17 @@ const holdersOf = ({ contextId, firstAt, lastAt }: VersionRow, points: ReadonlyM
 
 export const searchFiles = async (
   env: Env<'DB'>,
-  { q, vm_name, type, deleted, limit, offset }: z.output<typeof searchQuery>,
+  { q, sha256, vm_name, type, deleted, limit, offset }: z.output<typeof searchQuery>,
 ): Promise<z.infer<typeof searchAnswer>> => {
-  // The longest word is the rarest.
-  const words = wordsOf(q, wordsMax).sort((a, b) => b.length - a.length)
-  if (words.length === 0)
+  const words = wordsOf(q ?? '', wordsMax)
+  if (words.length === 0 && sha256 === undefined)
     throw new HubError('VALIDATION_FAILED', 'The request is not valid', {
       fields: [{ field: 'q', message: 'must have a letter or a digit', code: 'REQUIRED' }],
     })
   const kind = type === undefined ? undefined : kindLetters[type]
   const rows = await searchVersions(env.DB, {
     words,
+    sha256,
     vmName: vm_name,
     kind,
     withOld: deleted,
@@ -108,19 +108,12 @@ export const searchFiles = async (
 }
 
 /** @throws PATH_INVALID */
-const indexedPath = (said: { path?: string | undefined; path_b64?: string | undefined }) => {
-  const bytes = Buffer.from(guestPath(said).path_b64, 'base64')
-  const text = bytes.toString('utf8')
-  return Buffer.from(text).equals(bytes) ? text : { b64: bytes.toString('base64') }
-}
-
-/** @throws PATH_INVALID */
 export const fileHistory = async (
   env: Env<'DB'>,
   { vm_name, volume, ...path }: z.output<typeof historyQuery>,
 ): Promise<z.infer<typeof historyAnswer>> => {
   const contexts = await contextsOfVm(env.DB.orm, vm_name)
-  const rows = await versionsOf(env.DB, contexts, hashOfPath(indexedPath(path)), volume)
+  const rows = await versionsOf(env.DB, contexts, splitPath(Buffer.from(guestPath(path).path_b64, 'base64')), volume)
   const points = await pointsByContext(env, contexts)
   return {
     vm_name,
@@ -163,8 +156,7 @@ export const diffPoints = async (
   const [from, to] = points as [(typeof points)[0], (typeof points)[0]]
   if (from.vmBackupContextId !== to.vmBackupContextId)
     throw new HubError('NOT_INDEXED', 'These are not backups of one VM in one repository')
-  // Without a folder also what has no text for a path.
-  const below = path === undefined || path.endsWith('/') ? (path ?? '') : `${path}/`
+  const below = (path ?? '').replace(/\/+$/, '')
   const rows = await differences(DB, from.vmBackupContextId, [from.pointAt, to.pointAt], {
     below,
     limit: limit + 1,
@@ -175,10 +167,14 @@ export const diffPoints = async (
     backup_id: backupId,
     other_id: otherId,
     changes: rows.slice(0, limit).map((row) => {
-      const side = (kind: VersionRow['kind'] | null, size: number | null, modified: number | null) =>
-        kind === null ? null : versionOf({ kind, size: size!, modified: modified! })
-      const before = side(row.beforeKind, row.beforeSize, row.beforeModified)
-      const after = side(row.afterKind, row.afterSize, row.afterModified)
+      const side = (
+        kind: VersionRow['kind'] | null,
+        size: number | null,
+        modified: number | null,
+        sha256: Buffer | null,
+      ) => (kind === null ? null : versionOf({ kind, size: size!, modified: modified!, sha256 }))
+      const before = side(row.beforeKind, row.beforeSize, row.beforeModified, row.beforeSha256)
+      const after = side(row.afterKind, row.afterSize, row.afterModified, row.afterSha256)
       return {
         ...placeOf(row),
         change: before === null ? 'added' : after === null ? 'removed' : 'changed',

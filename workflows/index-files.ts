@@ -1,6 +1,4 @@
 /** Makes restore points' files known by name: walks them once, where nobody sees a mount, and keeps what is new since the point before. */
-import { createInterface } from 'node:readline'
-import type { IndexLine } from '../contract/agent.ts'
 import { HubError } from '../contract/errors.ts'
 import type { Executor } from '../db/database.ts'
 import { findBackup, type JobWithDisks } from '../db/queries/backups.ts'
@@ -14,32 +12,37 @@ import {
   updateIndex,
 } from '../db/queries/file-index.ts'
 import { FileIndexWriter } from '../db/queries/file-index-writer.ts'
-import { findPolicy } from '../db/queries/policies.ts'
+import { findPolicy, type PolicyRow } from '../db/queries/policies.ts'
 import type { Env } from '../runtime/bindings/index.ts'
+import { indexLines } from './agent-lines.ts'
+import { readNextDigests } from './index-digests.ts'
 import { fromPlaces, placesOf } from './restore-places.ts'
 import { restorePoint } from './restore-point.ts'
 
 type IndexEnv = Env<'DB' | 'AGENT' | 'CLOCK'>
 
 const pointAt = ({ job }: JobWithDisks) => (job.completedAt ?? job.createdAt).getTime()
-const queueOf = (db: Executor, backup: JobWithDisks, now: Date) =>
+const queueOf = (db: Executor, backup: JobWithDisks, policy: PolicyRow | undefined, now: Date) =>
   queueIndex(db, {
     backupJobId: backup.job.id,
     vmBackupContextId: backup.job.vmBackupContextId,
     pointAt: pointAt(backup),
+    digests: policy?.indexDigests ? 'pending' : 'none',
     createdAt: now,
   })
+const policyOf = async (db: Executor, { job: { policyId } }: JobWithDisks) =>
+  policyId === null ? undefined : findPolicy(db, policyId)
 
 /** In the transaction that completes a backup: its policy says whether its files are to be found. */
 export const queueIndexByPolicy = async (tx: Executor, backup: JobWithDisks, now: Date): Promise<void> => {
-  const { policyId } = backup.job
-  const policy = policyId === null ? undefined : await findPolicy(tx, policyId)
-  if (policy?.indexFiles) await queueOf(tx, backup, now)
+  const policy = await policyOf(tx, backup)
+  if (policy?.indexFiles) await queueOf(tx, backup, policy, now)
 }
 
 /** @throws BACKUP_NOT_FOUND, BACKUP_NOT_COMPLETED */
 export const askForIndex = async ({ DB, CLOCK }: Env<'DB' | 'CLOCK'>, backupId: string): Promise<FileIndexRow> => {
-  await queueOf(DB.orm, await restorePoint(DB.orm, backupId), CLOCK.now())
+  const backup = await restorePoint(DB.orm, backupId)
+  await queueOf(DB.orm, backup, await policyOf(DB.orm, backup), CLOCK.now())
   return (await findIndex(DB.orm, backupId))!
 }
 
@@ -52,8 +55,8 @@ export const runIndexes = async (env: IndexEnv, forMs: number): Promise<void> =>
     async () => {
       while (performance.now() < until) {
         const next = await nextIndex(env.DB.orm)
-        if (!next) return
-        await indexPoint(env, next)
+        if (next) await indexPoint(env, next)
+        else if (!(await readNextDigests(env))) return
       }
     },
     () => undefined,
@@ -84,22 +87,21 @@ const walk = async (env: IndexEnv, row: FileIndexRow, backup: JobWithDisks): Pro
   const { backupJobId, vmBackupContextId: contextId } = row
   const body = (disks: Parameters<typeof AGENT.readIndex>[0]['disks']) => ({ vm_name: backup.job.vmName, disks })
   const places = await placesOf(env, backup, backup.disks, undefined)
+  const points = (await indexedPoints(DB.orm, [contextId])).map((point) => point.pointAt)
+  const before = points.find((at) => at < row.pointAt)
+  const after = points.findLast((at) => at > row.pointAt)
   const { result: stream } = await fromPlaces(places, ({ chains }) => AGENT.readIndex(body(chains)))
-  const writer = await FileIndexWriter.open(DB)
+  const writer = await FileIndexWriter.open(DB, { contextId, at: row.pointAt, before, after })
   try {
     let volumeId: number | undefined
     let isWhole = false
-    for await (const text of createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })) {
-      const line = JSON.parse(text) as IndexLine
-      if (Array.isArray(line)) await writer.add(volumeId!, line)
+    for await (const line of indexLines(stream)) {
+      if ('folder' in line) await writer.add(volumeId!, line)
       else if ('volume' in line) volumeId = await ensureVolume(DB.orm, contextId, line.volume)
       else isWhole = true
     }
     if (!isWhole) throw new HubError('SERVICE_UNAVAILABLE', 'The walk through the files was cut off')
-    const points = (await indexedPoints(DB.orm, [contextId])).map((point) => point.pointAt)
-    const before = points.find((at) => at < row.pointAt)
-    const after = points.findLast((at) => at > row.pointAt)
-    await writer.commit({ contextId, at: row.pointAt, before, after }, async (query) => {
+    await writer.commit(async (query) => {
       const [{ affectedRows }] = (await query(
         "UPDATE file_indexes SET status = 'completed', entry_count = ?, ended_at = ? WHERE backup_job_id = ?",
         [writer.count, CLOCK.now(), backupJobId] as never,

@@ -6,6 +6,8 @@ export const fileIndex = z.object({
   backup_id: z.string(),
   status: z.enum(['pending', 'running', 'completed', 'failed']),
   entry_count: z.int(),
+  /** Whether a policy asks for the SHA-256 of the files' contents, and whether they have been read. */
+  digests: z.enum(['none', 'pending', 'completed']),
   started_at: time.nullable(),
   ended_at: time.nullable(),
   error_message: z.string().nullable(),
@@ -17,6 +19,8 @@ const version = {
   type: z.enum(kinds),
   size: z.int(),
   modified_time: time,
+  /** Of the content, where a policy asked for it. */
+  sha256: z.string().nullable(),
 }
 /** Where a file is: its volume as the index calls it, and its path. `path_b64` where the path is no text. */
 const place = { volume: z.string(), path: z.string(), path_b64: z.string().nullable() }
@@ -24,8 +28,13 @@ const place = { volume: z.string(), path: z.string(), path_b64: z.string().nulla
 const searchLimitMax = 200
 const offsetMax = 10_000
 export const searchQuery = z.object({
-  /** Words, or their beginnings: a file is found when its name has all of them. */
-  q: str(1, 200),
+  /** Words, or their beginnings: a file is found when its name has all of them. Not needed with `sha256`. */
+  q: str(1, 200).optional(),
+  /** Finds what has this very content, where a policy had it read. */
+  sha256: z
+    .string()
+    .regex(/^[0-9a-fA-F]{64}$/)
+    .optional(),
   vm_name: str(1).optional(),
   type: z.enum(['file', 'directory']).optional(),
   /** Also what the newest indexed point does not have any more. */

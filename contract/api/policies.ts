@@ -39,6 +39,8 @@ export const createPolicyBody = z.object({
   keep: keep.nullish(),
   /** Whether the files of its backups can be searched. */
   index_files: z.boolean().default(true),
+  /** Whether the contents of those files are read, too, so that they are found by their SHA-256. */
+  index_digests: z.boolean().default(false),
   copy_rules: copyRules.default([]),
 })
 export const updatePolicyBody = z
@@ -49,6 +51,7 @@ export const updatePolicyBody = z
     retention_days: retentionDays,
     keep: keep.nullable(),
     index_files: z.boolean(),
+    index_digests: z.boolean(),
     copy_rules: copyRules,
   })
   .partial()
@@ -61,6 +64,7 @@ export const policy = z.object({
   retention_days: z.int(),
   keep: keep.nullable(),
   index_files: z.boolean(),
+  index_digests: z.boolean(),
   copy_rules: z.array(
     z.object({
       id: z.string(),

@@ -1,116 +1,123 @@
 /**
- * Writes the files of one restore point into the index. They are gathered in a table of this connection alone first; then, in one transaction, what the point has and
- * its neighbours have not becomes a version, and what it lacks ends. So a hub that dies on the way has changed nothing.
+ * Writes the files of one restore point into the index while they are being walked through. What the point has and its neighbours have not becomes a version at once: nobody
+ * sees it before the point is said to be indexed. What the point lacks ends in the transaction that says so. What a hub leaves that dies on the way, the next one removes.
  */
-import { createHash } from 'node:crypto'
 import type { PoolConnection, RowDataPacket } from 'mysql2/promise'
-import type { IndexedEntry } from '../../contract/agent.ts'
+import type { IndexedFolder } from '../../contract/agent.ts'
 import { wordsOf } from '../../contract/names.ts'
 import type { Database } from '../database.ts'
 import { stillThere } from './file-index.ts'
+import { forgetWhatNoPointHas } from './file-index-forget.ts'
+import { hashOfFolder, hashOfName, stored } from './file-paths.ts'
+import { columnText, loadRows } from './load-rows.ts'
 
-/** Rows of one statement: longer ones gain nothing. */
-const rowsAtOnce = 2_000
-/** Names that are remembered with their numbers; the others are asked for again. */
+/** Entries, and folders, that are compared and written in one go. */
+const entriesAtOnce = 10_000
+const foldersAtOnce = 2_000
+/** Words of one go: sorted they lie together, and more of them lie closer. */
+const wordsAtOnce = 300_000
+/** Names whose words are known to be written; of the others they are written again. */
 const namesMax = 200_000
-const nameLengthMax = 255
 const wordsMax = 12
+/** Of the columns; longer than any that a path of 4096 bytes has. */
+const [folderLengthMax, nameLengthMax] = [5500, 1400]
 
-const collation = 'CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin'
-const staging = `CREATE TEMPORARY TABLE file_staging (
-  volume_id INT NOT NULL, path_hash BINARY(16) NOT NULL, path VARCHAR(5500) ${collation} NOT NULL, name_id INT NOT NULL,
-  kind ENUM('f', 'd', 'l', 'o') NOT NULL, size BIGINT NOT NULL, modified BIGINT NOT NULL, KEY (volume_id, path_hash)
-)`
-
-/** What stands for a path in the table: itself, or its bytes as base64 behind a NUL, which no path holds. */
-export const storedPath = (path: IndexedEntry[0]): string => (typeof path === 'string' ? path : `\0${path.b64}`)
-export const hashOfPath = (path: IndexedEntry[0]): Buffer =>
-  createHash('sha256')
-    .update(typeof path === 'string' ? path : Buffer.from(path.b64, 'base64'))
-    .digest()
-    .subarray(0, 16)
-const nameOf = (path: IndexedEntry[0]): string => {
-  const text = typeof path === 'string' ? path : Buffer.from(path.b64, 'base64').toString('utf8')
-  return text.slice(text.lastIndexOf('/') + 1, text.length).slice(0, nameLengthMax)
+const temporaryTables = {
+  file_gone: '(folder_id INT NOT NULL, name_hash BIGINT NOT NULL, PRIMARY KEY (folder_id, name_hash))',
+  file_earlier: '(folder_id INT NOT NULL, name_hash BIGINT NOT NULL, PRIMARY KEY (folder_id, name_hash))',
+  file_seen: '(folder_id INT NOT NULL PRIMARY KEY)',
 }
 
-type Point = {
+export type IndexPoint = {
   contextId: string
-  at: number /** Of the indexed points before and after it. */
+  /** When it was completed. */
+  at: number
+  /** Of the indexed points before and after it. */
   before: number | undefined
   after: number | undefined
 }
+/** A folder that has been begun. Its entries by what they are known by: hash of the name, kind, size and time. */
+type OpenFolder = {
+  id: number
+  /** What the point before has of it, and whether this point has it, too. */
+  known: Map<string, boolean>
+  /** What the next point has, and the one before has not. */
+  later: Set<string>
+}
+type Part = IndexedFolder & { volumeId: number; path: string; key: string }
 
 export class FileIndexWriter {
+  readonly #pool: Database['pool']
   readonly #connection: PoolConnection
-  readonly #names = new Map<string, number>()
-  #rows: { volumeId: number; entry: IndexedEntry }[] = []
+  readonly #point: IndexPoint
+  readonly #open = new Map<string, OpenFolder>()
+  readonly #named = new Set<string>()
+  #parts: Part[] = []
+  #entries = 0
   #count = 0
+  #words: string[] = []
+  /** What is being written; at most one go of it, while the next one is compared. */
+  #writing: Promise<void> = Promise.resolve()
 
-  static async open({ pool }: Pick<Database, 'pool'>): Promise<FileIndexWriter> {
+  static async open({ pool }: Pick<Database, 'pool'>, point: IndexPoint): Promise<FileIndexWriter> {
     const connection = await pool.getConnection()
     try {
-      await connection.query('DROP TEMPORARY TABLE IF EXISTS file_staging')
-      await connection.query(staging)
-      return new FileIndexWriter(connection)
+      for (const [name, columns] of Object.entries(temporaryTables)) {
+        await connection.query(`DROP TEMPORARY TABLE IF EXISTS ${name}`)
+        await connection.query(`CREATE TEMPORARY TABLE ${name} ${columns}`)
+      }
+      await forgetWhatNoPointHas(connection, point)
+      return new FileIndexWriter(pool, connection, point)
     } catch (error) {
       connection.destroy()
       throw error
     }
   }
-  private constructor(connection: PoolConnection) {
+  private constructor(pool: Database['pool'], connection: PoolConnection, point: IndexPoint) {
+    this.#pool = pool
     this.#connection = connection
+    this.#point = point
   }
 
+  /** Of entries. */
   get count() {
     return this.#count
   }
 
-  async add(volumeId: number, entry: IndexedEntry): Promise<void> {
-    this.#rows.push({ volumeId, entry })
-    this.#count++
-    if (this.#rows.length >= rowsAtOnce) await this.#flush()
+  async add(volumeId: number, line: IndexedFolder): Promise<void> {
+    const path = stored(line.folder)
+    if (path.length > folderLengthMax) return
+    this.#parts.push({ ...line, volumeId, path, key: `${volumeId} ${path}` })
+    this.#entries += line.entries.length
+    if (this.#entries >= entriesAtOnce || this.#parts.length >= foldersAtOnce) await this.#flush()
   }
 
   /** @param finish what belongs into the same transaction */
-  async commit(point: Point, finish: (query: PoolConnection['query']) => Promise<void>): Promise<void> {
+  async commit(finish: (query: PoolConnection['query']) => Promise<void>): Promise<void> {
     await this.#flush()
-    const { contextId, at, before = -1, after = stillThere } = point
-    const values = { contextId, at, before, after }
-    const run = (sql: string) => this.#connection.query({ sql, namedPlaceholders: true } as never, values)
-    const same = `s.volume_id = v.volume_id AND s.path_hash = v.path_hash AND s.kind = v.kind AND s.size = v.size AND s.modified = v.modified`
-    const own = `v.volume_id IN (SELECT id FROM file_volumes WHERE vm_backup_context_id = :contextId)`
-    const wasThere = `v.first_at <= :before AND v.last_at > :before`
-    const ofNoPoint = `${own} AND NOT EXISTS (SELECT 1 FROM file_indexes i WHERE i.vm_backup_context_id = :contextId
-      AND i.status = 'completed' AND i.point_at >= v.first_at AND i.point_at < v.last_at)`
+    await this.#writing
+    await this.#writeWords()
+    const { contextId, at, before = -1, after = stillThere } = this.#point
+    const run = (sql: string) =>
+      this.#connection.query({ sql, namedPlaceholders: true } as never, { contextId, at, before, after })
+    // Where a deleted point lies between, what it lacked has ended there.
+    const there = 'v.first_at <= :before AND v.last_at > :at'
     await this.#connection.beginTransaction()
     try {
-      // Points that were deleted must not be taken for this one: what they alone had goes, and what the next point has, too, begins there.
-      await run(`DELETE v FROM file_versions v WHERE ${ofNoPoint} AND v.last_at < ${stillThere}`)
-      await run(`DELETE v FROM file_versions v WHERE ${ofNoPoint} AND v.first_at > :before`)
       await run(
-        `UPDATE file_versions v SET v.first_at = :after WHERE ${own} AND v.first_at > :before AND v.first_at < :after AND v.last_at > :after`,
+        `INSERT IGNORE INTO file_gone SELECT v.folder_id, v.name_hash
+         FROM file_volumes o JOIN file_folders f ON f.volume_id = o.id LEFT JOIN file_seen s ON s.folder_id = f.id JOIN file_versions v ON v.folder_id = f.id
+         WHERE o.vm_backup_context_id = :contextId AND s.folder_id IS NULL AND ${there}`,
       )
-      // What the point lacks ends before it. Where the next point has it again, it begins there anew.
-      const lacking = `FROM file_versions v LEFT JOIN file_staging s ON ${same} WHERE ${own} AND ${wasThere} AND v.last_at > :at AND s.volume_id IS NULL`
+      // What the next point has again begins there anew.
+      const gone = 'file_gone g JOIN file_versions v ON v.folder_id = g.folder_id AND v.name_hash = g.name_hash'
       await run(
-        `INSERT INTO file_versions (volume_id, path_hash, path, name_id, kind, size, modified, first_at, last_at)
-         SELECT v.volume_id, v.path_hash, v.path, v.name_id, v.kind, v.size, v.modified, :after, v.last_at ${lacking} AND v.last_at > :after`,
+        `INSERT INTO file_versions SELECT v.volume_id, v.folder_id, v.name_hash, v.name, v.kind, v.size, v.modified, :after, v.last_at
+         FROM ${gone} WHERE ${there} AND v.last_at > :after`,
       )
+      await run(`UPDATE ${gone} SET v.last_at = :at WHERE ${there}`)
       await run(
-        `UPDATE file_versions v LEFT JOIN file_staging s ON ${same} SET v.last_at = :at
-         WHERE ${own} AND ${wasThere} AND v.last_at > :at AND s.volume_id IS NULL`,
-      )
-      // What the point before lacks and the next one has from there on begins here.
-      // Versions first, of which there are few: the server knows nothing of the staging table, and would compare each row of one with each of the other.
-      if (after !== stillThere)
-        await run(
-          `UPDATE file_versions v STRAIGHT_JOIN file_staging s ON ${same} SET v.first_at = :at WHERE ${own} AND v.first_at = :after`,
-        )
-      await run(
-        `INSERT INTO file_versions (volume_id, path_hash, path, name_id, kind, size, modified, first_at, last_at)
-         SELECT s.volume_id, s.path_hash, s.path, s.name_id, s.kind, s.size, s.modified, :at, :after
-         FROM file_staging s LEFT JOIN file_versions v FORCE INDEX (file_versions_path) ON ${same} AND v.first_at <= :at AND v.last_at > :at WHERE v.id IS NULL`,
+        `UPDATE file_earlier e JOIN file_versions v ON v.folder_id = e.folder_id AND v.name_hash = e.name_hash SET v.first_at = :at WHERE v.first_at = :after`,
       )
       await finish(this.#connection.query.bind(this.#connection))
       await this.#connection.commit()
@@ -122,7 +129,9 @@ export class FileIndexWriter {
 
   async close(): Promise<void> {
     try {
-      await this.#connection.query('DROP TEMPORARY TABLE IF EXISTS file_staging')
+      await this.#writing.catch(() => undefined)
+      for (const name of Object.keys(temporaryTables))
+        await this.#connection.query(`DROP TEMPORARY TABLE IF EXISTS ${name}`)
       this.#connection.release()
     } catch {
       this.#connection.destroy()
@@ -130,46 +139,129 @@ export class FileIndexWriter {
   }
 
   async #flush(): Promise<void> {
-    const rows = this.#rows
-    this.#rows = []
-    if (rows.length === 0) return
-    const named = rows.map(({ volumeId, entry }) => ({ volumeId, entry, name: nameOf(entry[0]) }))
-    await this.#number(new Set(named.map(({ name }) => name)))
-    await this.#connection.query('INSERT INTO file_staging VALUES ?', [
-      named.map(({ volumeId, entry: [path, kind, size, modified], name }) => [
-        volumeId,
-        hashOfPath(path),
-        storedPath(path),
-        this.#names.get(name)!,
-        kind,
-        size,
-        modified,
-      ]),
-    ])
-    if (this.#names.size > namesMax) this.#names.clear()
-  }
-
-  /** Numbers names, and makes new ones known with their words. */
-  async #number(names: ReadonlySet<string>): Promise<void> {
-    const unknown = [...names].filter((name) => !this.#names.has(name))
-    if (unknown.length === 0) return
-    const known = await this.#numbersOf(unknown)
-    const fresh = unknown.filter((name) => !known.has(name))
-    if (fresh.length > 0) {
-      await this.#connection.query('INSERT IGNORE INTO file_names (name) VALUES ?', [fresh.map((name) => [name])])
-      const numbers = await this.#numbersOf(fresh)
-      const words = fresh.flatMap((name) => wordsOf(name, wordsMax).map((word) => [word, numbers.get(name)]))
-      if (words.length > 0)
-        await this.#connection.query('INSERT IGNORE INTO file_words (word, name_id) VALUES ?', [words])
-      for (const [name, number] of numbers) this.#names.set(name, number)
+    const parts = this.#parts
+    this.#parts = []
+    this.#entries = 0
+    await this.#openFolders(parts)
+    const versions: string[] = []
+    const gone: string[] = []
+    const earlier: string[] = []
+    const seen: string[] = []
+    for (const { volumeId, key, entries, isWhole } of parts) {
+      const folder = this.#open.get(key)!
+      for (const [said, kind, size, modified] of entries) {
+        const name = stored(said)
+        if (name.length > nameLengthMax) continue
+        const hash = hashOfName(name)
+        const entry = `${hash} ${kind} ${size} ${modified}`
+        this.#count++
+        if (folder.known.has(entry)) folder.known.set(entry, true)
+        else if (folder.later.has(entry)) earlier.push(`${folder.id}\t${hash}`)
+        else {
+          versions.push(`${volumeId}\t${folder.id}\t${hash}\t${columnText(name)}\t${kind}\t${size}\t${modified}`)
+          this.#addWords(name, hash)
+        }
+      }
+      if (!isWhole) continue
+      for (const [entry, isThere] of folder.known)
+        if (!isThere) gone.push(`${folder.id}\t${entry.slice(0, entry.indexOf(' '))}`)
+      seen.push(`${folder.id}`)
+      this.#open.delete(key)
     }
-    for (const [name, number] of known) this.#names.set(name, number)
+    await this.#writing
+    this.#writing = this.#write(versions, gone, earlier, seen)
+    // Looked at in its turn; until then a rejection is not an unhandled one.
+    this.#writing.catch(() => undefined)
   }
 
-  async #numbersOf(names: readonly string[]): Promise<Map<string, number>> {
-    const [rows] = await this.#connection.query<RowDataPacket[]>('SELECT id, name FROM file_names WHERE name IN (?)', [
-      names,
-    ])
-    return new Map(rows.map(({ id, name }) => [name as string, id as number]))
+  async #write(versions: string[], gone: string[], earlier: string[], seen: string[]): Promise<void> {
+    const { at, after = stillThere } = this.#point
+    const names = ['folder_id', 'name_hash']
+    await loadRows(
+      this.#connection,
+      {
+        table: 'file_versions',
+        columns: ['volume_id', 'folder_id', 'name_hash', 'name', 'kind', 'size', 'modified'],
+        set: `SET first_at = ${at}, last_at = ${after}`,
+      },
+      versions,
+    )
+    await loadRows(this.#connection, { table: 'file_gone', columns: names }, gone)
+    await loadRows(this.#connection, { table: 'file_earlier', columns: names }, earlier)
+    await loadRows(this.#connection, { table: 'file_seen', columns: ['folder_id'] }, seen)
+    if (this.#words.length >= wordsAtOnce) await this.#writeWords()
+  }
+
+  #addWords(name: string, hash: string): void {
+    if (this.#named.has(hash)) return
+    if (this.#named.size >= namesMax) this.#named.clear()
+    this.#named.add(hash)
+    for (const word of wordsOf(name, wordsMax)) this.#words.push(`${word}\t${hash}`)
+  }
+  async #writeWords(): Promise<void> {
+    const words = this.#words.sort()
+    this.#words = []
+    await loadRows(this.#connection, { table: 'file_words', columns: ['word', 'name_hash'] }, words)
+  }
+
+  /** Finds out of folders that have not been begun yet what the neighbouring points have of them. */
+  async #openFolders(parts: readonly Part[]): Promise<void> {
+    const fresh = new Map(parts.filter(({ key }) => !this.#open.has(key)).map((part) => [part.key, part]))
+    for (const volumeId of new Set(parts.map((part) => part.volumeId))) {
+      const folders = [...fresh.values()].filter((part) => part.volumeId === volumeId)
+      if (folders.length === 0) continue
+      const numbers = await this.#numbersOf(
+        volumeId,
+        folders.map(({ path }) => path),
+      )
+      const byId = new Map<string, OpenFolder>()
+      for (const { key, path } of folders) {
+        const folder = { id: numbers.get(path)!, known: new Map(), later: new Set<string>() }
+        this.#open.set(key, folder)
+        byId.set(String(folder.id), folder)
+      }
+      const { at, before, after } = this.#point
+      if (before !== undefined)
+        for (const [id, entry] of await this.#entriesOf(byId, 'first_at <= ? AND last_at > ?', [before, at]))
+          byId.get(id)!.known.set(entry, false)
+      if (after !== undefined)
+        for (const [id, entry] of await this.#entriesOf(byId, 'first_at = ?', [after])) byId.get(id)!.later.add(entry)
+    }
+  }
+
+  async #entriesOf(
+    folders: ReadonlyMap<string, OpenFolder>,
+    condition: string,
+    values: readonly number[],
+  ): Promise<[id: string, entry: string][]> {
+    const sql = `SELECT CONCAT_WS(' ', folder_id, name_hash, kind, size, modified) FROM file_versions WHERE folder_id IN (?) AND ${condition}`
+    const ids = [...folders.values()].map(({ id }) => id)
+    const [rows] = await this.#pool.query<[string][] & RowDataPacket[][]>({ sql, rowsAsArray: true }, [ids, ...values])
+    return rows.map(([row]) => {
+      const space = row.indexOf(' ')
+      return [row.slice(0, space), row.slice(space + 1)]
+    })
+  }
+
+  /** Numbers of folders, which new ones get here. */
+  async #numbersOf(volumeId: number, paths: readonly string[]): Promise<Map<string, number>> {
+    const byHash = new Map(paths.map((path) => [hashOfFolder(path).toString('hex'), path]))
+    const numbers = new Map<string, number>()
+    const find = async (hashes: Iterable<string>) => {
+      const [rows] = await this.#pool.query<RowDataPacket[]>(
+        'SELECT id, LOWER(HEX(path_hash)) AS hash FROM file_folders WHERE volume_id = ? AND path_hash IN (?)',
+        [volumeId, [...hashes].map((hash) => Buffer.from(hash, 'hex'))],
+      )
+      for (const { id, hash } of rows) numbers.set(byHash.get(hash)!, id)
+    }
+    await find(byHash.keys())
+    const fresh = [...byHash].filter(([, path]) => !numbers.has(path))
+    if (fresh.length > 0) {
+      await this.#pool.query('INSERT IGNORE INTO file_folders (volume_id, path_hash, path) VALUES ?', [
+        fresh.map(([hash, path]) => [volumeId, Buffer.from(hash, 'hex'), path]),
+      ])
+      await find(fresh.map(([hash]) => hash))
+    }
+    return numbers
   }
 }

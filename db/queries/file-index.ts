@@ -2,29 +2,35 @@
 import { and, asc, desc, eq, inArray, isNull, sql } from 'drizzle-orm'
 import type { z } from 'zod'
 import type { fileIndex } from '../../contract/api/files.ts'
-import type { Database, Executor } from '../database.ts'
+import { HubError } from '../../contract/errors.ts'
+import { type Database, databaseErrorCode, type Executor } from '../database.ts'
 import { backupJobs, fileIndexes, fileVolumes, vmBackupContexts } from '../schema/index.ts'
+import { hashOfFolder, hashOfName } from './file-paths.ts'
 
 export type FileIndexRow = typeof fileIndexes.$inferSelect
 /** Of a version that the newest point has; greater than every time. */
 export const stillThere = Number.MAX_SAFE_INTEGER
 
-/** One that has failed waits again; any other stays as it is. */
+/** One that has failed waits again; any other stays as it is, but for digests that were not asked for before. */
 export const queueIndex = (
   db: Executor,
-  values: Pick<FileIndexRow, 'backupJobId' | 'vmBackupContextId' | 'pointAt' | 'createdAt'>,
+  values: Pick<FileIndexRow, 'backupJobId' | 'vmBackupContextId' | 'pointAt' | 'digests' | 'createdAt'>,
 ) =>
   db
     .insert(fileIndexes)
     .values(values)
     .onDuplicateKeyUpdate({
-      set: { status: sql`IF(${fileIndexes.status} = 'failed', 'pending', ${fileIndexes.status})` },
+      set: {
+        status: sql`IF(${fileIndexes.status} = 'failed', 'pending', ${fileIndexes.status})`,
+        digests: sql`IF(${fileIndexes.digests} = 'none', VALUES(${sql.identifier('digests')}), ${fileIndexes.digests})`,
+      },
     })
 
 export const toFileIndex = (row: FileIndexRow): z.infer<typeof fileIndex> => ({
   backup_id: row.backupJobId,
   status: row.status,
   entry_count: row.entryCount,
+  digests: row.digests,
   started_at: row.startedAt?.toISOString() ?? null,
   ended_at: row.endedAt?.toISOString() ?? null,
   error_message: row.errorMessage,
@@ -41,6 +47,16 @@ export const nextIndex = async (db: Executor): Promise<FileIndexRow | undefined>
       .from(fileIndexes)
       .where(inArray(fileIndexes.status, ['pending', 'running']))
       .orderBy(desc(fileIndexes.status), asc(fileIndexes.createdAt), asc(fileIndexes.backupJobId))
+      .limit(1)
+  )[0]
+/** An indexed point whose files' contents are still to be read. */
+export const nextDigests = async (db: Executor): Promise<FileIndexRow | undefined> =>
+  (
+    await db
+      .select()
+      .from(fileIndexes)
+      .where(and(eq(fileIndexes.digests, 'pending'), eq(fileIndexes.status, 'completed')))
+      .orderBy(asc(fileIndexes.createdAt), asc(fileIndexes.backupJobId))
       .limit(1)
   )[0]
 export const updateIndex = (db: Executor, backupId: string, change: Partial<typeof fileIndexes.$inferInsert>) =>
@@ -91,22 +107,30 @@ export type VersionRow = {
   contextId: string
   vmName: string
   volume: string
-  path: string
+  folder: string
+  name: string
   kind: 'f' | 'd' | 'l' | 'o'
   size: number
   modified: number
   firstAt: number
   lastAt: number
+  /** Where a policy asked for it. */
+  sha256: Buffer | null
 }
-const versionColumns = `c.context_id AS contextId, c.vm_name AS vmName, o.volume, v.path, v.kind, v.size, v.modified, v.first_at AS firstAt, v.last_at AS lastAt`
-const joins = `JOIN file_volumes o ON o.id = v.volume_id JOIN vm_backup_contexts c ON c.context_id = o.vm_backup_context_id`
+const versionColumns = `c.context_id AS contextId, c.vm_name AS vmName, o.volume, f.path AS folder, v.name, v.kind, v.size, v.modified, v.first_at AS firstAt, v.last_at AS lastAt, d.sha256`
+const sameContent = (digest: string) =>
+  ['folder_id', 'name_hash', 'size', 'modified'].map((column) => `v.${column} = ${digest}.${column}`).join(' AND ')
+const joins = `JOIN file_folders f ON f.id = v.folder_id JOIN file_volumes o ON o.id = v.volume_id JOIN vm_backup_contexts c ON c.context_id = o.vm_backup_context_id
+  LEFT JOIN file_digests d ON ${sameContent('d')}`
 
 const rowsOf = async <Row>({ pool }: Pick<Database, 'pool'>, statement: string, values: unknown[]): Promise<Row[]> =>
   ((await pool.query(statement, values)) as unknown as [Row[]])[0]
 
 export type Search = {
-  /** In small letters; each begins a word of the name, and the first one is looked for. */
+  /** In small letters; each begins a word of the name. */
   words: readonly string[]
+  /** What the content has, too. */
+  sha256: string | undefined
   vmName: string | undefined
   kind: 'f' | 'd' | undefined
   /** Whether versions are found that the newest point does not have. */
@@ -116,37 +140,64 @@ export type Search = {
 }
 const like = (text: string) => text.replace(/[\\%_]/g, '\\$&')
 
-/** Versions of files whose names have such words. */
-export const searchVersions = (db: Pick<Database, 'pool'>, search: Search): Promise<VersionRow[]> => {
-  const [first, ...others] = search.words
-  const also = others.map(() => 'AND EXISTS (SELECT 1 FROM file_words x WHERE x.name_id = w.name_id AND x.word LIKE ?)')
-  const conditions = [
-    ...also,
-    ...(search.withOld ? [] : ['AND v.last_at = ?']),
-    ...(search.vmName === undefined ? [] : ['AND c.vm_name = ?']),
-    ...(search.kind === undefined ? [] : ['AND v.kind = ?']),
-  ]
-  return rowsOf(
-    db,
-    `SELECT DISTINCT ${versionColumns} FROM file_words w JOIN file_versions v ON v.name_id = w.name_id ${joins}
-     WHERE w.word LIKE ? ${conditions.join(' ')} ORDER BY w.word, w.name_id, v.id LIMIT ? OFFSET ?`,
-    [
-      `${like(first!)}%`,
-      ...others.map((word) => `${like(word)}%`),
-      ...(search.withOld ? [] : [stillThere]),
-      ...(search.vmName === undefined ? [] : [search.vmName]),
-      ...(search.kind === undefined ? [] : [search.kind]),
-      search.limit,
-      search.offset,
-    ],
-  )
+/** The words, the rarest first: that is looked for, and the others in what it finds. The server estimates how many there are without counting them. */
+const rarestFirst = async (db: Pick<Database, 'pool'>, words: readonly string[]): Promise<string[]> => {
+  if (words.length < 2) return [...words]
+  const counted = []
+  for (const word of words) {
+    const explain = 'EXPLAIN SELECT 1 FROM file_words WHERE word LIKE ?'
+    const [plan] = await rowsOf<{ rows: number | null }>(db, explain, [`${like(word)}%`])
+    counted.push({ word, count: plan?.rows ?? 0 })
+  }
+  return counted.sort((a, b) => a.count - b.count).map(({ word }) => word)
 }
+/** A word is letters and digits (wordsOf): nothing of it means anything to the expression. */
+const beginningOfWord = (word: string) => `(?i)(^|[^\\p{L}\\p{N}])${word}`
+
+/** A search that takes longer asks for too much. */
+const searchSecondsMax = 10
+
+/**
+ * Versions of files whose names have such words, or whose contents have that digest; one of both is given.
+ * @throws VALIDATION_FAILED when it takes too long
+ */
+export const searchVersions = async (db: Pick<Database, 'pool'>, search: Search): Promise<VersionRow[]> => {
+  const words = await rarestFirst(db, search.words)
+  const { sha256 } = search
+  const [sought, condition, value] =
+    sha256 === undefined
+      ? ['file_words x JOIN file_versions v ON v.name_hash = x.name_hash', 'x.word LIKE ?', `${like(words.shift()!)}%`]
+      : [`file_digests x JOIN file_versions v ON ${sameContent('x')}`, 'x.sha256 = ?', Buffer.from(sha256, 'hex')]
+  const conditions: [string, unknown][] = [
+    [condition, value],
+    ...words.map((word): [string, unknown] => ['v.name REGEXP ?', beginningOfWord(word)]),
+    ...(search.withOld ? [] : [['v.last_at = ?', stillThere] as [string, unknown]]),
+    ...(search.vmName === undefined ? [] : [[ofVm, search.vmName] as [string, unknown]]),
+    ...(search.kind === undefined ? [] : [['v.kind = ?', search.kind] as [string, unknown]]),
+  ]
+  // The tables in this order and the rows as they come: that has an order of its own, and ends with the last row of a page. Any other has to find all rows first.
+  const found = `SELECT STRAIGHT_JOIN DISTINCT v.folder_id, v.name_hash, v.first_at FROM ${sought}
+    WHERE ${conditions.map(([text]) => text).join(' AND ')} LIMIT ? OFFSET ?`
+  const statement = `SET STATEMENT max_statement_time = ${searchSecondsMax} FOR SELECT STRAIGHT_JOIN ${versionColumns}
+    FROM (${found}) k JOIN file_versions v ON v.folder_id = k.folder_id AND v.name_hash = k.name_hash AND v.first_at = k.first_at ${joins}`
+  try {
+    return await rowsOf(db, statement, [...conditions.map(([, asked]) => asked), search.limit, search.offset])
+  } catch (error) {
+    if (databaseErrorCode(error) !== 'ER_STATEMENT_TIMEOUT') throw error
+    const message = 'finds too much to look through: say more words, or the machine'
+    throw new HubError('VALIDATION_FAILED', 'The request is not valid', {
+      fields: [{ field: 'q', message, code: 'RANGE' }],
+    })
+  }
+}
+/** Of versions `v`. */
+const ofVm = `v.volume_id IN (SELECT o.id FROM file_volumes o JOIN vm_backup_contexts c ON c.context_id = o.vm_backup_context_id WHERE c.vm_name = ?)`
 
 /** Every version of one path, the newest first. */
 export const versionsOf = (
   db: Pick<Database, 'pool'>,
   contextIds: readonly string[],
-  pathHash: Buffer,
+  { folder, name }: { folder: string; name: string },
   volume: string | undefined,
 ): Promise<VersionRow[]> =>
   contextIds.length === 0
@@ -154,21 +205,25 @@ export const versionsOf = (
     : rowsOf(
         db,
         `SELECT ${versionColumns} FROM file_versions v ${joins}
-         WHERE o.vm_backup_context_id IN (?) AND v.path_hash = ? ${volume === undefined ? '' : 'AND o.volume = ?'} ORDER BY v.first_at DESC LIMIT 10000`,
-        [contextIds, pathHash, ...(volume === undefined ? [] : [volume])],
+         WHERE o.vm_backup_context_id IN (?) AND f.path_hash = ? AND v.name_hash = ? AND v.name = ? ${volume === undefined ? '' : 'AND o.volume = ?'}
+         ORDER BY v.first_at DESC LIMIT 10000`,
+        [contextIds, hashOfFolder(folder), hashOfName(name), name, ...(volume === undefined ? [] : [volume])],
       )
 
 export type DifferenceRow = {
   volume: string
-  path: string
+  folder: string
+  name: string
   beforeKind: VersionRow['kind'] | null
   beforeSize: number | null
   beforeModified: number | null
+  beforeSha256: Buffer | null
   afterKind: VersionRow['kind'] | null
   afterSize: number | null
   afterModified: number | null
+  afterSha256: Buffer | null
 }
-/** Paths that differ between two points of one VM, in their order. @param below a path that they begin with */
+/** Paths that differ between two points of one VM, in their order. @param below a folder, without a slash at its end; '' for all */
 export const differences = async (
   { pool }: Pick<Database, 'pool'>,
   contextId: string,
@@ -177,17 +232,18 @@ export const differences = async (
 ): Promise<DifferenceRow[]> => {
   const isIn = (point: string) => `(v.first_at <= ${point} AND v.last_at > ${point})`
   const side = (name: string, point: string) =>
-    ['kind', 'size', 'modified'].map(
-      (column) => `MAX(IF(${isIn(point)}, v.${column}, NULL)) AS ${name}${column[0]!.toUpperCase()}${column.slice(1)}`,
+    [...['kind', 'size', 'modified'].map((column) => ['v', column]), ['d', 'sha256']].map(
+      ([table, column]) =>
+        `MAX(IF(${isIn(point)}, ${table}.${column}, NULL)) AS ${name}${column![0]!.toUpperCase()}${column!.slice(1)}`,
     )
   const between = (column: string) => `(v.${column} > :least AND v.${column} <= :most)`
   const sql = `
-    SELECT o.volume, v.path, ${[...side('before', ':from'), ...side('after', ':to')].join(', ')}
-    FROM file_versions v JOIN file_volumes o ON o.id = v.volume_id
-    WHERE o.vm_backup_context_id = :contextId AND v.path LIKE :below
+    SELECT o.volume, f.path AS folder, v.name, ${[...side('before', ':from'), ...side('after', ':to')].join(', ')}
+    FROM file_versions v ${joins}
+    WHERE o.vm_backup_context_id = :contextId ${below === '' ? '' : 'AND (f.path = :below OR f.path LIKE :inside)'}
       AND (${between('first_at')} OR ${between('last_at')}) AND ${isIn(':from')} <> ${isIn(':to')}
-    GROUP BY v.volume_id, v.path_hash ORDER BY o.volume, v.path LIMIT :limit OFFSET :offset`
-  const values = { from, to, least: Math.min(from, to), most: Math.max(from, to), contextId, limit, offset }
-  const [rows] = await pool.query({ sql, namedPlaceholders: true } as never, { ...values, below: `${like(below)}%` })
+    GROUP BY v.folder_id, v.name_hash ORDER BY o.volume, CONCAT(f.path, '/', v.name) LIMIT :limit OFFSET :offset`
+  const values = { from, to, least: Math.min(from, to), most: Math.max(from, to), contextId, limit, offset, below }
+  const [rows] = await pool.query({ sql, namedPlaceholders: true } as never, { ...values, inside: `${like(below)}/%` })
   return rows as unknown as DifferenceRow[]
 }

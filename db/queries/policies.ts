@@ -17,6 +17,7 @@ export const toPolicy = (row: PolicyRow, rules: CopyRuleRow[]): Policy => ({
   retention_days: row.retentionDays,
   keep: row.keep ?? null,
   index_files: row.indexFiles,
+  index_digests: row.indexDigests,
   copy_rules: rules.map((rule) => ({
     id: rule.id,
     policy_id: rule.policyId,

@@ -13,6 +13,8 @@ export const backupPolicies = mysqlTable('backup_policies', {
   keep: json().$type<Keep>(),
   /** Whether files of its backups are indexed when they are completed. */
   indexFiles: flag(true),
+  /** Whether the contents of those files are read for their SHA-256, too. */
+  indexDigests: flag(false),
   createdAt: createdAt(),
   updatedAt: updatedAt(),
 })

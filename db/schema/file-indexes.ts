@@ -14,6 +14,8 @@ export const fileIndexes = mysqlTable(
     /** When the point was completed, in milliseconds since 1970: its place among the others of its VM. */
     pointAt: bigint({ mode: 'number' }).notNull(),
     status: mysqlEnum(['pending', 'running', 'completed', 'failed']).notNull().default('pending'),
+    /** Whether the files' contents are to be read for their digests, too, and whether that is done. */
+    digests: mysqlEnum(['none', 'pending', 'completed']).notNull().default('none'),
     entryCount: big().notNull().default(0),
     startedAt: time(),
     endedAt: time(),
@@ -29,6 +31,7 @@ export const fileIndexes = mysqlTable(
     }).onDelete('cascade'),
 
     index('file_indexes_status').on(table.status, table.createdAt),
+    index('file_indexes_digests').on(table.digests, table.createdAt),
     index('file_indexes_points').on(table.vmBackupContextId, table.status, table.pointAt),
   ],
 )

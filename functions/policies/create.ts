@@ -27,6 +27,7 @@ export default defineFunction(
           retentionDays: body.retention_days,
           keep: body.keep ?? null,
           indexFiles: body.index_files,
+          indexDigests: body.index_digests,
         })
         await writeRules(tx, id, body.copy_rules)
       }),

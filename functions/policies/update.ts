@@ -31,6 +31,7 @@ export default defineFunction(
           retentionDays: body.retention_days,
           keep: body.keep,
           indexFiles: body.index_files,
+          indexDigests: body.index_digests,
         })
         if (body.copy_rules) await writeRules(tx, before.id, body.copy_rules)
       }),

@@ -62,6 +62,12 @@ export const PolicyDialog = ({ policy, onClose }: { policy: Policy | null; onClo
           kind: 'switch',
           description: 'Each backup is walked through once when it is completed.',
         },
+        {
+          name: 'index_digests',
+          label: 'Files can be found by their SHA-256',
+          kind: 'switch',
+          description: 'What is new in a backup is read once, too. Takes as long as downloading it.',
+        },
         { name: 'enabled', label: 'Enabled', kind: 'switch' },
       ]}
       initial={
@@ -71,6 +77,7 @@ export const PolicyDialog = ({ policy, onClose }: { policy: Policy | null; onClo
               primary_repository_id: policy.primary_repository_id,
               retention_days: policy.retention_days,
               index_files: policy.index_files,
+              index_digests: policy.index_digests,
               enabled: policy.enabled,
             }
           : {
@@ -78,6 +85,7 @@ export const PolicyDialog = ({ policy, onClose }: { policy: Policy | null; onClo
               primary_repository_id: repositories.data?.[0]?.id ?? null,
               retention_days: 30,
               index_files: true,
+              index_digests: false,
               enabled: true,
             }
       }

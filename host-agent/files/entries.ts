@@ -24,7 +24,8 @@ export const safeSize = (size: bigint) =>
 /** The text of a name, and its true bytes where that text does not say them. */
 export const nameText = (bytes: Buffer): { text: string; exact: boolean } => {
   const text = bytes.toString('utf8')
-  return { text, exact: Buffer.from(text, 'utf8').equals(bytes) }
+  // What is no UTF-8 becomes this character; a name may have it by itself, too.
+  return { text, exact: !text.includes('\ufffd') || Buffer.from(text, 'utf8').equals(bytes) }
 }
 
 /** What of a file's stat a listing or an archive shows. */

@@ -6,6 +6,9 @@ type Names = { fd: number; names: Uint8Array }
 export const statFields = ['mode', 'size', 'mtimeNs', 'uid', 'gid'] as const
 export const entryKind = { other: 0, directory: 1, symlink: 2 } as const
 
+/** Folders to be walked through, as paths in the volume with a NUL behind each; of the last one only `names` from `from` on, when there are such: the others have been looked at. */
+export type Walk = { folders: Uint8Array; names: Uint8Array; from: number }
+
 /** What a thread can be asked, and what it answers. */
 export type FolderTasks = {
   /** All names of the folder, and an entryKind of each. */
@@ -20,21 +23,30 @@ export type FolderTasks = {
     take: Names & { fileBytesMax: number }
     give: { stats: BigInt64Array; contents: Uint8Array; ends: number[]; errors: (string | null)[] }
   }
+  /** Lines of an index (IndexedFolder) of some of the folders of a volume, and what is still to be walked through: these, and the folders found in them. */
+  walk: { take: { fd: number } & Walk; give: { lines: Uint8Array } & Walk }
 }
 export type FolderTask = { [Kind in keyof FolderTasks]: { kind: Kind } & FolderTasks[Kind]['take'] }[keyof FolderTasks]
 
-/** Names as they are in an array of bytes; views of it. */
-export const splitNames = (names: Uint8Array): Buffer[] => {
+/** Names as they are in an array of bytes, from a place on; views of it. @returns the place behind them, too */
+export const someNames = (names: Uint8Array, start: number, most: number): { parts: Buffer[]; next: number } => {
   const all = Buffer.from(names.buffer, names.byteOffset, names.byteLength)
   const parts: Buffer[] = []
-  for (let from = 0, end = 0; from < all.length; from = end + 1) {
-    end = all.indexOf(0, from)
-    parts.push(all.subarray(from, end))
+  let next = start
+  while (next < all.length && parts.length < most) {
+    const end = all.indexOf(0, next)
+    parts.push(all.subarray(next, end))
+    next = end + 1
   }
-  return parts
+  return { parts, next }
 }
+export const splitNames = (names: Uint8Array): Buffer[] => someNames(names, 0, Number.POSITIVE_INFINITY).parts
 
 const zero = Buffer.alloc(1)
 /** For `Names`. Memory of its own, which can be handed over. */
 export const joinNames = (names: readonly Buffer[]): Uint8Array =>
   new Uint8Array(Buffer.concat(names.flatMap((name) => [name, zero])))
+
+/** What of a message is handed over to the other thread, instead of being copied. */
+export const memoryOf = (message: object): ArrayBuffer[] =>
+  Object.values(message).flatMap((value) => (ArrayBuffer.isView(value) ? [value.buffer as ArrayBuffer] : []))

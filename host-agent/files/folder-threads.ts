@@ -4,7 +4,16 @@
  */
 import { Worker } from 'node:worker_threads'
 import type { FileStat } from './entries.ts'
-import { entryKind, type FolderTask, type FolderTasks, joinNames, splitNames, statFields } from './folder-tasks.ts'
+import {
+  entryKind,
+  type FolderTask,
+  type FolderTasks,
+  joinNames,
+  memoryOf,
+  splitNames,
+  statFields,
+  type Walk,
+} from './folder-tasks.ts'
 import { unreadable } from './resolve.ts'
 
 const workerFile = new URL(
@@ -45,7 +54,7 @@ const ask = <Kind extends keyof FolderTasks>(
     }
     worker.once('message', onMessage)
     worker.once('error', onError)
-    worker.postMessage({ kind, ...take } as FolderTask, 'names' in take ? [take.names.buffer as ArrayBuffer] : [])
+    worker.postMessage({ kind, ...take } as FolderTask, memoryOf(take))
   })
 
 const statAt = (stats: BigInt64Array, at: number): FileStat => {
@@ -92,3 +101,6 @@ export const readMany = async (fd: number, names: readonly Buffer[], fileBytesMa
     return { stat: statAt(stats, at), content, error: errors[at]! }
   })
 }
+
+/** Some thousand entries of a volume, as lines of an index, and what is still to be walked through. @param fd its root @throws SERVICE_UNAVAILABLE */
+export const walkSome = (fd: number, walk: Walk): Promise<{ lines: Uint8Array } & Walk> => ask('walk', { fd, ...walk })

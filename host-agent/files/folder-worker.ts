@@ -1,7 +1,16 @@
 /** A thread that does many things in an open folder in one go, each by a plain call; see folder-threads.ts. */
 import { closeSync, constants, type Dirent, lstatSync, openSync, readdirSync, readlinkSync, readSync } from 'node:fs'
 import { parentPort } from 'node:worker_threads'
-import { entryKind, type FolderTask, type FolderTasks, joinNames, splitNames, statFields } from './folder-tasks.ts'
+import {
+  entryKind,
+  type FolderTask,
+  type FolderTasks,
+  joinNames,
+  memoryOf,
+  splitNames,
+  statFields,
+} from './folder-tasks.ts'
+import { walkSome } from './folder-walk.ts'
 import { below } from './resolve.ts'
 
 const codeOf = (error: unknown) => (error as NodeJS.ErrnoException).code ?? String(error)
@@ -71,6 +80,8 @@ const perform = (task: FolderTask) => {
       return stat(task)
     case 'read':
       return read(task)
+    case 'walk':
+      return walkSome(task)
   }
 }
 
@@ -78,8 +89,7 @@ const port = parentPort!
 port.on('message', (task: FolderTask) => {
   try {
     const result = perform(task)
-    const memory = Object.values(result).flatMap((value) => (ArrayBuffer.isView(value) ? [value.buffer] : []))
-    port.postMessage(result, memory as ArrayBuffer[])
+    port.postMessage(result, memoryOf(result))
   } catch (error) {
     port.postMessage({ code: codeOf(error) })
   }

@@ -3,6 +3,7 @@ import type { Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { FileInfo, Listing } from '../../contract/agent.ts'
 import { type ArchiveOptions, archive } from './archive.ts'
+import { writeDigestLines } from './digests.ts'
 import { nameText, toFileInfo } from './entries.ts'
 import { writeIndexLines } from './index-lines.ts'
 import { listFolder, listTree, type Page } from './list.ts'
@@ -25,8 +26,10 @@ export interface VolumeReader {
   read(path: Buffer, start: number, length: number): Promise<Content>
   /** @throws NOT_A_DIRECTORY; FILE_NOT_FOUND for one of `only` */
   archive(path: Buffer, options: ArchiveOptions): Promise<Content>
-  /** Lines of JSON, one for each entry (IndexedEntry). */
+  /** Lines of JSON (IndexedFolder). */
   index(): Promise<Content>
+  /** Lines of JSON (DigestLine) of regular files. */
+  digests(paths: readonly Buffer[]): Promise<Content>
   /** Lets go of the volume, so that it can be unmounted. */
   close(): Promise<void>
 }
@@ -92,6 +95,10 @@ class MountedVolume implements VolumeReader {
 
   async index(): Promise<Content> {
     return (target, signal) => writeIndexLines(this.#root, target, signal)
+  }
+
+  async digests(paths: readonly Buffer[]): Promise<Content> {
+    return (target, signal) => writeDigestLines(this.#root, paths, target, signal)
   }
 
   close(): Promise<void> {

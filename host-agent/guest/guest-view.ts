@@ -108,6 +108,9 @@ export class GuestView implements VolumeReader {
   async index(): Promise<Content> {
     throw new HubError('PATH_INVALID', 'Volumes are walked by themselves')
   }
+  async digests(): Promise<Content> {
+    return this.index()
+  }
 
   async close(): Promise<void> {
     // Their readers are the volumes'.

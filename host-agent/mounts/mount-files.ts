@@ -1,9 +1,9 @@
 /** Reads the files of a mount: listings, single files, whole folders. Every call counts as access. */
 import type { Writable } from 'node:stream'
-import type { FetchBody, FileInfo, IndexLine, Listing, MountBody } from '../../contract/agent.ts'
+import type { DigestBody, FetchBody, FileInfo, IndexLine, Listing, MountBody } from '../../contract/agent.ts'
 import { HubError } from '../../contract/errors.ts'
 import { volumeKey } from '../../contract/names.ts'
-import type { ArchiveOptions, ListOptions } from '../files/volume-reader.ts'
+import type { ArchiveOptions, ListOptions, VolumeReader } from '../files/volume-reader.ts'
 import type { Mounts } from './mounts.ts'
 
 /** A file of a mount: its absolute path as bytes, in a partition or, without one, in the default partition. */
@@ -59,15 +59,25 @@ export class MountFiles {
     }
   }
 
+  /** What files of one of its volumes hold, in the same way. */
+  async digests({ volume, paths_b64, ...body }: DigestBody): Promise<Content> {
+    const paths = paths_b64.map((path) => Buffer.from(path, 'base64'))
+    const { reader, close } = await this.#borrowVolume(body, volume)
+    return async (target) => {
+      try {
+        await (await reader.digests(paths))(target, abortedWith(target))
+        await write(target, '"end"\n')
+      } finally {
+        await close()
+      }
+    }
+  }
+
   /** One file of a restore point, without a mount that anybody sees. */
   async fetch({ volume, path_b64, ...body }: FetchBody): Promise<{ info: FileInfo; content: Content }> {
     const path = Buffer.from(path_b64, 'base64')
-    const { disks, close } = await this.#mounts.borrow(body)
+    const { reader, close } = await this.#borrowVolume(body, volume)
     try {
-      const partition = disks.partitions.find((one) => volumeKey(one) === volume)
-      const reader = partition && disks.readerOf(partition.number)
-      if (!reader)
-        throw new HubError('PARTITION_NOT_FOUND', `There is no volume ${volume.slice(0, 100)}, or it can not be opened`)
       const info = await reader.info(path)
       const content = await reader.read(path, 0, info.size)
       return { info, content: (target) => content(target, abortedWith(target)).finally(close) }
@@ -75,6 +85,16 @@ export class MountFiles {
       await close()
       throw error
     }
+  }
+
+  /** @throws PARTITION_NOT_FOUND */
+  async #borrowVolume(body: MountBody, volume: string): Promise<{ reader: VolumeReader; close: () => Promise<void> }> {
+    const { disks, close } = await this.#mounts.borrow(body)
+    const partition = disks.partitions.find((one) => volumeKey(one) === volume)
+    const reader = partition && disks.readerOf(partition.number)
+    if (reader) return { reader, close }
+    await close()
+    throw new HubError('PARTITION_NOT_FOUND', `There is no volume ${volume.slice(0, 100)}, or it can not be opened`)
   }
 }
 

@@ -99,6 +99,8 @@ export type ArchiveRequest = PathRequest & {
   prefix_b64: string
 }
 
+export type DigestRequest = { volume: number; paths_b64: string[] }
+
 export const listed = z.object({
   partition: z.int(),
   path: text,

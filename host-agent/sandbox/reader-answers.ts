@@ -8,6 +8,7 @@ import { type Content, openMounted, type VolumeReader } from '../files/volume-re
 import type { Mounted, NotMounted } from '../volumes/mounted.ts'
 import {
   type ArchiveRequest,
+  type DigestRequest,
   inside,
   type ListRequest,
   type OpenRequest,
@@ -53,13 +54,13 @@ export const answering = (
   /** Why the driver of a volume serves it no more. */
   const endedDrivers = new Map<number, string>()
 
-  const readerOf = ({ volume }: PathRequest): VolumeReader => {
+  const readerOf = ({ volume }: Pick<PathRequest, 'volume'>): VolumeReader => {
     const reader = volumes.get(volume)
     if (!reader) throw new HubError('PARTITION_NOT_FOUND', 'The volume is not mounted')
     return reader
   }
   /** A driver that has ended gives errors that say nothing; its end says it. */
-  const withReason = async <T>({ volume }: PathRequest, work: () => Promise<T>): Promise<T> => {
+  const withReason = async <T>({ volume }: Pick<PathRequest, 'volume'>, work: () => Promise<T>): Promise<T> => {
     try {
       return await work()
     } catch (error) {
@@ -89,6 +90,8 @@ export const answering = (
     '/read': (asked: ReadRequest) =>
       withReason(asked, () => readerOf(asked).read(pathOf(asked), asked.start, asked.length)),
     '/index': (asked: PathRequest) => withReason(asked, () => readerOf(asked).index()),
+    '/digests': (asked: DigestRequest) =>
+      withReason(asked, () => readerOf(asked).digests(asked.paths_b64.map((path) => Buffer.from(path, 'base64')))),
     '/archive': (asked: ArchiveRequest) =>
       withReason(asked, () => readerOf(asked).archive(pathOf(asked), archiveOptions(asked))),
   }

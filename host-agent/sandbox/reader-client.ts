@@ -96,6 +96,10 @@ export class ReaderClient {
         return this.#content('/archive', asked, undefined)
       },
       index: () => this.#content('/index', { volume, path_b64: '' }, undefined),
+      digests: (paths: readonly Buffer[]) => {
+        const asked: protocol.DigestRequest = { volume, paths_b64: paths.map((path) => path.toString('base64')) }
+        return this.#content('/digests', asked, undefined)
+      },
       close: async () => undefined,
     }
   }

@@ -111,6 +111,7 @@ export const openAgentClient = (socketPath: string): AgentApi & { close: () => v
     readArchive: (id, body) => stream(`${mount(id)}/archive`, body),
 
     readIndex: (body) => stream('/index', body),
+    readDigests: (body) => stream('/digests', body),
     fetchFile: async (body) => {
       const content = await stream('/fetch', body)
       const said = Buffer.from(String(content.headers[fileInfoHeader]), 'base64').toString('utf8')

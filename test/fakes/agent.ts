@@ -1,5 +1,5 @@
 /** An agent in memory, for tests of functions and workflows alone. It passes the same suite as the real one (test/support/agent-suite.ts). */
-import { randomUUID } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { Readable } from 'node:stream'
 import type {
   AgentApi,
@@ -7,6 +7,8 @@ import type {
   CopyBody,
   CopyState,
   Damage,
+  DigestBody,
+  DigestLine,
   DiskChain,
   DiskFile,
   EndedMount,
@@ -14,6 +16,7 @@ import type {
   ExportState,
   FetchBody,
   GuestPath,
+  IndexedEntry,
   IndexLine,
   LockBody,
   MergeBody,
@@ -469,11 +472,37 @@ export class FakeAgent implements AgentApi {
     this.#check()
     const key = keyOf({ ...disks[0]!, base: disks[0]!.bases[0]! })
     if (!this.files.has(key)) throw new HubError('CHAIN_BROKEN', 'A file of the chain is missing')
+    const folders = new Map<string, IndexedEntry[]>()
+    for (const [path, content] of this.trees.get(key) ?? this.tree) {
+      if (path === '/') continue
+      const slash = path.lastIndexOf('/')
+      const entries = folders.get(path.slice(0, slash)) ?? []
+      const modified = (this.modified.get(path) ?? 1) * 1e6
+      entries.push([path.slice(slash + 1), content === null ? 'd' : 'f', content?.length ?? 0, modified])
+      folders.set(path.slice(0, slash), entries)
+    }
     const lines: IndexLine[] = [{ volume: 'disk 0 partition 0' }]
-    for (const [path, content] of this.trees.get(key) ?? this.tree)
-      if (path !== '/')
-        lines.push([path, content === null ? 'd' : 'f', content?.length ?? 0, (this.modified.get(path) ?? 1) * 1e6])
+    // In parts, as a folder of very many entries is told.
+    for (const [folder, entries] of folders)
+      for (const [at, entry] of entries.entries())
+        lines.push({ folder, entries: [entry], isWhole: at === entries.length - 1 })
     return Readable.from([...lines, { end: true }].map((line) => Buffer.from(`${JSON.stringify(line)}\n`)))
+  }
+  async readDigests({ disks, volume, paths_b64 }: DigestBody) {
+    this.#check()
+    const key = keyOf({ ...disks[0]!, base: disks[0]!.bases[0]! })
+    if (!this.files.has(key)) throw new HubError('CHAIN_BROKEN', 'A file of the chain is missing')
+    if (volume !== 'disk 0 partition 0') throw new HubError('PARTITION_NOT_FOUND', `There is no volume ${volume}`)
+    const tree = this.trees.get(key) ?? this.tree
+    const lines = paths_b64.flatMap((path, at) => {
+      const content = tree.get(Buffer.from(path, 'base64').toString())
+      return content === null || content === undefined
+        ? []
+        : [[at, createHash('sha256').update(content).digest('hex')] satisfies DigestLine]
+    })
+    return Readable.from(
+      ['\n', ...[...lines, 'end'].map((line) => `${JSON.stringify(line)}\n`)].map((line) => Buffer.from(line)),
+    )
   }
   async fetchFile({ disks, volume, path_b64 }: FetchBody) {
     this.#check()

@@ -72,6 +72,7 @@ it('finds files by the words of their names, with their versions and what change
   for (const [at, id] of ids.entries())
     expect((await get(`/backups/${id}`)).file_index).toMatchObject({
       status: 'completed',
+      digests: 'none',
       entry_count: Object.keys(trees[at]!).length,
       error_message: null,
     })
@@ -85,6 +86,7 @@ it('finds files by the words of their names, with their versions and what change
       type: 'file',
       size: 6,
       modified_time: '1970-01-01T00:00:01.000Z',
+      sha256: null,
       backup_id: ids[2],
       completed_at: expect.any(String),
       is_current: true,
@@ -139,6 +141,137 @@ it('finds files by the words of their names, with their versions and what change
   // What retention takes is not found any more.
   await alone.call('DELETE', `/backups/${ids[2]}`)
   expect((await get(`/files/history?vm_name=files&path=/home/Annual-Report_2025.pdf`)).versions[0].point_count).toBe(1)
+})
+
+it('reads what new files hold where a policy asks for it, and finds them by that', async () => {
+  const vm = await readyVm(alone, { name: 'digests' })
+  const body = { name: 'by content', primary_repository_id: vm.repositoryId, retention_days: 0, index_digests: true }
+  const policy = (await alone.call('POST', '/policies', body)).body
+  expect([policy.index_files, policy.index_digests]).toEqual([true, true])
+  const digest = (text: string) => createHash('sha256').update(text).digest('hex')
+  const asked: number[] = []
+  const read = alone.agent.readDigests.bind(alone.agent)
+  alone.agent.readDigests = (request) => {
+    asked.push(request.paths_b64.length)
+    return read(request)
+  }
+  const first = await backUp(
+    vm,
+    { '/bin': null, '/bin/tool': 'evil', '/bin/copy of it': 'evil', '/etc/motd': 'hi' },
+    { policy_id: policy.id },
+  )
+  const second = await backUp(
+    vm,
+    { '/bin': null, '/bin/tool': 'good one', '/bin/copy of it': 'evil', '/etc/motd': 'hi' },
+    { policy_id: policy.id },
+  )
+  await runIndexes(alone.bindings, 10_000)
+  for (const id of [first, second])
+    expect((await get(`/backups/${id}`)).file_index).toMatchObject({ status: 'completed', digests: 'completed' })
+  // Of the second point only what the first has not.
+  expect(asked.toSorted()).toEqual([1, 3])
+  expect(await search(`sha256=${digest('evil')}`)).toMatchObject([
+    { path: '/bin/copy of it', sha256: digest('evil'), backup_id: second },
+  ])
+  const everywhere = await search(`sha256=${digest('evil').toUpperCase()}&deleted=true`)
+  expect(everywhere.map(({ path, backup_id }) => [path, backup_id]).toSorted()).toEqual([
+    ['/bin/copy of it', second],
+    ['/bin/tool', first],
+  ])
+  expect(await search(`sha256=${digest('evil')}&deleted=true&q=tool`)).toMatchObject([{ path: '/bin/tool' }])
+  expect(await search(`sha256=${digest('unknown')}`)).toEqual([])
+  for (const query of ['', 'sha256=12', `sha256=${'x'.repeat(64)}`])
+    expect((await alone.call('GET', `/search?${query}`)).body.code, query).toBe('VALIDATION_FAILED')
+  const { versions } = await get('/files/history?vm_name=digests&path=/bin/tool')
+  expect(versions.map(({ sha256 }: any) => sha256)).toEqual([digest('good one'), digest('evil')])
+  const { changes } = await get(`/backups/${first}/diff/${second}`)
+  expect(changes).toMatchObject([
+    { path: '/bin/tool', before: { sha256: digest('evil') }, after: { sha256: digest('good one') } },
+  ])
+
+  // What is cut off keeps what it has told, and says why it is not whole.
+  alone.agent.readDigests = async (request) => {
+    const { Readable } = await import('node:stream')
+    const lines = await (await read(request)).toArray()
+    return Readable.from(lines.slice(0, -1))
+  }
+  const third = await backUp(vm, { '/etc/motd': 'hello' }, { policy_id: policy.id })
+  await runIndexes(alone.bindings, 10_000)
+  expect((await get(`/backups/${third}`)).file_index).toMatchObject({
+    status: 'completed',
+    digests: 'none',
+    error_message: 'The contents could not be read: reading was cut off',
+  })
+  expect(await search(`sha256=${digest('hello')}`)).toMatchObject([{ path: '/etc/motd' }])
+  alone.agent.readDigests = read
+  expect(await index(third)).toMatchObject({ digests: 'completed', error_message: null })
+
+  // Nothing stays of what no point has.
+  for (const id of [third, second, first]) await alone.call('DELETE', `/backups/${id}`)
+  await index(await backUp(vm, {}))
+  const own = `volume_id IN (SELECT o.id FROM file_volumes o JOIN vm_backup_contexts c ON c.context_id = o.vm_backup_context_id WHERE c.vm_name = 'digests')`
+  for (const table of ['file_versions', 'file_digests'])
+    expect((await alone.db.pool.query(`SELECT * FROM ${table} WHERE ${own}`))[0], table).toEqual([])
+  const words = `SELECT word FROM file_words WHERE word IN ('tool', 'motd')`
+  expect((await alone.db.pool.query(words))[0]).toEqual([])
+})
+
+it('believes nothing that a reader says without looking at it', async () => {
+  const vm = await readyVm(alone, { name: 'hostile reader' })
+  const id = await backUp(vm, { '/a': 'a' })
+  const { Readable } = await import('node:stream')
+  const whole = alone.agent.readIndex.bind(alone.agent)
+  const volume = { volume: 'disk 0 partition 0' }
+  const folder = (entry: unknown) => ({ folder: '', entries: [entry], isWhole: true })
+  const lines: unknown[] = [
+    'no JSON',
+    null,
+    7,
+    [],
+    { end: 1 },
+    { volume: 1 },
+    { folder: '', entries: {}, isWhole: true },
+    { folder: {}, entries: [], isWhole: true },
+    folder(['name', 'f\t0\n1\t1\t1\tforged', 1, 1]),
+    folder(['name', 'f', '1\t1', 1]),
+    folder(['name', 'f', -1, 1]),
+    folder(['name', 'f', 1, 1e300]),
+    folder(['name', 'f', 1, 0.5]),
+    folder([{ b64: 'no base64!' }, 'f', 1, 1]),
+    folder(['a\0b', 'f', 1, 1]),
+    folder('name'),
+  ]
+  for (const line of lines) {
+    alone.agent.readIndex = async () =>
+      Readable.from(
+        [volume, line, { end: true }].map((one) => Buffer.from(`${one === 'no JSON' ? one : JSON.stringify(one)}\n`)),
+      )
+    expect(await index(id), JSON.stringify(line)).toMatchObject({
+      status: 'failed',
+      error_message: 'What reads the files of the backup says what can not be',
+    })
+  }
+  // Names that mean something to a table's file mean nothing here.
+  const names = ['tab\tname', 'line\nend', 'back\\slash', '\\N', "quote'", '"', 'bell\u0007', '\ufffd', '😀']
+  alone.agent.readIndex = async () =>
+    Readable.from(
+      [
+        volume,
+        { folder: '/odd\t\n\\', entries: [...names, { b64: '/w==' }].map((name) => [name, 'f', 1, -1]), isWhole: true },
+        { end: true },
+      ].map((one) => Buffer.from(`${JSON.stringify(one)}\n`)),
+    )
+  expect(await index(id)).toMatchObject({ status: 'completed', entry_count: names.length + 1 })
+  for (const name of names) {
+    const path = encodeURIComponent(`/odd\t\n\\/${name}`)
+    expect((await get(`/files/history?vm_name=hostile%20reader&path=${path}`)).versions, name).toMatchObject([
+      { path: `/odd\t\n\\/${name}`, modified_time: '1969-12-31T23:59:59.999Z' },
+    ])
+  }
+  const bytes = Buffer.concat([Buffer.from('/odd\t\n\\/'), Buffer.from([0xff])]).toString('base64')
+  const { versions } = await get(`/files/history?vm_name=hostile%20reader&path_b64=${encodeURIComponent(bytes)}`)
+  expect(versions).toMatchObject([{ path_b64: bytes }])
+  alone.agent.readIndex = whole
 })
 
 it('gives one file in one step', async () => {
@@ -224,8 +357,8 @@ it('knows of each point exactly what it has, in whatever order they are indexed 
       for (const { point: known } of order.slice(0, done + 1)) {
         if (deleted.has(known.id)) continue
         const [rows] = (await alone.db.pool.query(
-          `SELECT v.path, v.size FROM file_versions v JOIN file_volumes o ON o.id = v.volume_id JOIN file_indexes i ON i.vm_backup_context_id = o.vm_backup_context_id
-           WHERE i.backup_job_id = ? AND v.first_at <= i.point_at AND v.last_at > i.point_at ORDER BY v.path`,
+          `SELECT CONCAT(f.path, '/', v.name) AS path, v.size FROM file_versions v JOIN file_folders f ON f.id = v.folder_id JOIN file_volumes o ON o.id = v.volume_id JOIN file_indexes i ON i.vm_backup_context_id = o.vm_backup_context_id
+           WHERE i.backup_job_id = ? AND v.first_at <= i.point_at AND v.last_at > i.point_at ORDER BY path`,
           [known.id],
         )) as unknown as [{ path: string; size: number }[]]
         expect(rows.map(({ path, size }) => [path, size])).toEqual(

@@ -20,6 +20,7 @@ import type { DiskChain, IndexLine, MountState } from '../../contract/agent.ts'
 import type { Partition } from '../../contract/api/restore.ts'
 import { type Census, census, leftBehind } from '../support/census.ts'
 import { blankImage, type FilesystemKind, filesystemImage, sh, withLoop } from '../support/images.ts'
+import { entriesOf } from '../support/index-lines.ts'
 import { openRealAgent, type RealAgent } from '../support/real-agent.ts'
 import { hex, makeHive } from '../support/registry.ts'
 import { mountOf, sealedDisk } from '../support/sealed-disk.ts'
@@ -289,10 +290,10 @@ it('shows a machine of several disks as it saw itself, by its fstab', async () =
   // Every file of all volumes, and one of them, beside the mount.
   const lines = (await text(await real.agent.readIndex(mountOf(...chains)))).trim().split('\n')
   const index = lines.map((line) => JSON.parse(line) as IndexLine)
-  const volumes = index.flatMap((line) => (!Array.isArray(line) && 'volume' in line ? [line.volume] : []))
+  const volumes = index.flatMap((line) => ('volume' in line ? [line.volume] : []))
   expect(volumes).toEqual(['disk 0 partition 0', 'vg-main/home', 'vg-main/root'])
-  expect(index).toContainEqual(['/deep/home', 'f', contents.get('home')!.length, expect.any(Number)])
-  expect(index).toContainEqual(['/mysql', 'l', 0, expect.any(Number)])
+  expect(entriesOf(index)).toContainEqual(['/deep/home', 'f', contents.get('home')!.length, expect.any(Number)])
+  expect(entriesOf(index)).toContainEqual(['/mysql', 'l', 0, expect.any(Number)])
   expect(index.at(-1)).toEqual({ end: true })
   const fetched = await real.agent.fetchFile({
     ...mountOf(...chains),

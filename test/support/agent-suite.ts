@@ -1,9 +1,10 @@
 /** The contract of the agent as one suite. The real agent and the tests' fake both pass it, so neither drifts from the other. */
 
-import { randomUUID } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { AgentApi, DiskFile, ExportBody, IndexLine, SealBody } from '../../contract/agent.ts'
+import { entriesOf } from './index-lines.ts'
 import { mountOf } from './sealed-disk.ts'
 
 export type AgentUnderTest = {
@@ -258,8 +259,9 @@ export const agentSuite = (name: string, open: () => Promise<AgentUnderTest>) =>
         .map((line) => JSON.parse(line) as IndexLine)
       expect(lines[0]).toEqual({ volume: 'disk 0 partition 0' })
       expect(lines.at(-1)).toEqual({ end: true })
-      expect(lines).toContainEqual(['/etc', 'd', 0, expect.any(Number)])
-      expect(lines).toContainEqual(['/etc/hostname', 'f', 6, expect.any(Number)])
+      const entries = entriesOf(lines)
+      expect(entries).toContainEqual(['/etc', 'd', 0, expect.any(Number)])
+      expect(entries).toContainEqual(['/etc/hostname', 'f', 6, expect.any(Number)])
       const fetch = (path: string, volume = 'disk 0 partition 0') =>
         agent.fetchFile({ ...request, volume, path_b64: encode(path) })
       const { info, content } = await fetch('/etc/hostname')
@@ -267,6 +269,12 @@ export const agentSuite = (name: string, open: () => Promise<AgentUnderTest>) =>
       expect(await text(content)).toBe('guest\n')
       expect(await code(fetch('/gone'))).toBe('FILE_NOT_FOUND')
       expect(await code(fetch('/etc'))).toBe('IS_DIRECTORY')
+      const digests = (paths: string[], volume = 'disk 0 partition 0') =>
+        agent.readDigests({ ...request, volume, paths_b64: paths.map(encode) })
+      const said = await text(await digests(['/gone', '/etc/hostname', '/etc', '/etc/localtime']))
+      const expected = [1, createHash('sha256').update('guest\n').digest('hex')]
+      expect(said.split('\n').filter((line) => line !== '')).toEqual([JSON.stringify(expected), '"end"'])
+      expect(await code(digests(['/etc'], 'another'))).toBe('PARTITION_NOT_FOUND')
       expect(await code(agent.readIndex(mountOf(chain('gone'))))).toBe('CHAIN_BROKEN')
       expect((await agent.listMounts()).mounts).toEqual([])
       expect((await agent.health()).mounts).toBe(0)

@@ -1,0 +1,67 @@
+/** What readers of guests' files tell, line by line. A reader may have been taken over by what it reads: nothing is believed that is not looked at. */
+import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
+import type { DigestLine, IndexedEntry, IndexedFolder, IndexLine } from '../contract/agent.ts'
+import { HubError } from '../contract/errors.ts'
+
+/** Of a line, in characters: some thousand entries with the longest of names are less. */
+const lineLengthMax = 64 * 1024 * 1024
+const kinds: ReadonlySet<unknown> = new Set<IndexedEntry[1]>(['f', 'd', 'l', 'o'])
+const base64 = /^[A-Za-z0-9+/]*={0,2}$/
+const digest = /^[0-9a-f]{64}$/
+
+const nonsense = () => new HubError('SERVICE_UNAVAILABLE', 'What reads the files of the backup says what can not be')
+const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null
+const isSaid = (value: unknown): value is IndexedEntry[0] =>
+  typeof value === 'string'
+    ? !value.includes('\0')
+    : isObject(value) && typeof value.b64 === 'string' && base64.test(value.b64)
+const isEntry = (value: unknown): value is IndexedEntry =>
+  Array.isArray(value) &&
+  isSaid(value[0]) &&
+  kinds.has(value[1]) &&
+  Number.isSafeInteger(value[2]) &&
+  value[2] >= 0 &&
+  Number.isSafeInteger(value[3])
+const isFolder = (line: Record<string, unknown>): line is IndexedFolder =>
+  isSaid(line.folder) && typeof line.isWhole === 'boolean' && Array.isArray(line.entries) && line.entries.every(isEntry)
+const isIndexLine = (line: unknown): line is IndexLine =>
+  isObject(line) &&
+  ('folder' in line ? isFolder(line) : 'volume' in line ? typeof line.volume === 'string' : line.end === true)
+const isDigestLine = (line: unknown): line is DigestLine =>
+  Array.isArray(line) && Number.isSafeInteger(line[0]) && typeof line[1] === 'string' && digest.test(line[1])
+
+/** @throws SERVICE_UNAVAILABLE for what is no JSON or too long */
+async function* jsonLines(stream: Readable): AsyncGenerator<unknown> {
+  let length = 0
+  stream.on('data', (chunk: Buffer) => {
+    length = chunk.includes(0x0a) ? 0 : length + chunk.length
+    if (length > lineLengthMax) stream.destroy(nonsense())
+  })
+  for await (const text of createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })) {
+    if (text === '') continue
+    let line: unknown
+    try {
+      line = JSON.parse(text)
+    } catch {
+      throw nonsense()
+    }
+    yield line
+  }
+}
+
+/** @throws SERVICE_UNAVAILABLE */
+export async function* indexLines(stream: Readable): AsyncGenerator<IndexLine> {
+  for await (const line of jsonLines(stream)) {
+    if (!isIndexLine(line)) throw nonsense()
+    yield line
+  }
+}
+
+/** What does not end with `end` was cut off. @throws SERVICE_UNAVAILABLE */
+export async function* digestLines(stream: Readable): AsyncGenerator<DigestLine | 'end'> {
+  for await (const line of jsonLines(stream)) {
+    if (line !== 'end' && !isDigestLine(line)) throw nonsense()
+    yield line
+  }
+}
