@@ -36,10 +36,13 @@ const foundColumns: Column[] = [
   ['MODIFIED', (file) => when(file.modified_time)],
   ['NEWEST BACKUP', (file) => file.backup_id],
 ]
+/** Of a digest in a table; --json has all of it. */
+const digestShown = 12
 const versionColumns: Column[] = [
   ['MODIFIED', (version) => when(version.modified_time)],
   ['SIZE', (version) => size(version.size)],
   ['VOLUME', (version) => version.volume],
+  ['SHA-256', (version) => version.sha256?.slice(0, digestShown) ?? '-'],
   ['POINTS', (version) => version.point_count],
   ['NEWEST BACKUP', (version) => version.last_backup_id],
 ]
@@ -190,14 +193,16 @@ export const addRestoreCommands = (program: Command) => {
       },
     )
   program
-    .command('search <words...>')
-    .description('find files in all restore points by words of their names')
+    .command('search [words...]')
+    .description('find files in all restore points by words of their names, or by what they hold')
+    .option('--sha256 <digest>', 'with this content')
     .option('--vm <name>', 'of this machine')
     .option('--deleted', 'also what the newest restore point has no more', false)
     .option('-n, --limit <number>', 'as many', '50')
-    .action(async (words: string[], { vm, deleted, limit }, command: Command) => {
+    .action(async (words: string[], { sha256, vm, deleted, limit }, command: Command) => {
       const { json } = command.optsWithGlobals<Common>()
-      const answer = await call('GET', withQuery('/search', { q: words.join(' '), vm_name: vm, deleted, limit }))
+      const q = words.length === 0 ? undefined : words.join(' ')
+      const answer = await call('GET', withQuery('/search', { q, sha256, vm_name: vm, deleted, limit }))
       show(json, answer, answer.files, foundColumns, 'No file fits.')
     })
   program

@@ -2,6 +2,7 @@
 import { Button, Modal } from '@mantine/core'
 import { IconDownload } from '@tabler/icons-react'
 import { useQuery } from '@tanstack/react-query'
+import { Link } from '@tanstack/react-router'
 import { get, withQuery } from '../api/client.ts'
 import type { FileHistory } from '../api/types.ts'
 import { type Column, DataTable } from '../components/DataTable.tsx'
@@ -13,7 +14,23 @@ import { downloadFile, type FoundFile, pathQuery } from './download-file.ts'
 
 type Version = FileHistory['versions'][number]
 
-const columns = (vmName: string): Column<Version>[] => [
+const digestShown = 12
+/** Leads to all files that hold the same. */
+const digestColumn: Column<Version> = {
+  id: 'sha256',
+  header: 'SHA-256',
+  value: ({ sha256 }) => sha256 ?? '',
+  cell: ({ sha256 }) =>
+    sha256 === null ? (
+      '–'
+    ) : (
+      <Link to="/search" search={{ q: sha256, deleted: 'true' }} title={sha256} style={{ color: 'inherit' }}>
+        <code>{sha256.slice(0, digestShown)}…</code>
+      </Link>
+    ),
+}
+
+const columns = (vmName: string, withDigests: boolean): Column<Version>[] => [
   {
     id: 'modified',
     header: 'Changed',
@@ -21,6 +38,7 @@ const columns = (vmName: string): Column<Version>[] => [
     cell: ({ modified_time }) => <Moment at={modified_time} />,
   },
   { id: 'size', header: 'Size', align: 'end', value: ({ size }) => size, cell: ({ size }) => bytes(size) },
+  ...(withDigests ? [digestColumn] : []),
   {
     id: 'points',
     header: 'In restore points',
@@ -68,7 +86,10 @@ export const VersionsDialog = ({ file, onClose }: { file: FoundFile; onClose: ()
           <DataTable
             label="Versions"
             rows={versions}
-            columns={columns(file.vm_name)}
+            columns={columns(
+              file.vm_name,
+              versions.some(({ sha256 }) => sha256 !== null),
+            )}
             rowId={({ first_backup_id }) => first_backup_id}
             search={false}
             urlPrefix="versions"

@@ -199,6 +199,9 @@ const Searchable = ({ backup, onIndex }: { backup: BackupDetail; onIndex: () => 
         <Link to="/jobs/$id/changes" params={{ id: backup.backup_id }} style={{ color: 'inherit' }}>
           what changed
         </Link>
+        {index.digests === 'pending' && ', contents are being read'}
+        {index.digests === 'completed' && ', also by their SHA-256'}
+        {index.error_message !== null && `. ${index.error_message}`}
       </>
     )
   if (index?.status === 'pending' || index?.status === 'running') return <StatusBadge status={index.status} />

@@ -111,6 +111,9 @@ const columns = (mayDownload: boolean, showVersions: (file: Found) => void): Col
   },
 ]
 
+/** What is typed is one: then it is looked for, where a policy has contents read. */
+const sha256 = /^[0-9a-f]{64}$/i
+
 const Search = () => {
   const [url, setUrl] = useUrlState()
   const mayDownload = useMay('operator')
@@ -122,7 +125,7 @@ const Search = () => {
     queryFn: ({ pageParam, signal }) =>
       get<FoundFiles>(
         withQuery('/search', {
-          q: text,
+          ...(sha256.test(text.trim()) ? { sha256: text.trim() } : { q: text }),
           type: url.type,
           deleted: url.deleted,
           vm_name: url.vm,
@@ -141,8 +144,8 @@ const Search = () => {
     <Page title="Search files" text="In the restore points whose files are indexed, of all virtual machines.">
       <Group gap="sm" align="flex-end">
         <TextInput
-          label="Name"
-          description="Words of it, or their beginnings."
+          label="Name or SHA-256"
+          description="Words of the name, or their beginnings."
           placeholder="annual report pdf"
           leftSection={<IconSearch size={16} aria-hidden />}
           value={url.q ?? ''}

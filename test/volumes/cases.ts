@@ -56,13 +56,13 @@ const ntfs = (args: string[] = [], megabytes = 48): Maker => ({
   holds: windows,
 })
 const fat = (bits: 12 | 16 | 32, megabytes: number): Maker => ({
-  type: 'vfat',
+  type: 'mtools',
   tool: 'mkfs.vfat',
   args: ['-F', String(bits)],
   megabytes,
   holds: dos,
 })
-const exfat: Maker = { type: 'exfat', tool: 'mkfs.exfat', args: ['-q'], megabytes: 64, holds: dos }
+const exfat: Maker = { type: 'exfat-fuse', tool: 'mkfs.exfat', args: [], megabytes: 64, holds: dos }
 
 const isWhole = ({ kind }: { kind: string }) => kind === 'whole_disk'
 const isNumber =
@@ -444,6 +444,7 @@ export const cases: Case[] = [
   ...filesystems,
   disc('ISO 9660 with Rock Ridge', ['-R']),
   disc('ISO 9660 with Joliet', ['-J']),
+  disc('UDF, as a DVD has it', ['-udf']),
   ...tables,
   ...layered,
 ]

@@ -19,9 +19,9 @@ let before: Census
 let workshop: string
 const rows: string[] = []
 beforeAll(async () => {
-  // Discs are what no driver reads; under the lab's emulated processor its own kernel does.
+  // FAT and discs are what no driver reads; under the lab's emulated processor its own kernel does.
   const isLab = process.env.SENDENSE_TEST_ATTACH_BACKEND === 'kernel-nbd'
-  real = await openRealAgent({ machineMounts: isLab ? [] : ['iso9660'] })
+  real = await openRealAgent({ machineMounts: isLab ? [] : ['vfat', 'exfat', 'iso9660', 'udf'] })
   workshop = join(real.folder, 'workshop')
   before = await census()
 })

@@ -1,5 +1,14 @@
 /** Makes disks of all kinds, by the tools that guests make theirs with. */
-import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmdirSync, statSync } from 'node:fs'
+import {
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  statSync,
+  utimesSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import type { Partition } from '../../contract/api/restore.ts'
 import { blankImage, sh, withLoop } from '../support/images.ts'
@@ -9,7 +18,7 @@ export const mebibyte = 2 ** 20
 
 /** How a filesystem is made. */
 export type Maker = {
-  /** As mount(8) calls it. */
+  /** As mount(8) calls it, or the tool that writes it without. */
   type: string
   tool: string
   args: string[]
@@ -26,9 +35,11 @@ export type Machine = { disks: string[]; volumes: Volume[]; secrets?: string[] }
 const toolPath = (name: string) =>
   ['/usr/sbin', '/usr/bin'].map((folder) => join(folder, name)).find(existsSync) ?? name
 
-/** Whether this kernel mounts it. */
+/** Written without this kernel, by a driver or by tools. */
+const withoutKernel = ['ntfs-3g', 'exfat-fuse', 'mtools']
+/** Whether it can be written here. */
 export const isKnown = (type: string): boolean => {
-  if (type === 'ntfs-3g') return true
+  if (withoutKernel.includes(type)) return true
   try {
     sh('/usr/sbin/modprobe', [type])
   } catch {
@@ -76,6 +87,18 @@ export class Workshop {
     more: (root: string) => void = () => undefined,
   ): Filesystem {
     const image = this.blank(megabytes)
+    if (type === 'mtools') {
+      sh(toolPath(tool), [...args, image])
+      const { folder, tree } = this.folder((root) => {
+        plant(root, holds)
+        more(root)
+        evenSeconds(root)
+      })
+      // As FAT has it: times of nowhere, names as text.
+      const copy = ['-i', image, '-s', '-m', ...readdirSync(folder).map((name) => join(folder, name)), '::']
+      sh('/usr/bin/env', ['TZ=UTC', 'LC_ALL=C.UTF-8', '/usr/bin/mcopy', ...copy])
+      return { image, tree }
+    }
     const tree = withLoop(image, (device) => {
       sh(toolPath(tool), [...args, device])
       this.mounted(type, device, 'rw', (root) => {
@@ -123,6 +146,15 @@ export class Workshop {
       ...[`if=${image}`, `of=${disk}`, `seek=${offset}`, 'oflag=seek_bytes', 'conv=notrunc,sparse'],
       ...['bs=1M', 'status=none'],
     ])
+  }
+}
+
+/** FAT keeps no others. */
+const evenSeconds = (root: string) => {
+  for (const name of readdirSync(root, { recursive: true }) as string[]) {
+    const path = join(root, name)
+    const seconds = Math.floor(statSync(path).mtimeMs / 2000) * 2
+    utimesSync(path, seconds, seconds)
   }
 }
 
