@@ -4,18 +4,9 @@ import { buffer } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 import { extract, type Header } from 'tar-stream'
 import { type ArchiveOptions, archiveOf, errorsOfPart } from '../files/archive.ts'
-import type { Content, VolumeReader } from '../files/volume-reader.ts'
+import type { Content } from '../files/volume-reader.ts'
 import { archiveName, type Walked } from '../files/walk.ts'
-
-/** Of one volume. */
-export type ArchivePart = {
-  reader: VolumeReader
-  /** Folder of the volume that the paths are of. */
-  folder: Buffer
-  only: readonly Buffer[] | undefined
-  without: readonly Buffer[]
-  prefix: Buffer
-}
+import type { VolumePart } from './volume-part.ts'
 
 /** No list of errors is longer. */
 const errorsBytesMax = 16 * 1024 * 1024
@@ -50,7 +41,7 @@ const errorsIn = (text: string, stat: Walked['stat']): Walked[] =>
     })
 
 /** The folder that the volume is mounted at. */
-const mountPoint = async ({ reader, folder, prefix }: ArchivePart): Promise<Walked> => {
+const mountPoint = async ({ reader, folder, prefix }: VolumePart): Promise<Walked> => {
   const { mode, uid, gid, modified_time } = await reader.info(folder)
   const mtime = new Date(modified_time)
   return {
@@ -60,7 +51,7 @@ const mountPoint = async ({ reader, folder, prefix }: ArchivePart): Promise<Walk
   }
 }
 
-async function* entriesOf(part: ArchivePart, signal: AbortSignal): AsyncGenerator<Walked> {
+async function* entriesOf(part: VolumePart, signal: AbortSignal): AsyncGenerator<Walked> {
   const { reader, folder, only, without, prefix } = part
   if (prefix.length > 0) yield await mountPoint(part)
   const content = await reader.archive(folder, { format: 'tar', checksums: false, only, without, prefix })
@@ -89,12 +80,12 @@ async function* entriesOf(part: ArchivePart, signal: AbortSignal): AsyncGenerato
   await read
 }
 
-async function* entriesOfAll(parts: readonly ArchivePart[], signal: AbortSignal): AsyncGenerator<Walked> {
+async function* entriesOfAll(parts: readonly VolumePart[], signal: AbortSignal): AsyncGenerator<Walked> {
   for (const part of parts) yield* entriesOf(part, signal)
 }
 
 export const archiveOfVolumes = (
-  parts: readonly ArchivePart[],
+  parts: readonly VolumePart[],
   options: Pick<ArchiveOptions, 'format' | 'checksums'>,
 ): Content => {
   return async (target, signal) => {

@@ -50,7 +50,7 @@ export class Drives implements VolumeReader {
 }
 
 /** What a listing says of it. */
-const asEntry = ({
+export const asEntry = ({
   name,
   path,
   type,

@@ -3,13 +3,16 @@
  * guest; what is below stays the volumes' own.
  */
 import type { FileInfo, Listing } from '../../contract/agent.ts'
-import type { Entry } from '../../contract/api/restore.ts'
+import { type Entry, listingLimits } from '../../contract/api/restore.ts'
 import { HubError } from '../../contract/errors.ts'
 import { mapSome } from '../concurrency.ts'
 import { linksAtOnce, nameText } from '../files/entries.ts'
 import { joinPath, splitPath } from '../files/resolve.ts'
 import type { ArchiveOptions, Content, ListOptions, VolumeReader } from '../files/volume-reader.ts'
-import { type ArchivePart, archiveOfVolumes } from './archive-of-volumes.ts'
+import { archiveOfVolumes } from './archive-of-volumes.ts'
+import { asEntry } from './drives.ts'
+import { bytesOfPath, listVolumes } from './list-volumes.ts'
+import type { VolumePart } from './volume-part.ts'
 
 export type GuestMount = {
   /** Where it is mounted, as parts of a path; empty: the root. */
@@ -29,6 +32,7 @@ const isSame = (a: readonly Buffer[], b: readonly Buffer[]) =>
 const startsWith = (path: readonly Buffer[], start: readonly Buffer[]) =>
   path.length >= start.length && start.every((part, at) => part.equals(path[at]!))
 const dotDot = Buffer.from('..')
+const slash = Buffer.from('/')
 
 type Place = { mount: GuestMount; inner: Buffer }
 
@@ -46,13 +50,44 @@ export class GuestView implements VolumeReader {
 
   async list(path: Buffer, options: ListOptions): Promise<Listing> {
     const guest = await this.#resolve(splitPath(path), true)
-    const { mount, inner } = this.#placeOf(guest)
-    const listing = await mount.reader.list(inner, options)
+    const parts = options.recursive ? this.#partsOf(guest, [guest]) : []
+    const listing =
+      parts.length > 1
+        ? await listVolumes(parts, options, (part) => this.#entriesBelow(guest, part))
+        : await this.#listOne(guest, options)
     return {
       ...listing,
       partition: this.#number,
       path: nameText(joinPath(guest)).text,
-      entries: await mapSome(listing.entries, linksAtOnce, (entry) => this.#withTarget(moved(entry, inner, guest))),
+      entries: await mapSome(listing.entries, linksAtOnce, (entry) => this.#withTarget(entry)),
+    }
+  }
+
+  async #listOne(guest: readonly Buffer[], options: ListOptions) {
+    const { mount, inner } = this.#placeOf(guest)
+    const listing = await mount.reader.list(inner, options)
+    return { ...listing, entries: listing.entries.map((entry) => moved(entry, inner, guest)) }
+  }
+
+  /** What a volume has below a folder, with the folder that it is mounted at, page by page. */
+  async *#entriesBelow(
+    top: readonly Buffer[],
+    { reader, folder, prefix, without }: VolumePart,
+  ): AsyncGenerator<Entry[] | 'truncated'> {
+    const base = prefix.length === 0 ? top : [...top, ...splitPath(Buffer.concat([slash, prefix]))]
+    if (prefix.length > 0) yield [asEntry(await this.info(joinPath(base)))]
+    const hidden = without.map((path) => [...base, ...splitPath(Buffer.concat([slash, path]))])
+    const isSeen = (entry: Entry) => {
+      const path = splitPath(bytesOfPath(entry))
+      return !hidden.some((one) => startsWith(path, one))
+    }
+    for (let offset = 0; ; offset += listingLimits.max) {
+      const page = { limit: listingLimits.max, offset }
+      const { entries, total_count, truncated } = await reader.list(folder, { ...page, recursive: true })
+      yield entries.map((entry) => moved(entry, folder, base)).filter(isSeen)
+      if (offset + listingLimits.max < total_count) continue
+      if (truncated) yield 'truncated'
+      return
     }
   }
 
@@ -83,7 +118,7 @@ export class GuestView implements VolumeReader {
   }
 
   /** What each volume has of the paths, all of which lie below a folder or are it. */
-  #partsOf(top: readonly Buffer[], wanted: readonly (readonly Buffer[])[]): ArchivePart[] {
+  #partsOf(top: readonly Buffer[], wanted: readonly (readonly Buffer[])[]): VolumePart[] {
     const below = (path: readonly Buffer[], start: readonly Buffer[]) =>
       path.length > start.length && startsWith(path, start)
     // What lies deeper comes after the folder that it is mounted in.

@@ -287,6 +287,26 @@ it('shows a machine of several disks as it saw itself, by its fstab', async () =
   expect(await guest('/home/link')).toBe('rows')
   expect(await guest('/mysql/host')).toBe('db-01\n')
   expect(await list('/mysql')).toEqual(['/srv/my data/mysql/host', '/srv/my data/mysql/table'])
+  // With all that is below it, over all volumes: what a mount hides is not there.
+  const tree = async (path: string, page: object = {}) =>
+    real.agent.listFiles(id, {
+      path_b64: encode(path),
+      partition: 65_535,
+      recursive: true,
+      limit: 1000,
+      offset: 0,
+      ...page,
+    })
+  const below = await tree('/')
+  const paths = below.entries.map((entry) => entry.path)
+  expect([below.total_count, below.truncated]).toEqual([paths.length, false])
+  expect(new Set(paths).size).toBe(paths.length)
+  expect(paths).toEqual(expect.arrayContaining(['/etc/fstab', '/home', '/home/deep/home', '/srv/my data/mysql/table']))
+  expect(paths).toEqual(paths.toSorted((a, b) => (a.replaceAll('/', '\0') < b.replaceAll('/', '\0') ? -1 : 1)))
+  expect((await tree('/', { limit: 3, offset: 2 })).entries.map((entry) => entry.path)).toEqual(paths.slice(2, 5))
+  expect((await tree('/srv')).entries.map((entry) => entry.path)).toEqual(
+    paths.filter((path) => path.startsWith('/srv/')),
+  )
   // Every file of all volumes, and one of them, beside the mount.
   const lines = (await text(await real.agent.readIndex(mountOf(...chains)))).trim().split('\n')
   const index = lines.map((line) => JSON.parse(line) as IndexLine)
