@@ -1,6 +1,20 @@
 /** Volumes within volumes, made by their own tools on loop devices, and without the kernel's device mapper: what lies where is what the tools themselves say. */
 import { createCipheriv } from 'node:crypto'
-import { closeSync, fstatSync, openSync, readSync, statSync, truncateSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  fstatSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { sh, withLoop } from './images.ts'
 
 /** Runs `work` with a block device for each image. */
@@ -69,6 +83,19 @@ export class VolumeGroup {
       }
     } finally {
       for (const fd of [from, ...devices.values()]) closeSync(fd)
+    }
+  }
+
+  /** What the group says of its volumes, in LVM's words, is put into others; the tools check them. */
+  rewrite(change: (text: string) => string) {
+    const folder = mkdtempSync(join(tmpdir(), 'sendense-group-'))
+    const file = join(folder, 'group')
+    try {
+      this.#run('vgcfgbackup', ['--file', file, this.#name])
+      writeFileSync(file, change(readFileSync(file, 'utf8')))
+      this.#run('vgcfgrestore', ['--yes', '--force', '--file', file, this.#name])
+    } finally {
+      rmSync(folder, { recursive: true })
     }
   }
 

@@ -1,10 +1,12 @@
 /** The matrix: what guests' disks look like that installers and admins of the last ten years have made. */
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { bitLocked, windowsVolumes, windowsVolumesFolder } from '../support/bitlocker.ts'
 import { sh, withLoop } from '../support/images.ts'
-import { plant, type TreeOptions } from '../support/tree.ts'
+import { makeRaid } from '../support/raid.ts'
+import { makeThin } from '../support/thin.ts'
+import { plant, type TreeOptions, treeOn } from '../support/tree.ts'
 import { encrypted, encryptInPlace, VolumeGroup, withLoops } from '../support/volumes.ts'
 import {
   type Filesystem,
@@ -73,6 +75,7 @@ const isNamed =
   (wanted: string) =>
   ({ name }: { name: string }) =>
     name === wanted
+const isRaid = ({ kind }: { kind: string }) => kind === 'raid'
 const isDecrypted = ({ kind, mounted }: { kind: string; mounted: boolean }) => kind === 'decrypted' && mounted
 
 const plain = (name: string, maker: Maker, more?: (root: string) => void): Case => ({
@@ -361,6 +364,71 @@ const layered: Case[] = [
         ...grouped([second!], 'data', [['root', two]]),
       ])
       return { disks, volumes }
+    },
+  },
+  ...(
+    [
+      ['RAID 0', 0, 2, '1.2'],
+      ['RAID 1', 1, 2, '1.2'],
+      ['RAID 1 with its superblock at the end', 1, 2, '1.0'],
+      ['RAID 5', 5, 3, '1.2'],
+      ['RAID 10', 10, 4, '1.2'],
+      ['linear RAID', 'linear', 2, '1.2'],
+    ] as const
+  ).map(
+    ([name, level, count, metadata]): Case => ({
+      name,
+      needs: ['ext4'],
+      make: (shop) => {
+        const { image, tree } = shop.filesystem(ext(4))
+        const disks = Array.from({ length: count }, () => shop.blank(52))
+        makeRaid({ level, chunkBytes: 64 * 1024, metadata, name: 'data' }, disks, image)
+        return { disks, volumes: [{ is: isRaid, tree }] }
+      },
+    }),
+  ),
+  {
+    name: 'LVM on RAID 1, as the installers of Debian and RHEL make it',
+    needs: ['ext4', 'xfs'],
+    make: (shop) => {
+      const [array, root, home] = [shop.blank(400), shop.filesystem(ext(4)), shop.filesystem(xfs())]
+      const volumes = withLoop(array, (device) =>
+        grouped([device], 'vg0', [
+          ['root', root],
+          ['home', home],
+        ]),
+      )
+      const disks = [shop.blank(404), shop.blank(404)]
+      makeRaid({ level: 1, chunkBytes: mebibyte, metadata: '1.2', name: 'md0' }, disks, array)
+      return { disks, volumes }
+    },
+  },
+  {
+    name: 'a thin pool with a volume and its snapshot',
+    needs: ['ext4'],
+    make: (shop) => {
+      const [disk, now, then] = [shop.blank(160), shop.filesystem(ext(4)), shop.path()]
+      copyFileSync(now.image, then)
+      const old = now.tree
+      const tree = withLoop(now.image, (device) =>
+        shop.mounted('ext4', device, 'rw', (root) => {
+          writeFileSync(join(root, 'since the snapshot'), randomBytes(1_000_000))
+          rmSync(join(root, 'many'), { recursive: true })
+          return treeOn(root)
+        }),
+      )
+      const images = new Map([
+        ['data', now.image],
+        ['snap', then],
+      ])
+      withLoop(disk, (device) => makeThin(new VolumeGroup('thin', [device]), 'pool', images))
+      return {
+        disks: [disk],
+        volumes: [
+          { is: isNamed('thin/data'), tree },
+          { is: isNamed('thin/snap'), tree: old },
+        ],
+      }
     },
   },
   ...(

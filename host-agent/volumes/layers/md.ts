@@ -14,6 +14,8 @@ import {
 const magic = 0xa92b4efc
 const sectorBytes = 512
 const superblockBytes = 4096
+/** What comes before the roles of its members. */
+const headBytes = 256
 const membersMax = 384
 /** Roles that are no place in the array: spare, faulty, journal. */
 const roleMax = 0xfffd
@@ -42,6 +44,17 @@ const placesOf = (sizeBytes: number): number[] => [
   Math.floor((Math.floor(sizeBytes / sectorBytes) - 16) / 8) * 8 * sectorBytes,
 ]
 
+/** The sum of its 32-bit words but for the sum itself, with what is carried over added (drivers/md/md.c: calc_sb_1_csum). */
+const checksumOf = (superblock: Buffer): number => {
+  const end = Math.min(headBytes + superblock.readUInt32LE(220) * 2, superblockBytes)
+  let sum = 0
+  for (let at = 0; at < end; at += 4) {
+    if (at === 216) continue
+    sum += end - at === 2 ? superblock.readUInt16LE(at) : superblock.readUInt32LE(at)
+  }
+  return ((sum % 2 ** 32) + Math.floor(sum / 2 ** 32)) % 2 ** 32
+}
+
 /** @returns undefined when it is none that is known */
 export const readRaidMember = async (blocks: Blocks): Promise<RaidMember | undefined> => {
   for (const at of placesOf(blocks.sizeBytes)) {
@@ -49,7 +62,7 @@ export const readRaidMember = async (blocks: Blocks): Promise<RaidMember | undef
     const data = await blocks.read(at, superblockBytes)
     const number64 = (offset: number) => Number(data.readBigUInt64LE(offset))
     if (data.readUInt32LE(0) !== magic || data.readUInt32LE(4) !== 1) continue
-    if (number64(144) * sectorBytes !== at) continue
+    if (number64(144) * sectorBytes !== at || data.readUInt32LE(216) !== checksumOf(data)) continue
     const features = data.readUInt32LE(8)
     const place = data.readUInt32LE(160)
     const rolesMax = Math.min(data.readUInt32LE(220), membersMax)
