@@ -52,13 +52,14 @@ const superblock = (kind: RaidKind, role: number, count: number, sectors: number
   block.writeBigUInt64LE(allOnes, 208)
   block.writeUInt32LE(rolesMax, 220)
   for (let at = 0; at < rolesMax; at++) block.writeUInt16LE(at < count ? at : 0xffff, 256 + 2 * at)
-  block.writeUInt32LE(checksumOf(block), 216)
+  block.writeUInt32LE(checksumOf(block), checksumAt)
   return block
 }
-/** Of a superblock whose own checksum is 0. */
+export const checksumAt = 216
+/** Of a superblock; its own is left out. */
 export const checksumOf = (block: Buffer): number => {
   let sum = 0
-  for (let at = 0; at < 256 + 2 * rolesMax; at += 4) sum += at === 216 ? 0 : block.readUInt32LE(at)
+  for (let at = 0; at < 256 + 2 * rolesMax; at += 4) sum += at === checksumAt ? 0 : block.readUInt32LE(at)
   return ((sum % 2 ** 32) + Math.floor(sum / 2 ** 32)) % 2 ** 32
 }
 

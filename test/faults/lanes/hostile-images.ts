@@ -24,7 +24,13 @@ import { openRealAgent } from '../../support/real-agent.ts'
 import { mountOf, sealedDisk } from '../../support/sealed-disk.ts'
 import type { Lane } from '../lane.ts'
 import { hostFindings } from '../support/findings.ts'
-import { secrets as knownSecrets, makeVolumeSeeds, mutateMetadata } from '../support/hostile-volumes.ts'
+import {
+  secrets as knownSecrets,
+  makeVolumeSeeds,
+  mutateMetadata,
+  mutateRaid,
+  mutateThin,
+} from '../support/hostile-volumes.ts'
 
 const mib = 2 ** 20
 const canary = 'a file of the host that no guest may see'
@@ -39,6 +45,9 @@ type Kind =
   | 'mbr'
   | 'lvm'
   | 'lvm-metadata'
+  | 'thin'
+  | 'thin-metadata'
+  | 'raid'
   | 'luks'
   | 'bitlocker'
   | 'vfat'
@@ -131,7 +140,9 @@ const mutateRaw = (kind: RawKind, data: Buffer, random: Random): string => {
   if (kind === 'mbr') return random(2) === 0 ? mutate(data, 440, 72, random) : mutate(data, 21 * mib, 16 * mib, random)
   // The label and the header of the metadata; or a volume's first blocks.
   if (kind === 'lvm') return mutate(data, random(2) === 0 ? 512 : areaBytes, areaBytes, random)
-  if (kind === 'lvm-metadata') return mutateMetadata(data, random)
+  if (kind === 'lvm-metadata' || kind === 'thin-metadata') return mutateMetadata(data, random)
+  if (kind === 'thin') return mutateThin(data, random)
+  if (kind === 'raid') return mutateRaid(data, random)
   // Its header, its slots, or what is encrypted.
   if (kind === 'luks') return mutate(data, 0, [4096, 32 * 1024, 20 * mib][random(3)]!, random)
   // Its boot sector, one of its three copies of the metadata, or what is encrypted.
@@ -288,11 +299,11 @@ export const hostileImages = lane(
   makeSeeds,
 )
 export const hostileVolumes = lane(
-  'hostile LVM, LUKS and BitLocker volumes',
-  ['lvm', 'lvm-metadata', 'luks', 'bitlocker'],
+  'hostile LVM, thin pools, software RAID, LUKS and BitLocker volumes',
+  ['lvm', 'lvm-metadata', 'thin', 'thin-metadata', 'raid', 'luks', 'bitlocker'],
   (folder) => {
     const seeds = makeVolumeSeeds(folder, (root) => writeFileSync(join(root, 'file'), 'x'.repeat(10_000)))
-    return { ...seeds, 'lvm-metadata': seeds.lvm }
+    return { ...seeds, 'lvm-metadata': seeds.lvm, 'thin-metadata': seeds.thin }
   },
 )
 export const hostileFilesystems = lane('mutated XFS and btrfs under a stock kernel', ['xfs', 'btrfs'], (folder) => ({
