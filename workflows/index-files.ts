@@ -19,6 +19,9 @@ import { readNextDigests } from './index-digests.ts'
 import { fromPlaces, placesOf } from './restore-places.ts'
 import { restorePoint } from './restore-point.ts'
 
+/** Of one point. More than any machine has; a damaged or hostile filesystem may have folders within themselves, and no end. */
+const mostEntries = 50_000_000
+
 type IndexEnv = Env<'DB' | 'AGENT' | 'CLOCK'>
 
 const pointAt = ({ job }: JobWithDisks) => (job.completedAt ?? job.createdAt).getTime()
@@ -47,7 +50,7 @@ export const askForIndex = async ({ DB, CLOCK }: Env<'DB' | 'CLOCK'>, backupId: 
 }
 
 /** One after the other, of all hubs one at a time; what a hub that died had begun is begun anew. */
-export const runIndexes = async (env: IndexEnv, forMs: number): Promise<void> => {
+export const runIndexes = async (env: IndexEnv, forMs: number, entriesMax = mostEntries): Promise<void> => {
   const until = performance.now() + forMs
   await env.DB.withLock(
     'file index',
@@ -55,7 +58,7 @@ export const runIndexes = async (env: IndexEnv, forMs: number): Promise<void> =>
     async () => {
       while (performance.now() < until) {
         const next = await nextIndex(env.DB.orm)
-        if (next) await indexPoint(env, next)
+        if (next) await indexPoint(env, next, entriesMax)
         else if (!(await readNextDigests(env))) return
       }
     },
@@ -63,7 +66,7 @@ export const runIndexes = async (env: IndexEnv, forMs: number): Promise<void> =>
   )
 }
 
-const indexPoint = async (env: IndexEnv, row: FileIndexRow): Promise<void> => {
+const indexPoint = async (env: IndexEnv, row: FileIndexRow, entriesMax: number): Promise<void> => {
   const { DB, CLOCK } = env
   const { backupJobId } = row
   const end = (change: Parameters<typeof updateIndex>[2]) =>
@@ -73,7 +76,7 @@ const indexPoint = async (env: IndexEnv, row: FileIndexRow): Promise<void> => {
   if (backup?.job.status !== 'completed' || backup.job.mergingInto !== null)
     return void (await end({ status: 'failed', errorMessage: 'it is no restore point any more' }))
   try {
-    await walk(env, row, backup)
+    await walk(env, row, backup, entriesMax)
   } catch (error) {
     if (!(error instanceof HubError)) throw error
     // A disk without any filesystem has no files: that is known then.
@@ -82,7 +85,7 @@ const indexPoint = async (env: IndexEnv, row: FileIndexRow): Promise<void> => {
   }
 }
 
-const walk = async (env: IndexEnv, row: FileIndexRow, backup: JobWithDisks): Promise<void> => {
+const walk = async (env: IndexEnv, row: FileIndexRow, backup: JobWithDisks, entriesMax: number): Promise<void> => {
   const { DB, AGENT, CLOCK } = env
   const { backupJobId, vmBackupContextId: contextId } = row
   const body = (disks: Parameters<typeof AGENT.readIndex>[0]['disks']) => ({ vm_name: backup.job.vmName, disks })
@@ -99,6 +102,8 @@ const walk = async (env: IndexEnv, row: FileIndexRow, backup: JobWithDisks): Pro
       if ('folder' in line) await writer.add(volumeId!, line)
       else if ('volume' in line) volumeId = await ensureVolume(DB.orm, contextId, line.volume)
       else isWhole = true
+      if (writer.count > entriesMax)
+        throw new HubError('SERVICE_UNAVAILABLE', `The backup has more than ${entriesMax} files and folders`)
     }
     if (!isWhole) throw new HubError('SERVICE_UNAVAILABLE', 'The walk through the files was cut off')
     await writer.commit(async (query) => {

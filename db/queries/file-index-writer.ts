@@ -89,6 +89,7 @@ export class FileIndexWriter {
     if (path.length > folderLengthMax) return
     this.#parts.push({ ...line, volumeId, path, key: `${volumeId} ${path}` })
     this.#entries += line.entries.length
+    this.#count += line.entries.length
     if (this.#entries >= entriesAtOnce || this.#parts.length >= foldersAtOnce) await this.#flush()
   }
 
@@ -151,10 +152,12 @@ export class FileIndexWriter {
       const folder = this.#open.get(key)!
       for (const [said, kind, size, modified] of entries) {
         const name = stored(said)
-        if (name.length > nameLengthMax) continue
+        if (name.length > nameLengthMax) {
+          this.#count--
+          continue
+        }
         const hash = hashOfName(name)
         const entry = `${hash} ${kind} ${size} ${modified}`
-        this.#count++
         if (folder.known.has(entry)) folder.known.set(entry, true)
         else if (folder.later.has(entry)) earlier.push(`${folder.id}\t${hash}`)
         else {

@@ -314,6 +314,12 @@ it('says what is not indexed, and what could not be', async () => {
   })
   alone.agent.readIndex = whole
   expect(await search('q=a&vm_name=unknown')).toEqual([])
+  await alone.call('POST', `/backups/${second}/index`)
+  await runIndexes(alone.bindings, 10_000, 0)
+  expect((await get(`/backups/${second}`)).file_index).toMatchObject({
+    status: 'failed',
+    error_message: 'The backup has more than 0 files and folders',
+  })
   // Asked for again, it is done again.
   expect(await index(first)).toMatchObject({ status: 'completed', entry_count: 1 })
   // A hub that died on the way leaves it to the next round.

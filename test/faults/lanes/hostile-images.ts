@@ -37,6 +37,9 @@ const canary = 'a file of the host that no guest may see'
 /** What an admin waits for, at the most. */
 const patienceMs = 60_000
 
+/** Of an index's lines. */
+const walkBytesMax = 20 * mib
+
 const path = (text: string) => ({ path_b64: Buffer.from(text).toString('base64') })
 
 type Kind =
@@ -242,6 +245,14 @@ const lane = (
       }
     }
 
+    const walkAll = async (disk: Parameters<typeof mountOf>[0]) => {
+      let bytes = 0
+      for await (const chunk of await agent.readIndex({ ...mountOf(disk), secrets })) {
+        bytes += chunk.length
+        if (bytes > walkBytesMax) return
+      }
+    }
+
     return {
       trial: async (random) => {
         const kind = kinds[random(kinds.length)]!
@@ -273,6 +284,11 @@ const lane = (
           if (!(error instanceof HubError)) violations.push(`no answer of the contract: ${answer}`)
           else if (error.code === 'INTERNAL') violations.push(`an error that nobody thought of: ${error.message}`)
         }
+        await walkAll({ ...place, bases: [base] }).catch((error: unknown) => {
+          // One that has no end is cut off here; a hub cuts it off at so many entries.
+          if (!(error instanceof HubError) && (error as NodeJS.ErrnoException).code !== 'ECONNRESET')
+            violations.push(`a walk that failed: ${error}`)
+        })
         if (performance.now() - began > patienceMs) violations.push('it took more than a minute')
         await agent.removeMount(id, 'user')
         if (statSync(canaryPath).atimeMs !== 1000) violations.push('a file of the host was read')
