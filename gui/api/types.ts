@@ -38,6 +38,7 @@ export type Copy = z.infer<typeof copies.copy>
 export type MountList = z.infer<typeof restore.mountsAnswer>
 export type Access = z.infer<typeof restore.accessAnswer>
 export type Listing = z.infer<typeof restore.filesAnswer>
+export type FileDetails = z.infer<typeof restore.fileInfoAnswer>
 export type Repository = z.infer<typeof repositories.repository>
 export type RepositoryList = z.infer<typeof repositories.repositoriesAnswer>
 export type Policy = z.infer<typeof policies.policy>

@@ -9,6 +9,7 @@ import {
   IconFile,
   IconFolder,
   IconHome,
+  IconInfoCircle,
   IconLink,
   IconRefresh,
   IconSearch,
@@ -20,6 +21,7 @@ import type { Entry } from '../api/types.ts'
 import { Problem } from '../components/Problem.tsx'
 import { bytes, count, dateTime, utc } from '../lib/format.ts'
 import { useUrlState } from '../lib/url-state.ts'
+import { Details } from './Details.tsx'
 import { archiveFormats, downloadEntries, formatWords } from './download.tsx'
 import classes from './folder.module.css'
 import { canPreview, Preview } from './Preview.tsx'
@@ -53,6 +55,7 @@ export const Folder = (place: FolderPlace) => {
   const mayDownload = useMay('operator')
   const [picked, setPicked] = useState<ReadonlySet<string>>(new Set())
   const [shown, setShown] = useState<Entry | null>(null)
+  const [detailed, setDetailed] = useState<Entry | null>(null)
   const text = useDeferredValue(url.q ?? '').toLowerCase()
   const sortWord = url.sort ?? 'name'
   const [by, isDown] = [sortWord.replace('-', '') as SortBy, sortWord.startsWith('-')]
@@ -264,6 +267,7 @@ export const Folder = (place: FolderPlace) => {
                 onPick={pick}
                 onOpen={open}
                 onPreview={setShown}
+                onDetails={setDetailed}
                 onDownload={(entry) => downloadEntries(place, [entry], 'zip')}
               />
             ))}
@@ -281,6 +285,7 @@ export const Folder = (place: FolderPlace) => {
           : `${count(rows.length)}${text !== '' || entries.length < total ? ` of ${count(total)}` : ''} entries${entries.length < total ? ', more are coming' : ''}${selection.length > 0 ? ` · ${count(selection.length)} picked, ${bytes(selection.reduce((sum, { size }) => sum + size, 0))} in files` : ''}`}
       </Text>
       {shown && <Preview place={place} entry={shown} onClose={() => setShown(null)} />}
+      {detailed && <Details place={place} entry={detailed} onClose={() => setDetailed(null)} />}
     </div>
   )
 }
@@ -294,6 +299,7 @@ const Row = ({
   onPick,
   onOpen,
   onPreview,
+  onDetails,
   onDownload,
 }: {
   entry: Entry
@@ -304,6 +310,7 @@ const Row = ({
   onPick: (entry: Entry, isOn: boolean) => void
   onOpen: (entry: Entry) => void
   onPreview: (entry: Entry) => void
+  onDetails: (entry: Entry) => void
   onDownload: (entry: Entry) => void
 }) => {
   const isFolder = entry.type === 'directory'
@@ -363,6 +370,14 @@ const Row = ({
             <IconEye size={16} aria-hidden />
           </ActionIcon>
         )}
+        <ActionIcon
+          variant="subtle"
+          color="gray"
+          aria-label={`Details of ${entry.name}`}
+          onClick={() => onDetails(entry)}
+        >
+          <IconInfoCircle size={16} aria-hidden />
+        </ActionIcon>
         <ActionIcon
           variant="subtle"
           color="gray"

@@ -152,6 +152,13 @@ it('opens a restore point, walks through its folders, and brings files back', as
   }
   await grid.getByRole('button', { name: 'etc', exact: true }).waitFor()
   expect(await names()).toEqual(['etc', 'lost+found', 'report.pdf'])
+  await grid.getByRole('button', { name: 'Details of report.pdf' }).click()
+  const details = page.getByRole('dialog', { name: 'Details of report.pdf' })
+  await details.getByText('application/pdf').waitFor()
+  expect(await details.getByRole('definition').allTextContents()).toEqual(
+    expect.arrayContaining(['/report.pdf', '0, 0']),
+  )
+  await page.keyboard.press('Escape')
 
   await grid.getByRole('button', { name: 'etc', exact: true }).click()
   await grid.getByRole('button', { name: 'deep', exact: true }).waitFor()
