@@ -122,8 +122,14 @@ it('backs up, checks, copies, and gets files back', async () => {
   expect(existsSync(join(hub.folder, 'none'))).toBe(false)
   expect(await done('unmount', mount)).toContain('unmounted')
 
+  const { body: policy } = await hub.api('POST', '/policies', {
+    name: 'by content',
+    primary_repository_id: vm.repositoryId,
+    index_digests: true,
+  })
   await hub.api('POST', '/protection-flows', {
     name: 'protect vm',
+    policy_id: policy.id,
     flow_type: 'backup',
     target_type: 'vm',
     target_id: (await hub.api('GET', '/vm-contexts/vm')).body.context.context_id,
@@ -132,6 +138,14 @@ it('backs up, checks, copies, and gets files back', async () => {
   expect(await done('run', 'protect vm')).toContain('1 backups completed')
   expect(await done('flows')).toMatch(/protect vm +vm vm +main .* success/)
   expect(await json('run', 'protect vm')).toMatchObject({ status: 'success', jobs_completed: 1 })
+  // Its policy has contents read, in the background.
+  const foundByContent = async () => (await json('search', '--sha256', digest)).files
+  await expect
+    .poll(foundByContent, { timeout: 30_000, interval: 500 })
+    .toMatchObject([{ path: '/file', sha256: digest }])
+  expect(await done('search', 'fil', '--sha256', digest, '--vm', 'vm')).toContain('/file')
+  expect(await done('search', '--sha256', digest, '--vm', 'another')).toBe('No file fits.')
+  expect(await done('versions', 'vm', '/file')).toContain(digest.slice(0, 12))
 })
 it('ends with a code that says what went wrong', async () => {
   writeFileSync(join(hub.folder, 'vms/vm/disk0.raw'), '')
