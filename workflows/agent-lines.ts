@@ -1,11 +1,11 @@
 /** What readers of guests' files tell, line by line. A reader may have been taken over by what it reads: nothing is believed that is not looked at. */
-import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import type { DigestLine, IndexedEntry, IndexedFolder, IndexLine } from '../contract/agent.ts'
 import { HubError } from '../contract/errors.ts'
 
-/** Of a line, in characters: some thousand entries with the longest of names are less. */
-const lineLengthMax = 64 * 1024 * 1024
+/** Of a line: some thousand entries with the longest of names are less. */
+const lineBytesMax = 64 * 1024 * 1024
+const lineEnd = 0x0a
 const kinds: ReadonlySet<unknown> = new Set<IndexedEntry[1]>(['f', 'd', 'l', 'o'])
 const base64 = /^[A-Za-z0-9+/]*={0,2}$/
 const digest = /^[0-9a-f]{64}$/
@@ -31,14 +31,28 @@ const isIndexLine = (line: unknown): line is IndexLine =>
 const isDigestLine = (line: unknown): line is DigestLine =>
   Array.isArray(line) && Number.isSafeInteger(line[0]) && typeof line[1] === 'string' && digest.test(line[1])
 
-/** @throws SERVICE_UNAVAILABLE for what is no JSON or too long */
-async function* jsonLines(stream: Readable): AsyncGenerator<unknown> {
+/** One at a time: what has not been asked for stays where it comes from. @throws SERVICE_UNAVAILABLE for one that is too long */
+async function* textLines(stream: Readable): AsyncGenerator<string> {
+  let begun: Buffer[] = []
   let length = 0
-  stream.on('data', (chunk: Buffer) => {
-    length = chunk.includes(0x0a) ? 0 : length + chunk.length
-    if (length > lineLengthMax) stream.destroy(nonsense())
-  })
-  for await (const text of createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })) {
+  for await (const chunk of stream as AsyncIterable<Buffer>) {
+    let from = 0
+    for (let end = chunk.indexOf(lineEnd); end >= 0; end = chunk.indexOf(lineEnd, from)) {
+      yield Buffer.concat([...begun, chunk.subarray(from, end)]).toString('utf8')
+      begun = []
+      length = 0
+      from = end + 1
+    }
+    begun.push(chunk.subarray(from))
+    length += chunk.length - from
+    if (length > lineBytesMax) throw nonsense()
+  }
+  yield Buffer.concat(begun).toString('utf8')
+}
+
+/** @throws SERVICE_UNAVAILABLE for what is no JSON */
+async function* jsonLines(stream: Readable): AsyncGenerator<unknown> {
+  for await (const text of textLines(stream)) {
     if (text === '') continue
     let line: unknown
     try {

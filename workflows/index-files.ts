@@ -91,10 +91,8 @@ const walk = async (env: IndexEnv, row: FileIndexRow, backup: JobWithDisks, entr
   const body = (disks: Parameters<typeof AGENT.readIndex>[0]['disks']) => ({ vm_name: backup.job.vmName, disks })
   const places = await placesOf(env, backup, backup.disks, undefined)
   const points = (await indexedPoints(DB.orm, [contextId])).map((point) => point.pointAt)
-  const before = points.find((at) => at < row.pointAt)
-  const after = points.findLast((at) => at > row.pointAt)
   const { result: stream } = await fromPlaces(places, ({ chains }) => AGENT.readIndex(body(chains)))
-  const writer = await FileIndexWriter.open(DB, { contextId, at: row.pointAt, before, after })
+  const writer = await FileIndexWriter.open(DB, contextId, row.pointAt, points)
   try {
     let volumeId: number | undefined
     let isWhole = false

@@ -12,7 +12,7 @@ import { hashOfFolder, hashOfName, stored } from './file-paths.ts'
 import { columnText, loadRows } from './load-rows.ts'
 
 /** Entries, and folders, that are compared and written in one go. */
-const entriesAtOnce = 10_000
+const entriesOfOneGo = 10_000
 const foldersAtOnce = 2_000
 /** Words of one go: sorted they lie together, and more of them lie closer. */
 const wordsAtOnce = 300_000
@@ -50,30 +50,44 @@ export class FileIndexWriter {
   readonly #pool: Database['pool']
   readonly #connection: PoolConnection
   readonly #point: IndexPoint
+  readonly #entriesAtOnce: number
   readonly #open = new Map<string, OpenFolder>()
   readonly #named = new Set<string>()
   #parts: Part[] = []
   #entries = 0
   #count = 0
-  #words: string[] = []
-  /** What is being written; at most one go of it, while the next one is compared. */
+  readonly #words = new Map<string, string[]>()
+  #wordCount = 0
+  /** What is being written of both, each over a connection of its own; at most one go of it, while the next one is compared. */
   #writing: Promise<void> = Promise.resolve()
+  #writingWords: Promise<void> = Promise.resolve()
 
-  static async open({ pool }: Pick<Database, 'pool'>, point: IndexPoint): Promise<FileIndexWriter> {
+  /** @param points when the indexed points of that VM were completed, the newest first */
+  static async open(
+    { pool }: Pick<Database, 'pool'>,
+    contextId: string,
+    at: number,
+    points: readonly number[],
+    entriesAtOnce = entriesOfOneGo,
+  ): Promise<FileIndexWriter> {
+    const before = points.find((one) => one < at)
+    const after = points.findLast((one) => one > at)
+    const point = { contextId, at, before, after }
     const connection = await pool.getConnection()
     try {
       for (const [name, columns] of Object.entries(temporaryTables)) {
         await connection.query(`DROP TEMPORARY TABLE IF EXISTS ${name}`)
         await connection.query(`CREATE TEMPORARY TABLE ${name} ${columns}`)
       }
-      await forgetWhatNoPointHas(connection, point)
-      return new FileIndexWriter(pool, connection, point)
+      await forgetWhatNoPointHas(connection, point, points)
+      return new FileIndexWriter(pool, connection, point, entriesAtOnce)
     } catch (error) {
       connection.destroy()
       throw error
     }
   }
-  private constructor(pool: Database['pool'], connection: PoolConnection, point: IndexPoint) {
+  private constructor(pool: Database['pool'], connection: PoolConnection, point: IndexPoint, entriesAtOnce: number) {
+    this.#entriesAtOnce = entriesAtOnce
     this.#pool = pool
     this.#connection = connection
     this.#point = point
@@ -90,14 +104,15 @@ export class FileIndexWriter {
     this.#parts.push({ ...line, volumeId, path, key: `${volumeId} ${path}` })
     this.#entries += line.entries.length
     this.#count += line.entries.length
-    if (this.#entries >= entriesAtOnce || this.#parts.length >= foldersAtOnce) await this.#flush()
+    if (this.#entries >= this.#entriesAtOnce || this.#parts.length >= foldersAtOnce) await this.#flush()
   }
 
   /** @param finish what belongs into the same transaction */
   async commit(finish: (query: PoolConnection['query']) => Promise<void>): Promise<void> {
     await this.#flush()
     await this.#writing
-    await this.#writeWords()
+    await this.#beginWords()
+    await this.#writingWords
     const { contextId, at, before = -1, after = stillThere } = this.#point
     const run = (sql: string) =>
       this.#connection.query({ sql, namedPlaceholders: true } as never, { contextId, at, before, after })
@@ -131,6 +146,7 @@ export class FileIndexWriter {
   async close(): Promise<void> {
     try {
       await this.#writing.catch(() => undefined)
+      await this.#writingWords.catch(() => undefined)
       for (const name of Object.keys(temporaryTables))
         await this.#connection.query(`DROP TEMPORARY TABLE IF EXISTS ${name}`)
       this.#connection.release()
@@ -171,6 +187,7 @@ export class FileIndexWriter {
       seen.push(`${folder.id}`)
       this.#open.delete(key)
     }
+    if (this.#wordCount >= wordsAtOnce) await this.#beginWords()
     await this.#writing
     this.#writing = this.#write(versions, gone, earlier, seen)
     // Looked at in its turn; until then a rejection is not an unhandled one.
@@ -192,19 +209,36 @@ export class FileIndexWriter {
     await loadRows(this.#connection, { table: 'file_gone', columns: names }, gone)
     await loadRows(this.#connection, { table: 'file_earlier', columns: names }, earlier)
     await loadRows(this.#connection, { table: 'file_seen', columns: ['folder_id'] }, seen)
-    if (this.#words.length >= wordsAtOnce) await this.#writeWords()
   }
 
   #addWords(name: string, hash: string): void {
     if (this.#named.has(hash)) return
     if (this.#named.size >= namesMax) this.#named.clear()
     this.#named.add(hash)
-    for (const word of wordsOf(name, wordsMax)) this.#words.push(`${word}\t${hash}`)
+    for (const word of wordsOf(name, wordsMax)) {
+      const hashes = this.#words.get(word)
+      if (hashes) hashes.push(hash)
+      else this.#words.set(word, [hash])
+      this.#wordCount++
+    }
   }
-  async #writeWords(): Promise<void> {
-    const words = this.#words.sort()
-    this.#words = []
-    await loadRows(this.#connection, { table: 'file_words', columns: ['word', 'name_hash'] }, words)
+  async #beginWords(): Promise<void> {
+    const rows = [...this.#words.keys()]
+      .sort()
+      .flatMap((word) => this.#words.get(word)!.map((hash) => `${word}\t${hash}`))
+    this.#words.clear()
+    this.#wordCount = 0
+    await this.#writingWords
+    this.#writingWords = this.#writeWords(rows)
+    this.#writingWords.catch(() => undefined)
+  }
+  async #writeWords(rows: readonly string[]): Promise<void> {
+    const connection = await this.#pool.getConnection()
+    try {
+      await loadRows(connection, { table: 'file_words', columns: ['word', 'name_hash'] }, rows)
+    } finally {
+      connection.release()
+    }
   }
 
   /** Finds out of folders that have not been begun yet what the neighbouring points have of them. */

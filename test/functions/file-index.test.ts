@@ -1,6 +1,9 @@
 import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { findBackup } from '../../db/queries/backups.ts'
+import { ensureVolume, indexedPoints } from '../../db/queries/file-index.ts'
+import { FileIndexWriter } from '../../db/queries/file-index-writer.ts'
+import { splitPath } from '../../db/queries/file-paths.ts'
 import { runIndexes } from '../../workflows/index-files.ts'
 import { keyOf } from '../fakes/agent.ts'
 import { type Alone, openAlone, readyVm } from '../support/alone.ts'
@@ -329,6 +332,27 @@ it('says what is not indexed, and what could not be', async () => {
   expect((await search('q=a&vm_name=unknown')).length).toBe(1)
 })
 
+/** What a hub leaves that dies while it walks through a point. */
+const dieWhileIndexing = async ({ id, tree }: { id: string; tree: Tree }) => {
+  const { job } = (await findBackup(alone.db.orm, id))!
+  const contextId = job.vmBackupContextId
+  const known = await indexedPoints(alone.db.orm, [contextId])
+  const at = job.completedAt!.getTime()
+  const volumeId = await ensureVolume(alone.db.orm, contextId, 'disk 0 partition 0')
+  const writer = await FileIndexWriter.open(
+    alone.db,
+    contextId,
+    at,
+    known.map(({ pointAt }) => pointAt),
+    1,
+  )
+  for (const [path, content] of Object.entries(tree)) {
+    const { folder, name } = splitPath(Buffer.from(path))
+    await writer.add(volumeId, { folder, entries: [[name, 'f', content!.length, 1e6]], isWhole: true })
+  }
+  await writer.close()
+}
+
 it('knows of each point exactly what it has, in whatever order they are indexed and deleted', async () => {
   const random = seeded(20261127)
   const paths = Array.from({ length: 30 }, (_, at) => `/folder ${at % 5}/file ${at}`)
@@ -351,6 +375,7 @@ it('knows of each point exactly what it has, in whatever order they are indexed 
       .toSorted((a, b) => a.rank.localeCompare(b.rank))
     const deleted = new Set<string>()
     for (const [done, { point }] of order.entries()) {
+      if (random(2) === 0) await dieWhileIndexing(point)
       expect((await index(point.id)).status).toBe('completed')
       // Nothing is kept of what no point has any more.
       const [[{ left_over }]] = (await alone.db.pool.query(
