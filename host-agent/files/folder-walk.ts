@@ -1,16 +1,18 @@
 /** A thread's part of walking through a whole volume: some thousand entries at a time, in plain calls. */
-import { lstatSync, readdirSync, readlinkSync, type Stats } from 'node:fs'
+import { type BigIntStats, lstatSync, readdirSync, readlinkSync } from 'node:fs'
 import type { IndexedEntry, IndexedFolder } from '../../contract/agent.ts'
-import { nameText } from './entries.ts'
+import { nameText, safeSize } from './entries.ts'
 import { type FolderTasks, joinNames, someNames, splitNames } from './folder-tasks.ts'
 import { pathBytesMax } from './resolve.ts'
 
 /** Entries of one answer, about. */
 const entriesAtOnce = 5_000
 const slash = Buffer.from('/')
-const microsecondsPerMillisecond = 1000
+/** Whole ones, of times before 1970 as well. */
+const microseconds = (nanoseconds: bigint): number =>
+  Number(nanoseconds >= 0n ? nanoseconds / 1000n : (nanoseconds - 999n) / 1000n)
 
-const kindOf = (stat: Stats): IndexedEntry[1] =>
+const kindOf = (stat: BigIntStats): IndexedEntry[1] =>
   stat.isFile() ? 'f' : stat.isDirectory() ? 'd' : stat.isSymbolicLink() ? 'l' : 'o'
 const said = (bytes: Buffer): IndexedEntry[0] => {
   const { text, exact } = nameText(bytes)
@@ -47,10 +49,10 @@ export const walkSome = (take: FolderTasks['walk']['take']): FolderTasks['walk']
     const entries: IndexedEntry[] = []
     const found: Buffer[] = []
     for (const name of parts) {
-      const stat = unlessDamaged(() => lstatSync(Buffer.concat([prefix, name])))
+      const stat = unlessDamaged(() => lstatSync(Buffer.concat([prefix, name]), { bigint: true }))
       if (!stat) continue
-      const modified = Math.floor(stat.mtimeMs * microsecondsPerMillisecond)
-      entries.push([said(name), kindOf(stat), stat.isFile() ? stat.size : 0, modified])
+      const size = stat.isFile() ? safeSize(stat.size) : 0
+      entries.push([said(name), kindOf(stat), size, microseconds(stat.mtimeNs)])
       if (stat.isDirectory() && folder.length + name.length < pathBytesMax)
         found.push(Buffer.concat([folder, slash, name]))
     }

@@ -55,6 +55,8 @@ type Kind =
   | 'bitlocker'
   | 'vfat'
   | 'iso9660'
+  | 'udf'
+  | 'exfat'
   | FilesystemKind
 type RawKind = Exclude<Kind, 'header'>
 
@@ -79,11 +81,28 @@ const seedStick = (folder: string): string => {
   }
   return image
 }
-const seedDisc = (folder: string): string => {
-  const [root, image] = [join(folder, 'disc'), join(folder, 'iso9660.raw')]
+const seedDisc = (folder: string, kind: 'iso9660' | 'udf'): string => {
+  const [root, image] = [join(folder, `disc-${kind}`), join(folder, `${kind}.raw`)]
   mkdirSync(root)
   for (let at = 0; at < 40; at++) writeFileSync(join(root, `file ${at}`), 'x'.repeat(at * 100))
-  sh('/usr/bin/genisoimage', ['-quiet', '-R', '-J', '-o', image, root])
+  sh('/usr/bin/genisoimage', ['-quiet', ...(kind === 'udf' ? ['-udf'] : ['-R', '-J']), '-o', image, root])
+  return image
+}
+
+/** Filled by its driver for FUSE: not every kernel knows it. */
+const seedExfat = (folder: string): string => {
+  const [root, image] = [join(folder, 'exfat'), join(folder, 'exfat.raw')]
+  mkdirSync(root)
+  blankImage(image, 16 * mib)
+  sh('/usr/sbin/mkfs.exfat', [image])
+  withLoop(image, (device) => {
+    sh('/usr/bin/mount', ['-t', 'exfat-fuse', device, root])
+    try {
+      for (let at = 0; at < 40; at++) writeFileSync(join(root, `a long name of file ${at}`), 'x'.repeat(at * 100))
+    } finally {
+      sh('/usr/bin/umount', [root])
+    }
+  })
   return image
 }
 
@@ -327,13 +346,15 @@ export const hostileFilesystems = lane('mutated XFS and btrfs under a stock kern
   btrfs: seedFilesystem(folder, 'btrfs'),
 }))
 export const hostileKernels = lane(
-  'hostile XFS, btrfs, FAT and ISO 9660 under the kernel of a throw-away machine',
-  ['xfs', 'btrfs', 'vfat', 'iso9660'],
+  'hostile XFS, btrfs, FAT, exFAT, ISO 9660 and UDF under the kernel of a throw-away machine',
+  ['xfs', 'btrfs', 'vfat', 'exfat', 'iso9660', 'udf'],
   (folder) => ({
     xfs: seedFilesystem(folder, 'xfs'),
     btrfs: seedFilesystem(folder, 'btrfs'),
     vfat: seedStick(folder),
-    iso9660: seedDisc(folder),
+    exfat: seedExfat(folder),
+    iso9660: seedDisc(folder, 'iso9660'),
+    udf: seedDisc(folder, 'udf'),
   }),
   { hostMounts: [], machineMounts: 'auto' },
 )
