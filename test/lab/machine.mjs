@@ -36,6 +36,9 @@ const ensureLabKernel = (cache) => {
   return { ...kernel, initrd }
 }
 
+/** What a machine needs to turn itself off, at the most. */
+const turnOffMs = 60_000
+
 /**
  * Runs a bash script as root in such a machine, its output on ours.
  * @param script text of the script; only what it leaves in /lab/out comes back
@@ -89,9 +92,14 @@ export const runInMachine = async (script, { cache, seconds, memoryMiB = 4096 })
       ],
       ['ignore', 'inherit', 'inherit'],
     )
-    const late = sleep(seconds * 1000, 'late', { ref: false })
-    const how = await Promise.race([machine.ended, late])
     const codeFile = join(lab, 'share/exit-code')
+    const late = sleep(seconds * 1000, 'late', { ref: false })
+    // One that has said its code and does not turn itself off is turned off.
+    const done = (async () => {
+      while (!existsSync(codeFile)) await sleep(1000, undefined, { ref: false })
+      return sleep(turnOffMs, 'done', { ref: false })
+    })()
+    const how = await Promise.race([machine.ended, late, done])
     if (how === 'late' || !existsSync(codeFile)) {
       const said = existsSync(join(lab, 'console')) ? readFileSync(join(lab, 'console'), 'utf8').slice(-2000) : ''
       throw new Error(how === 'late' ? `The lab ran past ${seconds} seconds` : `The lab's machine died:\n${said}`)
