@@ -53,11 +53,7 @@ export const prepareDatabase = async (settings: Settings, ids: UserIds): Promise
     'TERM',
     '--',
   ]
-  const common = [
-    '--no-defaults',
-    '--innodb-log-file-size=128M',
-    ...(owner.name === 'root' ? ['--user=root'] : []),
-  ]
+  const common = ['--no-defaults', '--innodb-log-file-size=128M', ...(owner.name === 'root' ? ['--user=root'] : [])]
   const isNew = await access(join(files, 'mysql')).then(
     () => false,
     () => true,
