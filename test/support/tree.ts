@@ -28,19 +28,21 @@ export type TreeOptions = {
   nameMax: number
   /** Whether small and capital letters are the same, and some characters can not be in a name. */
   isDos: boolean
+  /** Small files in one folder. */
+  many?: number
 }
 
 const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex')
 
 /** Fills a folder that is empty but for what its filesystem keeps there. */
-export const plant = (root: string, { links, nameMax, isDos }: TreeOptions) => {
+export const plant = (root: string, { links, nameMax, isDos, many = 100 }: TreeOptions) => {
   const file = (name: string, bytes: number) => writeFileSync(join(root, name), randomBytes(bytes))
   for (const folder of ['empty', 'deep', 'deep/er', 'deep/er/still', 'many'])
     mkdirSync(join(root, folder), { recursive: true })
   // Around what is kept in an inode, a block, a cluster, an extent.
   for (const bytes of [0, 1, 60, 156, 511, 512, 4095, 4096, 4097, 65_536, 1_500_000]) file(`of ${bytes} bytes`, bytes)
   file('deep/er/still/here', 10_000)
-  for (let number = 0; number < 100; number++) file(`many/number ${number}`, number % 7)
+  for (let number = 0; number < many; number++) file(`many/number ${number}`, number % 7)
   file(`${'ü'.repeat(Math.floor((nameMax - 4) / 2))}.txt`.slice(0, nameMax), 100)
   file('日本語 и русский', 200)
   file('.hidden', 3)
