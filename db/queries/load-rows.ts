@@ -1,4 +1,4 @@
-/** Rows by the thousand: a server takes a file in half of the time that statements with the same rows take. */
+/** Rows by the thousand: a server takes a file in three quarters of the time that statements with the same rows take. */
 import { Readable } from 'node:stream'
 import type { Connection } from 'mysql2/promise'
 import { HubError } from '../../contract/errors.ts'
