@@ -17,13 +17,15 @@ const tooSlow = 'many files'
 const asked = process.argv.slice(2)
 // The matrix of volumes takes longer than all the rest: `npm run test:lab -- --project volumes`.
 const projects = asked.includes('--project') ? [] : ['--project', 'host-agent', '--project', 'lab']
+// Tests that are asked for by name are run, however long they take.
+const pattern = asked.includes('-t') ? [] : [`--testNamePattern=^(?!.*${tooSlow})`]
 const script = `
 cd ${quote(project)}
 # The tests make their images on loop devices.
 modprobe loop
 export CI=1 SENDENSE_TEST_ATTACH_BACKEND=kernel-nbd SENDENSE_TEST_PATIENCE=20
 exec ${quote(process.execPath)} node_modules/vitest/vitest.mjs run --no-isolate --maxWorkers=1 \\
-  --testNamePattern='^(?!.*${tooSlow})' ${[...projects, ...asked].map(quote).join(' ')}
+  ${[...pattern, ...projects, ...asked].map(quote).join(' ')}
 `
 const code = await runInMachine(script, { cache: join(project, 'node_modules/.cache/sendense-lab'), seconds: 9000 })
 console.log(

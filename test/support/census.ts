@@ -65,7 +65,8 @@ export const differences = (before: Census, now: Census): string[] =>
   })
 
 /** An emulated machine takes longer. */
-const patience = Number(process.env.SENDENSE_TEST_PATIENCE ?? 1)
+/** How many times as long as usual things may take: the lab's processor is emulated. */
+export const patience = Number(process.env.SENDENSE_TEST_PATIENCE ?? 1)
 /** Waits until nothing is there that was not before; what ends by itself (an unmounted FUSE driver, say) may take a moment. */
 export const leftBehind = async (before: Census, timeoutMs = 10_000 * patience): Promise<string[]> => {
   for (const until = performance.now() + timeoutMs; ; await new Promise((resolve) => setTimeout(resolve, 100))) {

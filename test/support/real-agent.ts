@@ -11,6 +11,7 @@ import { openAgentClient } from '../../runtime/bindings/agent.ts'
 import { ensureExportUsers, ensureReaderUsers } from '../../runtime/host.ts'
 import { waitFor } from '../../runtime/service.ts'
 import { projectRoot } from '../../runtime/version.ts'
+import { patience } from './census.ts'
 
 export type RealAgent = {
   agent: AgentApi
@@ -111,7 +112,7 @@ export const openRealAgent = async ({
       stdio: ['ignore', 'ignore', 'inherit'],
       env: { PATH: process.env.PATH, UV_THREADPOOL_SIZE: String(fileThreads) },
     })
-    await waitFor('the agent under test', () => agent.health().then(() => true), 30_000)
+    await waitFor('the agent under test', () => agent.health().then(() => true), 30_000 * patience)
   }
   const hasEnded = () => child.exitCode !== null || child.signalCode !== null
   const end = async (signal: 'SIGTERM' | 'SIGKILL') => {
