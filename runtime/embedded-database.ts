@@ -115,7 +115,7 @@ export const prepareDatabase = async (settings: Settings, ids: UserIds): Promise
       `--init-file=${initFile}`,
       '--skip-networking',
       '--skip-name-resolve',
-      // Taken as it is needed. With this and the log a million files are indexed in two thirds of the time that 128 and 32 MiB take.
+      // Taken as it is needed. With this and the log a million files are indexed in three quarters of the time that 128 and 32 MiB take.
       '--innodb-buffer-pool-size=512M',
       // "Completed" is a promise: a commit is on the disk when it is answered.
       '--innodb-flush-log-at-trx-commit=1',

@@ -6,6 +6,8 @@ import { HubError } from '../contract/errors.ts'
 /** Of a line: some thousand entries with the longest of names are less. */
 const lineBytesMax = 64 * 1024 * 1024
 const lineEnd = 0x0a
+/** Of what a volume is called. */
+const volumeLengthMax = 300
 const kinds: ReadonlySet<unknown> = new Set<IndexedEntry[1]>(['f', 'd', 'l', 'o'])
 const base64 = /^[A-Za-z0-9+/]*={0,2}$/
 const digest = /^[0-9a-f]{64}$/
@@ -27,7 +29,11 @@ const isFolder = (line: Record<string, unknown>): line is IndexedFolder =>
   isSaid(line.folder) && typeof line.isWhole === 'boolean' && Array.isArray(line.entries) && line.entries.every(isEntry)
 const isIndexLine = (line: unknown): line is IndexLine =>
   isObject(line) &&
-  ('folder' in line ? isFolder(line) : 'volume' in line ? typeof line.volume === 'string' : line.end === true)
+  ('folder' in line
+    ? isFolder(line)
+    : 'volume' in line
+      ? typeof line.volume === 'string' && line.volume.length <= volumeLengthMax
+      : line.end === true)
 const isDigestLine = (line: unknown): line is DigestLine =>
   Array.isArray(line) && Number.isSafeInteger(line[0]) && typeof line[1] === 'string' && digest.test(line[1])
 
@@ -66,8 +72,10 @@ async function* jsonLines(stream: Readable): AsyncGenerator<unknown> {
 
 /** @throws SERVICE_UNAVAILABLE */
 export async function* indexLines(stream: Readable): AsyncGenerator<IndexLine> {
+  let hasVolume = false
   for await (const line of jsonLines(stream)) {
-    if (!isIndexLine(line)) throw nonsense()
+    if (!isIndexLine(line) || (!hasVolume && 'folder' in line)) throw nonsense()
+    hasVolume ||= 'volume' in line
     yield line
   }
 }

@@ -165,7 +165,9 @@ export class FileIndexWriter {
     const earlier: string[] = []
     const seen: string[] = []
     for (const { volumeId, key, entries, isWhole } of parts) {
-      const folder = this.#open.get(key)!
+      const folder = this.#open.get(key)
+      // Told once more after all of it had been told.
+      if (!folder) continue
       for (const [said, kind, size, modified] of entries) {
         const name = stored(said)
         if (name.length > nameLengthMax) {

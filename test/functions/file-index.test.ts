@@ -233,6 +233,7 @@ it('believes nothing that a reader says without looking at it', async () => {
     [],
     { end: 1 },
     { volume: 1 },
+    { volume: 'x'.repeat(301) },
     { folder: '', entries: {}, isWhole: true },
     { folder: {}, entries: [], isWhole: true },
     folder(['name', 'f\t0\n1\t1\t1\tforged', 1, 1]),
@@ -254,6 +255,13 @@ it('believes nothing that a reader says without looking at it', async () => {
       error_message: 'What reads the files of the backup says what can not be',
     })
   }
+  const said = (...told: unknown[]) => Readable.from(told.map((one) => Buffer.from(`${JSON.stringify(one)}\n`)))
+  alone.agent.readIndex = async () => said(folder(['a', 'f', 1, 1]), { end: true })
+  expect(await index(id)).toMatchObject({ status: 'failed' })
+  // A folder that is told once more costs nothing but itself.
+  alone.agent.readIndex = async () => said(volume, folder(['a', 'f', 1, 1]), folder(['b', 'f', 1, 1]), { end: true })
+  expect(await index(id)).toMatchObject({ status: 'completed' })
+  await alone.db.pool.query("UPDATE file_indexes SET status = 'failed' WHERE backup_job_id = ?", [id])
   // Names that mean something to a table's file mean nothing here.
   const names = ['tab\tname', 'line\nend', 'back\\slash', '\\N', "quote'", '"', 'bell\u0007', '\ufffd', '😀']
   alone.agent.readIndex = async () =>
