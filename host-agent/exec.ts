@@ -52,12 +52,7 @@ export const endOrphans = async (stateDir: string): Promise<number> => {
     if (!Number.isInteger(pid) || pid === process.pid) continue
     const variables = await readFile(`/proc/${pid}/environ`, 'utf8').catch(() => '')
     if (!variables.split('\0').includes(mark)) continue
-    try {
-      process.kill(pid, 'SIGKILL')
-      ended++
-    } catch {
-      // It has just ended by itself.
-    }
+    if (killIfThere(pid)) ended++
   }
   return ended
 }
@@ -140,6 +135,8 @@ export const run: Run = async (tool, args, { timeoutMs = 30_000, okCodes = [0], 
   return outputOf(tool, result, okCodes)
 }
 
+/** CONT for one that was stopped. */
+type EndSignal = 'SIGTERM' | 'SIGKILL' | 'SIGCONT'
 type Ended = { exitCode: number | null; signal: string | null; stderr: string }
 /** A process that runs until it is ended. It dies with the agent, whatever kills the agent. */
 export type Daemon = {
@@ -154,7 +151,7 @@ export type Daemon = {
   output: Readable | null
   /** What it has said so far, the last few KiB. */
   stderr: () => string
-  kill: (signal: 'SIGTERM' | 'SIGKILL') => void
+  kill: (signal: EndSignal) => void
   /** Ends it: TERM, and KILL when it has not gone by then. */
   stop: (graceMs: number) => Promise<Ended>
 }
@@ -234,7 +231,7 @@ export const startDaemon = async (
   })
   const { pid } = child
   if (pid === undefined) throw new ToolError(tool, undefined, (await ended).stderr)
-  const kill = (signal: 'SIGTERM' | 'SIGKILL') => {
+  const kill = (signal: EndSignal) => {
     // The child handle knows whether it is still our process; a bare pid would not.
     if (!over) child.kill(signal)
   }
@@ -268,13 +265,35 @@ const processFields = async (pid: number): Promise<string[] | undefined> => {
 }
 export const processStartTicks = async (pid: number): Promise<string | undefined> => (await processFields(pid))?.[19]
 
-/** Whether a process still holds anything: one that has ended and waits for its parent to hear of it (Z) holds nothing. */
+/** Whether a process still holds anything: one that has ended and waits for its parent to hear of it (Z) holds nothing, unless threads of it are still there. */
 export const isRunning = async (pid: number, startTicks: string): Promise<boolean> => {
   const fields = await processFields(pid)
-  return fields !== undefined && fields[19] === startTicks && fields[0] !== 'Z'
+  return fields !== undefined && fields[19] === startTicks && (fields[0] !== 'Z' || Number(fields[17]) > 1)
+}
+
+/** One that has just ended by itself is as good. */
+const killIfThere = (pid: number): boolean => {
+  try {
+    return process.kill(pid, 'SIGKILL')
+  } catch {
+    return false
+  }
+}
+
+const childrenOf = async (pid: number): Promise<number[]> => {
+  const tasks = await readdir(`/proc/${pid}/task`).catch(() => [])
+  const lists = tasks.map((task) => readFile(`/proc/${pid}/task/${task}/children`, 'utf8').catch(() => ''))
+  return (await Promise.all(lists)).flatMap((list) => list.split(' ').filter(Boolean).map(Number))
+}
+/** Kills all that a process has started, and what those have; not the process. */
+export const killDescendants = async (pid: number): Promise<void> => {
+  for (const child of await childrenOf(pid)) {
+    await killDescendants(child)
+    killIfThere(child)
+  }
 }
 
 /** Ends a process of an earlier agent, if it is provably the same one. */
 export const killProven = async (pid: number, startTicks: string): Promise<void> => {
-  if (startTicks !== '' && (await processStartTicks(pid)) === startTicks) process.kill(pid, 'SIGKILL')
+  if (startTicks !== '' && (await processStartTicks(pid)) === startTicks) killIfThere(pid)
 }

@@ -9,7 +9,16 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { UserIds } from '../../contract/settings.ts'
 import { StorageDaemon } from '../attach/storage-daemon.ts'
-import { type Daemon, isRunning, killProven, processStartTicks, program, run, startDaemon } from '../exec.ts'
+import {
+  type Daemon,
+  isRunning,
+  killDescendants,
+  killProven,
+  processStartTicks,
+  program,
+  run,
+  startDaemon,
+} from '../exec.ts'
 import { firstHandedFd } from '../run-tool.ts'
 import type { ControlGroup } from './control-groups.ts'
 import { becomingThere, dyingWithParent, emptyPlace, openFilter } from './place.ts'
@@ -109,8 +118,9 @@ export class Sandbox {
   readonly #daemon: Daemon
   /** Its first process, as the host numbers it. */
   readonly #init: { pid: number; startTicks: string }
-  /** Resolves when QEMU, too, is in its group. */
-  #counted: Promise<void> | undefined
+  readonly #qemus: StorageDaemon[] = []
+  /** Resolve when each QEMU, too, is in its group. */
+  readonly #counted: (Promise<void> | undefined)[] = []
 
   /** @throws Error that says what is missing */
   static async start(options: SandboxOptions): Promise<Sandbox> {
@@ -181,19 +191,30 @@ export class Sandbox {
   async startStorageDaemon(fds: readonly number[], fileBytesMax: number): Promise<StorageDaemon> {
     const qemu = await StorageDaemon.start({ fds, fileBytesMax, within: this.#init.pid })
     // Not waited for: moving a process takes the kernel 4 to 9 ms, a tenth of a mount. One that has ended meanwhile needs no limit.
-    this.#counted = this.#options.group?.takeIn(qemu.process.pid).catch(() => undefined)
+    this.#qemus.push(qemu)
+    this.#counted.push(this.#options.group?.takeIn(qemu.process.pid).catch(() => undefined))
     return qemu
   }
 
   /** Ends all that runs in it and removes its folder. Idempotent. */
   async close(): Promise<void> {
     const { pid, startTicks } = this.#init
-    // With its first process the kernel ends all others there.
-    await killProven(pid, startTicks)
-    while (await isRunning(pid, startTicks)) await sleep(2)
+    // With its first process the kernel ends all others there, but not one of which a call is in a FUSE driver's hands: that waits for the driver, whatever
+    // signal it gets (fs/fuse/dev.c, request_wait_answer), and the first process may be one. So QEMU and the drivers go before it.
+    while (await isRunning(pid, startTicks)) {
+      for (const { process } of this.#qemus) {
+        if (!process.hasEnded()) await killDescendants(process.pid)
+        // nsenter has QEMU as its child, stops when that is stopped, and must hear of its end before the kernel lets the first process go.
+        process.kill('SIGCONT')
+      }
+      await killDescendants(pid)
+      await killProven(pid, startTicks)
+      await sleep(2)
+    }
+    for (const { process } of this.#qemus) await process.stop(0)
     await this.#daemon.stop(1000)
     await this.reader.close()
-    await this.#counted
+    await Promise.all(this.#counted)
     await this.#options.group?.remove()
     await rm(this.#options.folder, { recursive: true, force: true })
   }

@@ -227,6 +227,21 @@ it.each([
   expect((await read(other)).length).toBe(bytes)
 })
 
+it('a QEMU that loops while a driver waits for it costs its mount, the answer says it, and the others go on', async () => {
+  const before = qemus()
+  const id = await mount()
+  const own = qemus().filter((pid) => !before.includes(pid))
+  const other = await mount()
+  // The reader's call is then in the driver's hands: no signal ends such a call, only the driver's end does.
+  for (const pid of own) process.kill(pid, 'SIGSTOP')
+  await expect(read(id)).rejects.toThrow()
+  await waitFor('the end of the mount', async () => (await real.agent.listMounts()).mounts.length === 1, 10_000)
+  expect((await real.agent.listMounts()).ended).toContainEqual(
+    expect.objectContaining({ mount_id: id, reason: 'failed' }),
+  )
+  expect((await read(other)).length).toBe(bytes)
+})
+
 it('a driver that gets no more memory costs its volume, and the answer says what happened', async () => {
   const image = join(real.folder, 'many.raw')
   filesystemImage(image, 'ext4', 128 << 20, (folder) => {

@@ -16,11 +16,17 @@ const childrenOf = (pid: number): number[] =>
     .filter((child) => child !== '')
     .flatMap((child) => [Number(child), ...childrenOf(Number(child))])
 
+/** In clock ticks since boot (proc(5)): numbers of processes begin again at some time. */
+const startOf = (pid: number) => {
+  const stat = textOf(`/proc/${pid}/stat`)
+  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19])
+}
+
 /** Processes below the agent that run a program, by its path where they live, the oldest first. */
 export const processesOf = (agentPid: number, program: string): number[] =>
   childrenOf(agentPid)
     .filter((pid) => readlinkSync(`/proc/${pid}/exe`) === program)
-    .sort((a, b) => a - b)
+    .sort((a, b) => startOf(a) - startOf(b) || a - b)
 export const readerProgram = '/app/node'
 
 /** Folders of the control groups of a process that an agent made. */
