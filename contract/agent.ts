@@ -295,8 +295,30 @@ export type FetchBody = z.input<typeof fetchBody>
 
 /** Name (its bytes where they are no text), kind (file, directory, link, other), size in bytes, time of the last change in microseconds since 1970. */
 export type IndexedEntry = [name: string | { b64: string }, kind: 'f' | 'd' | 'l' | 'o', size: number, modified: number]
-/** Entries of one folder, in no order. Its path has no slash at its end: the uppermost one is ''. A folder of very many entries is told in parts, of which the last is whole. */
-export type IndexedFolder = { folder: string | { b64: string }; entries: IndexedEntry[]; isWhole: boolean }
+/**
+ * Slices of one folder (index-slices.ts). Its path has no slash at its end: the uppermost one is ''. A folder of very many entries is told in several lines, the one with
+ * its last slice last.
+ */
+export type IndexedFolder = {
+  folder: string | { b64: string }
+  /** The folder has 2^bits slices; told are those from `from` on, one for each mark. */
+  bits: number
+  from: number
+  /** In hexadecimal digits. */
+  marks: string[]
+  /** How many entries the slices have whose marks are known from an earlier walk. */
+  same: number
+  /** Of the other slices. */
+  entries: IndexedEntry[]
+}
+/** A restore point whose files are to be told, and what is known of its volumes from an earlier walk: marks (index-slices.ts), one after the other in their order. */
+export const indexBody = mountBody.extend({
+  known: z
+    .array(z.object({ volume: z.string().max(300), marks: z.base64().max(24 * 1024 * 1024) }))
+    .max(1000)
+    .default([]),
+})
+export type IndexBody = z.input<typeof indexBody>
 /** A line of an index: a volume begins; a folder of it; all of it has been told. */
 export type IndexLine = { volume: string } | IndexedFolder | { end: true }
 
@@ -389,7 +411,7 @@ export interface AgentApi {
   readArchive(mountId: string, body: ArchiveBody): Promise<Readable>
 
   /** Every file of a restore point's volumes, as lines of JSON (IndexLine), without a mount that anybody sees. What does not end with `end` was cut off. */
-  readIndex(body: MountBody): Promise<Readable>
+  readIndex(body: IndexBody): Promise<Readable>
   /** Lines of JSON (DigestLine), one for each regular file that can be read; the last line is `"end"`. PARTITION_NOT_FOUND. */
   readDigests(body: DigestBody): Promise<Readable>
   /** One file of it, in the same way. FILE_NOT_FOUND, IS_DIRECTORY, NOT_A_REGULAR_FILE, PARTITION_NOT_FOUND. */

@@ -16,6 +16,7 @@ import {
   fetchBody,
   fileInfoHeader,
   guestPath,
+  indexBody,
   listingBody,
   lockBody,
   mergeBody,
@@ -36,6 +37,8 @@ import type { Content } from './mounts/mount-files.ts'
 type Env = { Bindings: { incoming: IncomingMessage; outgoing: ServerResponse } }
 /** The largest request names a chain of 1000 files. */
 const bodyBytesMax = 1024 * 1024
+/** Marks of all volumes of a machine. */
+const indexBytesMax = 32 * 1024 * 1024
 
 const check = <S extends z.ZodType>(schema: S, value: unknown): z.output<S> => {
   const result = schema.safeParse(value)
@@ -46,12 +49,12 @@ const check = <S extends z.ZodType>(schema: S, value: unknown): z.output<S> => {
   return result.data
 }
 /** Of Node's own request: by way of a web stream it takes as long again as all the rest of a call. */
-const body = async <S extends z.ZodType>(c: Context<Env>, schema: S): Promise<z.output<S>> => {
+const body = async <S extends z.ZodType>(c: Context<Env>, schema: S, bytesMax = bodyBytesMax): Promise<z.output<S>> => {
   const chunks: Buffer[] = []
   let size = 0
   for await (const chunk of c.env.incoming.iterator({ destroyOnReturn: false })) {
     size += (chunk as Buffer).length
-    if (size > bodyBytesMax) throw new HubError('BODY_TOO_LARGE', 'The request body is too large')
+    if (size > bytesMax) throw new HubError('BODY_TOO_LARGE', 'The request body is too large')
     chunks.push(chunk as Buffer)
   }
   let value: unknown
@@ -194,7 +197,7 @@ export const createServerApp = (agent: Agent) => {
     return send(c, await agent.files.archive(guestFile(c, asked), options))
   })
   app.post('/index', async (c) => {
-    const asked = await body(c, mountBody)
+    const asked = await body(c, indexBody, indexBytesMax)
     return send(c, await makingWay(asked.disks, () => agent.files.index(asked)))
   })
   app.post('/digests', async (c) => {

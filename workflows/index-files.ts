@@ -1,4 +1,5 @@
 /** Makes restore points' files known by name: walks them once, where nobody sees a mount, and keeps what is new since the point before. */
+import type { Readable } from 'node:stream'
 import { HubError } from '../contract/errors.ts'
 import type { Executor } from '../db/database.ts'
 import { findBackup, type JobWithDisks } from '../db/queries/backups.ts'
@@ -88,12 +89,16 @@ const indexPoint = async (env: IndexEnv, row: FileIndexRow, entriesMax: number):
 const walk = async (env: IndexEnv, row: FileIndexRow, backup: JobWithDisks, entriesMax: number): Promise<void> => {
   const { DB, AGENT, CLOCK } = env
   const { backupJobId, vmBackupContextId: contextId } = row
-  const body = (disks: Parameters<typeof AGENT.readIndex>[0]['disks']) => ({ vm_name: backup.job.vmName, disks })
   const places = await placesOf(env, backup, backup.disks, undefined)
   const points = (await indexedPoints(DB.orm, [contextId])).map((point) => point.pointAt)
-  const { result: stream } = await fromPlaces(places, ({ chains }) => AGENT.readIndex(body(chains)))
   const writer = await FileIndexWriter.open(DB, contextId, row.pointAt, points)
+  let stream: Readable | undefined
   try {
+    const known = writer.known.map(({ volume, marks }) => ({ volume, marks: marks.toString('base64') }))
+    const { result } = await fromPlaces(places, ({ chains: disks }) =>
+      AGENT.readIndex({ vm_name: backup.job.vmName, disks, known }),
+    )
+    stream = result
     let volumeId: number | undefined
     let isWhole = false
     for await (const line of indexLines(stream)) {
@@ -113,7 +118,7 @@ const walk = async (env: IndexEnv, row: FileIndexRow, backup: JobWithDisks, entr
       if (affectedRows === 0) throw new HubError('BACKUP_NOT_FOUND', 'The backup was deleted')
     })
   } finally {
-    stream.destroy()
+    stream?.destroy()
     await writer.close()
   }
 }

@@ -4,21 +4,26 @@
  */
 import type { PoolConnection, RowDataPacket } from 'mysql2/promise'
 import type { IndexedFolder } from '../../contract/agent.ts'
+import { hasMark, nameHash, sliceOf, stored } from '../../contract/index-slices.ts'
 import { wordsOf } from '../../contract/names.ts'
 import type { Database } from '../database.ts'
 import { stillThere } from './file-index.ts'
 import { forgetWhatNoPointHas } from './file-index-forget.ts'
-import { hashOfFolder, hashOfName, stored } from './file-paths.ts'
+import { keepMarks, knownMarks, type VolumeMarks } from './file-marks.ts'
+import { hashOfFolder, inColumn } from './file-paths.ts'
 import { columnText, loadRows } from './load-rows.ts'
 
 /** Entries, and folders, that are compared and written in one go. */
 const entriesOfOneGo = 10_000
 const foldersAtOnce = 2_000
+/** Places of the table that are asked of at once. */
+const stretchesAtOnce = 500
 /** Words of one go: sorted they lie together, and more of them lie closer. */
 const wordsAtOnce = 300_000
 /** Names whose words are known to be written; of the others they are written again. */
 const namesMax = 200_000
 const wordsMax = 12
+const noMarks = Buffer.alloc(0)
 /** Of the columns; longer than any that a path of 4096 bytes has. */
 const [folderLengthMax, nameLengthMax] = [5500, 1400]
 
@@ -36,26 +41,29 @@ export type IndexPoint = {
   before: number | undefined
   after: number | undefined
 }
-/** A folder that has been begun. Its entries by what they are known by: hash of the name, kind, size and time. */
-type OpenFolder = {
-  id: number
-  /** What the point before has of it, and whether this point has it, too. */
-  known: Map<string, boolean>
-  /** What the next point has, and the one before has not. */
-  later: Set<string>
+type Part = IndexedFolder & {
+  volumeId: number
+  path: string
+  /** Of each of its slices: whether it is to be compared. */
+  isFresh: boolean[]
 }
-type Part = IndexedFolder & { volumeId: number; path: string; key: string }
+/** Slices of a folder one after the other: with hashes of names from one to another, or all of it. */
+type Stretch = { folderId: number; hashes: [least: bigint, most: bigint] | undefined }
 
 export class FileIndexWriter {
+  /** What needs not be told again. */
+  readonly known: readonly VolumeMarks[]
+  readonly #known: ReadonlyMap<number, Buffer>
   readonly #pool: Database['pool']
   readonly #connection: PoolConnection
   readonly #point: IndexPoint
   readonly #entriesAtOnce: number
-  readonly #open = new Map<string, OpenFolder>()
   readonly #named = new Set<string>()
   #parts: Part[] = []
   #entries = 0
   #count = 0
+  /** Of the slices of each volume. */
+  readonly #marks = new Map<number, string[]>()
   readonly #words = new Map<string, string[]>()
   #wordCount = 0
   /** What is being written of both, each over a connection of its own; at most one go of it, while the next one is compared. */
@@ -80,13 +88,23 @@ export class FileIndexWriter {
         await connection.query(`CREATE TEMPORARY TABLE ${name} ${columns}`)
       }
       await forgetWhatNoPointHas(connection, point, points)
-      return new FileIndexWriter(pool, connection, point, entriesAtOnce)
+      // Those of the newest point say nothing of an older one.
+      const known = before === undefined || after !== undefined ? [] : await knownMarks(connection, contextId, before)
+      return new FileIndexWriter(pool, connection, point, known, entriesAtOnce)
     } catch (error) {
       connection.destroy()
       throw error
     }
   }
-  private constructor(pool: Database['pool'], connection: PoolConnection, point: IndexPoint, entriesAtOnce: number) {
+  private constructor(
+    pool: Database['pool'],
+    connection: PoolConnection,
+    point: IndexPoint,
+    known: readonly VolumeMarks[],
+    entriesAtOnce: number,
+  ) {
+    this.known = known
+    this.#known = new Map(known.map(({ volumeId, marks }) => [volumeId, marks]))
     this.#entriesAtOnce = entriesAtOnce
     this.#pool = pool
     this.#connection = connection
@@ -101,9 +119,14 @@ export class FileIndexWriter {
   async add(volumeId: number, line: IndexedFolder): Promise<void> {
     const path = stored(line.folder)
     if (path.length > folderLengthMax) return
-    this.#parts.push({ ...line, volumeId, path, key: `${volumeId} ${path}` })
+    const known = this.#known.get(volumeId) ?? noMarks
+    const isFresh = line.marks.map((mark) => !hasMark(known, Buffer.from(mark, 'hex')))
+    this.#parts.push({ ...line, volumeId, path, isFresh })
     this.#entries += line.entries.length
-    this.#count += line.entries.length
+    this.#count += line.entries.length + line.same
+    const marks = this.#marks.get(volumeId)
+    if (marks) for (const mark of line.marks) marks.push(mark)
+    else this.#marks.set(volumeId, [...line.marks])
     if (this.#entries >= this.#entriesAtOnce || this.#parts.length >= foldersAtOnce) await this.#flush()
   }
 
@@ -113,6 +136,7 @@ export class FileIndexWriter {
     await this.#writing
     await this.#beginWords()
     await this.#writingWords
+    // A reader that tells a folder twice has told nonsense, and fails nothing: IGNORE.
     const { contextId, at, before = -1, after = stillThere } = this.#point
     const run = (sql: string) =>
       this.#connection.query({ sql, namedPlaceholders: true } as never, { contextId, at, before, after })
@@ -128,13 +152,15 @@ export class FileIndexWriter {
       // What the next point has again begins there anew.
       const gone = 'file_gone g JOIN file_versions v ON v.folder_id = g.folder_id AND v.name_hash = g.name_hash'
       await run(
-        `INSERT INTO file_versions SELECT v.volume_id, v.folder_id, v.name_hash, v.name, v.kind, v.size, v.modified, :after, v.last_at
+        `INSERT IGNORE INTO file_versions SELECT v.volume_id, v.folder_id, v.name_hash, v.name, v.kind, v.size, v.modified, :after, v.last_at
          FROM ${gone} WHERE ${there} AND v.last_at > :after`,
       )
       await run(`UPDATE ${gone} SET v.last_at = :at WHERE ${there}`)
       await run(
-        `UPDATE file_earlier e JOIN file_versions v ON v.folder_id = e.folder_id AND v.name_hash = e.name_hash SET v.first_at = :at WHERE v.first_at = :after`,
+        `UPDATE IGNORE file_earlier e JOIN file_versions v ON v.folder_id = e.folder_id AND v.name_hash = e.name_hash SET v.first_at = :at WHERE v.first_at = :after`,
       )
+      if (this.#point.after === undefined)
+        for (const [volumeId, marks] of this.#marks) await keepMarks(this.#connection, volumeId, at, marks)
       await finish(this.#connection.query.bind(this.#connection))
       await this.#connection.commit()
     } catch (error) {
@@ -159,36 +185,42 @@ export class FileIndexWriter {
     const parts = this.#parts
     this.#parts = []
     this.#entries = 0
-    await this.#openFolders(parts)
+    const folders = await this.#numbersOf(parts)
+    const stretches = parts.flatMap((part) => stretchesOf(part, folders.get(keyOf(part))!))
+    const { at, before, after } = this.#point
+    /** What the point before has of these slices, and whether this point has it, too. */
+    const known = new Map<string, boolean>()
+    if (before !== undefined)
+      for (const entry of await this.#entriesOf(stretches, `first_at <= ${before} AND last_at > ${at}`))
+        known.set(entry, false)
+    /** What the next point has of them, and the one before has not. */
+    const later = new Set(after === undefined ? [] : await this.#entriesOf(stretches, `first_at = ${after}`))
     const versions: string[] = []
-    const gone: string[] = []
     const earlier: string[] = []
     const seen: string[] = []
-    for (const { volumeId, key, entries, isWhole } of parts) {
-      const folder = this.#open.get(key)
-      // Told once more after all of it had been told.
-      if (!folder) continue
+    for (const part of parts) {
+      const { volumeId, bits, from, marks, isFresh, entries } = part
+      const folderId = folders.get(keyOf(part))!
       for (const [said, kind, size, modified] of entries) {
         const name = stored(said)
-        if (name.length > nameLengthMax) {
+        const hash = nameHash(name)
+        if (name.length > nameLengthMax || !isFresh[sliceOf(hash, bits) - from]) {
           this.#count--
           continue
         }
-        const hash = hashOfName(name)
-        const entry = `${hash} ${kind} ${size} ${modified}`
-        if (folder.known.has(entry)) folder.known.set(entry, true)
-        else if (folder.later.has(entry)) earlier.push(`${folder.id}\t${hash}`)
+        const number = inColumn(hash)
+        const entry = `${folderId} ${number} ${kind} ${size} ${modified}`
+        if (known.has(entry)) known.set(entry, true)
+        else if (later.has(entry)) earlier.push(`${folderId}\t${number}`)
         else {
-          versions.push(`${volumeId}\t${folder.id}\t${hash}\t${columnText(name)}\t${kind}\t${size}\t${modified}`)
-          this.#addWords(name, hash)
+          versions.push(`${volumeId}\t${folderId}\t${number}\t${columnText(name)}\t${kind}\t${size}\t${modified}`)
+          this.#addWords(name, number)
         }
       }
-      if (!isWhole) continue
-      for (const [entry, isThere] of folder.known)
-        if (!isThere) gone.push(`${folder.id}\t${entry.slice(0, entry.indexOf(' '))}`)
-      seen.push(`${folder.id}`)
-      this.#open.delete(key)
+      if (from + marks.length === 2 ** bits) seen.push(`${folderId}`)
     }
+    const gone: string[] = []
+    for (const [entry, isThere] of known) if (!isThere) gone.push(entry.split(' ', 2).join('\t'))
     if (this.#wordCount >= wordsAtOnce) await this.#beginWords()
     await this.#writing
     this.#writing = this.#write(versions, gone, earlier, seen)
@@ -243,64 +275,68 @@ export class FileIndexWriter {
     }
   }
 
-  /** Finds out of folders that have not been begun yet what the neighbouring points have of them. */
-  async #openFolders(parts: readonly Part[]): Promise<void> {
-    const fresh = new Map(parts.filter(({ key }) => !this.#open.has(key)).map((part) => [part.key, part]))
-    for (const volumeId of new Set(parts.map((part) => part.volumeId))) {
-      const folders = [...fresh.values()].filter((part) => part.volumeId === volumeId)
-      if (folders.length === 0) continue
-      const numbers = await this.#numbersOf(
-        volumeId,
-        folders.map(({ path }) => path),
+  /** @param condition of versions @returns folder, hash of the name, kind, size and time of each, with a space between them */
+  async #entriesOf(stretches: readonly Stretch[], condition: string): Promise<string[]> {
+    const found: string[] = []
+    for (let at = 0; at < stretches.length; at += stretchesAtOnce) {
+      const some = stretches.slice(at, at + stretchesAtOnce)
+      const whole = some.filter(({ hashes }) => hashes === undefined).map(({ folderId }) => folderId)
+      const places = some.flatMap(({ folderId, hashes }) =>
+        hashes ? [`(folder_id = ${folderId} AND name_hash BETWEEN ${hashes.join(' AND ')})`] : [],
       )
-      const byId = new Map<string, OpenFolder>()
-      for (const { key, path } of folders) {
-        const folder = { id: numbers.get(path)!, known: new Map(), later: new Set<string>() }
-        this.#open.set(key, folder)
-        byId.set(String(folder.id), folder)
-      }
-      const { at, before, after } = this.#point
-      if (before !== undefined)
-        for (const [id, entry] of await this.#entriesOf(byId, 'first_at <= ? AND last_at > ?', [before, at]))
-          byId.get(id)!.known.set(entry, false)
-      if (after !== undefined)
-        for (const [id, entry] of await this.#entriesOf(byId, 'first_at = ?', [after])) byId.get(id)!.later.add(entry)
+      if (whole.length > 0) places.push(`folder_id IN (${whole})`)
+      const sql = `SELECT CONCAT_WS(' ', folder_id, name_hash, kind, size, modified) FROM file_versions WHERE (${places.join(' OR ')}) AND ${condition}`
+      const [rows] = await this.#pool.query<[string][] & RowDataPacket[][]>({ sql, rowsAsArray: true })
+      for (const [entry] of rows) found.push(entry)
     }
+    return found
   }
 
-  async #entriesOf(
-    folders: ReadonlyMap<string, OpenFolder>,
-    condition: string,
-    values: readonly number[],
-  ): Promise<[id: string, entry: string][]> {
-    const sql = `SELECT CONCAT_WS(' ', folder_id, name_hash, kind, size, modified) FROM file_versions WHERE folder_id IN (?) AND ${condition}`
-    const ids = [...folders.values()].map(({ id }) => id)
-    const [rows] = await this.#pool.query<[string][] & RowDataPacket[][]>({ sql, rowsAsArray: true }, [ids, ...values])
-    return rows.map(([row]) => {
-      const space = row.indexOf(' ')
-      return [row.slice(0, space), row.slice(space + 1)]
-    })
-  }
-
-  /** Numbers of folders, which new ones get here. */
-  async #numbersOf(volumeId: number, paths: readonly string[]): Promise<Map<string, number>> {
-    const byHash = new Map(paths.map((path) => [hashOfFolder(path).toString('hex'), path]))
+  /** Numbers of folders by keyOf, which new ones get here. */
+  async #numbersOf(parts: readonly Part[]): Promise<Map<string, number>> {
     const numbers = new Map<string, number>()
-    const find = async (hashes: Iterable<string>) => {
-      const [rows] = await this.#pool.query<RowDataPacket[]>(
-        'SELECT id, LOWER(HEX(path_hash)) AS hash FROM file_folders WHERE volume_id = ? AND path_hash IN (?)',
-        [volumeId, [...hashes].map((hash) => Buffer.from(hash, 'hex'))],
-      )
-      for (const { id, hash } of rows) numbers.set(byHash.get(hash)!, id)
-    }
-    await find(byHash.keys())
-    const fresh = [...byHash].filter(([, path]) => !numbers.has(path))
-    if (fresh.length > 0) {
+    for (const volumeId of new Set(parts.map((part) => part.volumeId))) {
+      const paths = parts.filter((part) => part.volumeId === volumeId).map(({ path }) => path)
+      const byHash = new Map(paths.map((path) => [hashOfFolder(path).toString('hex'), path]))
+      const find = async (hashes: Iterable<string>) => {
+        const [rows] = await this.#pool.query<RowDataPacket[]>(
+          'SELECT id, LOWER(HEX(path_hash)) AS hash FROM file_folders WHERE volume_id = ? AND path_hash IN (?)',
+          [volumeId, [...hashes].map((hash) => Buffer.from(hash, 'hex'))],
+        )
+        for (const { id, hash } of rows) {
+          numbers.set(keyOf({ volumeId, path: byHash.get(hash)! }), id)
+          byHash.delete(hash)
+        }
+      }
+      await find(byHash.keys())
+      if (byHash.size === 0) continue
       await this.#pool.query('INSERT IGNORE INTO file_folders (volume_id, path_hash, path) VALUES ?', [
-        fresh.map(([hash, path]) => [volumeId, Buffer.from(hash, 'hex'), path]),
+        [...byHash].map(([hash, path]) => [volumeId, Buffer.from(hash, 'hex'), path]),
       ])
-      await find(fresh.map(([hash]) => hash))
+      await find([...byHash.keys()])
     }
     return numbers
   }
+}
+
+const keyOf = ({ volumeId, path }: Pick<Part, 'volumeId' | 'path'>) => `${volumeId} ${path}`
+
+/** Where the table has what is to be compared of a part. */
+const stretchesOf = ({ bits, from, isFresh }: Part, folderId: number): Stretch[] => {
+  // Slices of the upper half come before those of the lower one: the column's numbers have a sign.
+  const [end, half] = [2 ** bits, 2 ** bits / 2]
+  if (isFresh.length === end && isFresh.every(Boolean)) return [{ folderId, hashes: undefined }]
+  const stretches: Stretch[] = []
+  for (let at = 0; at < isFresh.length; at++) {
+    if (!isFresh[at]) continue
+    const begin = at
+    while (isFresh[at + 1] && from + at + 1 !== half) at++
+    const [first, behind] = [from + begin, from + at + 1]
+    stretches.push({ folderId, hashes: hashesOf(bits, first, behind) })
+  }
+  return stretches
+}
+const hashesOf = (bits: number, first: number, behind: number): [bigint, bigint] => {
+  const width = BigInt(64 - bits)
+  return [BigInt.asIntN(64, BigInt(first) << width), BigInt.asIntN(64, (BigInt(behind) << width) - 1n)]
 }

@@ -1,12 +1,7 @@
 /** Folders and names of guests' files as the index keeps them. */
-import { createHash, hash } from 'node:crypto'
-import type { IndexedEntry } from '../../contract/agent.ts'
+import { createHash } from 'node:crypto'
+import { nameHash, stored } from '../../contract/index-slices.ts'
 
-/** What the index knows a file by: text, or the bytes of what is none. */
-export type Said = IndexedEntry[0]
-
-/** As a table keeps it: text as it is; else its bytes as base64 behind a NUL, which no path holds. */
-export const stored = (said: Said): string => (typeof said === 'string' ? said : `\0${said.b64}`)
 const bytesOf = (kept: string): Buffer =>
   kept.startsWith('\0') ? Buffer.from(kept.slice(1), 'base64') : Buffer.from(kept)
 
@@ -28,6 +23,6 @@ export const joinedPath = (folder: string, name: string): { path: string; path_b
 }
 
 export const hashOfFolder = (kept: string): Buffer => createHash('sha256').update(kept).digest().subarray(0, 16)
-/** As a signed number of 64 bits, in decimal digits: what a column of BIGINT holds. */
-export const hashOfName = (kept: string): string =>
-  BigInt.asIntN(64, BigInt(`0x${hash('sha256', kept).slice(0, 16)}`)).toString()
+/** As a signed number of 64 bits, in decimal digits: what a column of BIGINT holds. @param hash of a name */
+export const inColumn = (hash: string): string => BigInt.asIntN(64, BigInt(`0x${hash}`)).toString()
+export const hashOfName = (kept: string): string => inColumn(nameHash(kept))

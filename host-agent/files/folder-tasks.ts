@@ -6,8 +6,11 @@ type Names = { fd: number; names: Uint8Array }
 export const statFields = ['mode', 'size', 'mtimeNs', 'uid', 'gid'] as const
 export const entryKind = { other: 0, directory: 1, symlink: 2 } as const
 
-/** Folders to be walked through, as paths in the volume with a NUL behind each; of the last one only `names` from `from` on, when there are such: the others have been looked at. */
-export type Walk = { folders: Uint8Array; names: Uint8Array; from: number }
+/**
+ * Folders to be walked through, as paths in the volume with a NUL behind each; of the last one only `names` from `from` on, when there are such: those of 2^bits slices
+ * from `slice` on, in the order of their hashes.
+ */
+export type Walk = { folders: Uint8Array; names: Uint8Array; from: number; bits: number; slice: number }
 
 /** What a thread can be asked, and what it answers. */
 export type FolderTasks = {
@@ -23,8 +26,11 @@ export type FolderTasks = {
     take: Names & { fileBytesMax: number }
     give: { stats: BigInt64Array; contents: Uint8Array; ends: number[]; errors: (string | null)[] }
   }
-  /** Lines of an index (IndexedFolder) of some of the folders of a volume, and what is still to be walked through: these, and the folders found in them. */
-  walk: { take: { fd: number } & Walk; give: { lines: Uint8Array } & Walk }
+  /**
+   * Lines of an index (IndexedFolder) of some of the folders of a volume, and what is still to be walked through: these, and the folders found in them.
+   * `known` are marks of an earlier walk, in memory that all threads see.
+   */
+  walk: { take: { fd: number; known: Uint8Array<SharedArrayBuffer> } & Walk; give: { lines: Uint8Array } & Walk }
 }
 export type FolderTask = { [Kind in keyof FolderTasks]: { kind: Kind } & FolderTasks[Kind]['take'] }[keyof FolderTasks]
 
@@ -49,4 +55,6 @@ export const joinNames = (names: readonly Buffer[]): Uint8Array =>
 
 /** What of a message is handed over to the other thread, instead of being copied. */
 export const memoryOf = (message: object): ArrayBuffer[] =>
-  Object.values(message).flatMap((value) => (ArrayBuffer.isView(value) ? [value.buffer as ArrayBuffer] : []))
+  Object.values(message).flatMap((value) =>
+    ArrayBuffer.isView(value) && value.buffer instanceof ArrayBuffer ? [value.buffer] : [],
+  )

@@ -103,4 +103,8 @@ export const readMany = async (fd: number, names: readonly Buffer[], fileBytesMa
 }
 
 /** Some thousand entries of a volume, as lines of an index, and what is still to be walked through. @param fd its root @throws SERVICE_UNAVAILABLE */
-export const walkSome = (fd: number, walk: Walk): Promise<{ lines: Uint8Array } & Walk> => ask('walk', { fd, ...walk })
+export const walkSome = (
+  fd: number,
+  known: Uint8Array<SharedArrayBuffer>,
+  walk: Walk,
+): Promise<FolderTasks['walk']['give']> => ask('walk', { fd, known, ...walk })

@@ -26,8 +26,8 @@ export interface VolumeReader {
   read(path: Buffer, start: number, length: number): Promise<Content>
   /** @throws NOT_A_DIRECTORY; FILE_NOT_FOUND for one of `only` */
   archive(path: Buffer, options: ArchiveOptions): Promise<Content>
-  /** Lines of JSON (IndexedFolder). */
-  index(): Promise<Content>
+  /** Lines of JSON (IndexedFolder). @param known marks of an earlier walk (index-slices.ts) */
+  index(known: Uint8Array): Promise<Content>
   /** Lines of JSON (DigestLine) of regular files. */
   digests(paths: readonly Buffer[]): Promise<Content>
   /** Lets go of the volume, so that it can be unmounted. */
@@ -93,8 +93,8 @@ class MountedVolume implements VolumeReader {
     return (target, signal) => pipeline(stream, target, { signal, end: false })
   }
 
-  async index(): Promise<Content> {
-    return (target, signal) => writeIndexLines(this.#root, target, signal)
+  async index(known: Uint8Array): Promise<Content> {
+    return (target, signal) => writeIndexLines(this.#root, known, target, signal)
   }
 
   async digests(paths: readonly Buffer[]): Promise<Content> {

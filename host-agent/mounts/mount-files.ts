@@ -1,6 +1,6 @@
 /** Reads the files of a mount: listings, single files, whole folders. Every call counts as access. */
 import type { Writable } from 'node:stream'
-import type { DigestBody, FetchBody, FileInfo, IndexLine, Listing, MountBody } from '../../contract/agent.ts'
+import type { DigestBody, FetchBody, FileInfo, IndexBody, IndexLine, Listing, MountBody } from '../../contract/agent.ts'
 import { HubError } from '../../contract/errors.ts'
 import { volumeKey } from '../../contract/names.ts'
 import type { ArchiveOptions, ListOptions, VolumeReader } from '../files/volume-reader.ts'
@@ -40,7 +40,8 @@ export class MountFiles {
   }
 
   /** Every file of a restore point's volumes, one volume after the other; nobody sees a mount. */
-  async index(body: MountBody): Promise<Content> {
+  async index({ known = [], ...body }: IndexBody): Promise<Content> {
+    const marks = new Map(known.map((one) => [one.volume, one.marks]))
     const { disks, close } = await this.#mounts.borrow(body)
     return async (target) => {
       const cut = abortedWith(target)
@@ -49,8 +50,10 @@ export class MountFiles {
         for (const partition of disks.partitions) {
           const reader = disks.readerOf(partition.number)
           if (!reader || partition.kind === 'guest') continue
-          await say({ volume: volumeKey(partition) })
-          await (await reader.index())(target, cut)
+          const volume = volumeKey(partition)
+          await say({ volume })
+          const content = await reader.index(Buffer.from(marks.get(volume) ?? '', 'base64'))
+          await content(target, cut)
         }
         await say({ end: true })
       } finally {

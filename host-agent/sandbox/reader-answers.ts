@@ -9,6 +9,7 @@ import type { Mounted, NotMounted } from '../volumes/mounted.ts'
 import {
   type ArchiveRequest,
   type DigestRequest,
+  type IndexRequest,
   inside,
   type ListRequest,
   type OpenRequest,
@@ -89,7 +90,8 @@ export const answering = (
   const contents: Record<string, (body: never) => Promise<Content>> = {
     '/read': (asked: ReadRequest) =>
       withReason(asked, () => readerOf(asked).read(pathOf(asked), asked.start, asked.length)),
-    '/index': (asked: PathRequest) => withReason(asked, () => readerOf(asked).index()),
+    '/index': (asked: IndexRequest) =>
+      withReason(asked, () => readerOf(asked).index(Buffer.from(asked.marks_b64, 'base64'))),
     '/digests': (asked: DigestRequest) =>
       withReason(asked, () => readerOf(asked).digests(asked.paths_b64.map((path) => Buffer.from(path, 'base64')))),
     '/archive': (asked: ArchiveRequest) =>

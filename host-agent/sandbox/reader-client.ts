@@ -95,7 +95,10 @@ export class ReaderClient {
         }
         return this.#content('/archive', asked, undefined)
       },
-      index: () => this.#content('/index', { volume, path_b64: '' }, undefined),
+      index: (known: Uint8Array) => {
+        const asked: protocol.IndexRequest = { volume, marks_b64: Buffer.from(known).toString('base64') }
+        return this.#content('/index', asked, undefined)
+      },
       digests: (paths: readonly Buffer[]) => {
         const asked: protocol.DigestRequest = { volume, paths_b64: paths.map((path) => path.toString('base64')) }
         return this.#content('/digests', asked, undefined)

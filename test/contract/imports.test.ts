@@ -7,7 +7,7 @@ import { expect, it } from 'vitest'
 const root = fileURLToPath(new URL('../../', import.meta.url))
 /** Folders of ours that a folder may import, and packages or built-ins that it must not. */
 const rules: Record<string, { may: string[]; never: RegExp }> = {
-  contract: { may: ['contract'], never: /^(?!zod$|node:stream$)/ },
+  contract: { may: ['contract'], never: /^(?!zod$|node:(stream|crypto)$)/ },
   cli: { may: ['cli', 'contract'], never: /^(hono|@hono|execa|drizzle|mysql2|node:child_process)/ },
   nbd: { may: ['nbd'], never: /^(?!node:)/ },
   durable: { may: ['durable'], never: /^(?!node:)/ },

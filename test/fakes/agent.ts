@@ -16,6 +16,7 @@ import type {
   ExportState,
   FetchBody,
   GuestPath,
+  IndexBody,
   IndexedEntry,
   IndexLine,
   LockBody,
@@ -30,6 +31,7 @@ import type {
 import type { Examination } from '../../contract/api/doctor.ts'
 import type { Entry, Partition } from '../../contract/api/restore.ts'
 import { HubError } from '../../contract/errors.ts'
+import { indexedFolder, nameHash, sliceOf, stored } from '../../contract/index-slices.ts'
 
 export const keyOf = (file: DiskFile) =>
   `${file.repository_id}/${file.vm_backup_context_id}/${file.disk_index}/${file.base}`
@@ -64,6 +66,8 @@ export class FakeAgent implements AgentApi {
   ])
   /** What single restore points hold instead, by the keys of their files. */
   readonly trees = new Map<string, Map<string, string | null>>()
+  /** What `readIndex` has told, the last one last. */
+  readonly toldIndexes: string[] = []
   /** Times of files by their paths, in seconds. */
   readonly modified = new Map<string, number>()
   /** Of those, what is neither file nor directory: a FIFO, say. */
@@ -468,7 +472,7 @@ export class FakeAgent implements AgentApi {
     return Readable.from([Buffer.from('an archive')])
   }
   /** Of every restore point the same: the tree as one volume. */
-  async readIndex({ disks }: MountBody) {
+  async readIndex({ disks, known = [] }: IndexBody) {
     this.#check()
     const key = keyOf({ ...disks[0]!, base: disks[0]!.bases[0]! })
     if (!this.files.has(key)) throw new HubError('CHAIN_BROKEN', 'A file of the chain is missing')
@@ -481,12 +485,21 @@ export class FakeAgent implements AgentApi {
       entries.push([path.slice(slash + 1), content === null ? 'd' : 'f', content?.length ?? 0, modified])
       folders.set(path.slice(0, slash), entries)
     }
-    const lines: IndexLine[] = [{ volume: 'disk 0 partition 0' }]
+    const volume = 'disk 0 partition 0'
+    const marks = Buffer.from(known.find((one) => one.volume === volume)?.marks ?? '', 'base64')
+    const lines = [`${JSON.stringify({ volume } satisfies IndexLine)}\n`]
     // In parts, as a folder of very many entries is told.
-    for (const [folder, entries] of folders)
-      for (const [at, entry] of entries.entries())
-        lines.push({ folder, entries: [entry], isWhole: at === entries.length - 1 })
-    return Readable.from([...lines, { end: true }].map((line) => Buffer.from(`${JSON.stringify(line)}\n`)))
+    const bits = 2
+    for (const [folder, entries] of folders) {
+      const hashed = entries.map((entry) => ({ hash: nameHash(stored(entry[0])), entry }))
+      for (let from = 0; from < 2 ** bits; from++) {
+        const own = hashed.filter(({ hash }) => sliceOf(hash, bits) === from)
+        lines.push(indexedFolder(folder, own, { bits, from, to: from + 1 }, marks))
+      }
+    }
+    lines.push(`${JSON.stringify({ end: true } satisfies IndexLine)}\n`)
+    this.toldIndexes.push(lines.join(''))
+    return Readable.from(lines.map((line) => Buffer.from(line)))
   }
   async readDigests({ disks, volume, paths_b64 }: DigestBody) {
     this.#check()

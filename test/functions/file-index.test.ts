@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import type { IndexedEntry, IndexedFolder, IndexLine } from '../../contract/agent.ts'
+import { indexedFolder, nameHash, stored } from '../../contract/index-slices.ts'
 import { findBackup } from '../../db/queries/backups.ts'
 import { ensureVolume, indexedPoints } from '../../db/queries/file-index.ts'
 import { FileIndexWriter } from '../../db/queries/file-index-writer.ts'
@@ -225,7 +227,11 @@ it('believes nothing that a reader says without looking at it', async () => {
   const { Readable } = await import('node:stream')
   const whole = alone.agent.readIndex.bind(alone.agent)
   const volume = { volume: 'disk 0 partition 0' }
-  const folder = (entry: unknown) => ({ folder: '', entries: [entry], isWhole: true })
+  const told = (folder: unknown, entries: unknown, more: object = {}) => ({
+    ...{ folder, bits: 0, from: 0, marks: ['0'.repeat(32)], same: 0, entries },
+    ...more,
+  })
+  const folder = (entry: unknown) => told('', [entry])
   const lines: unknown[] = [
     'no JSON',
     null,
@@ -234,8 +240,12 @@ it('believes nothing that a reader says without looking at it', async () => {
     { end: 1 },
     { volume: 1 },
     { volume: 'x'.repeat(301) },
-    { folder: '', entries: {}, isWhole: true },
-    { folder: {}, entries: [], isWhole: true },
+    told('', {}),
+    told({}, []),
+    ...[{ bits: 25 }, { bits: -1 }, { bits: 0.5 }, { from: 1 }, { from: -1 }, { same: -1 }, { same: '1' }].map((more) =>
+      told('', [], more),
+    ),
+    ...[['0'], ['0'.repeat(32), '1'.repeat(32)], '0'.repeat(32), [7]].map((marks) => told('', [], { marks })),
     folder(['name', 'f\t0\n1\t1\t1\tforged', 1, 1]),
     folder(['name', 'f', '1\t1', 1]),
     folder(['name', 'f', -1, 1]),
@@ -268,7 +278,10 @@ it('believes nothing that a reader says without looking at it', async () => {
     Readable.from(
       [
         volume,
-        { folder: '/odd\t\n\\', entries: [...names, { b64: '/w==' }].map((name) => [name, 'f', 1, -1]), isWhole: true },
+        told(
+          '/odd\t\n\\',
+          [...names, { b64: '/w==' }].map((name) => [name, 'f', 1, -1]),
+        ),
         { end: true },
       ].map((one) => Buffer.from(`${JSON.stringify(one)}\n`)),
     )
@@ -283,6 +296,54 @@ it('believes nothing that a reader says without looking at it', async () => {
   const { versions } = await get(`/files/history?vm_name=hostile%20reader&path_b64=${encodeURIComponent(bytes)}`)
   expect(versions).toMatchObject([{ path_b64: bytes }])
   alone.agent.readIndex = whole
+})
+
+it('is told only of what is new since the point before', async () => {
+  const vm = await readyVm(alone, { name: 'marks' })
+  const paths = Array.from({ length: 40 }, (_, at) => `/folder/file-${at}`)
+  const tree: Tree = { '/folder': null, '/other': null, '/other/same': 'x' }
+  for (const path of paths) tree[path] = 'x'
+  const ids = [await backUp(vm, tree)]
+  expect((await index(ids[0]!)).entry_count).toBe(43)
+  const gone = paths[3]!
+  const changed: Tree = { ...tree, [paths[1]!]: 'longer', '/folder/new': '' }
+  delete changed[gone]
+  ids.push(await backUp(vm, changed))
+  expect((await index(ids[1]!)).entry_count).toBe(43)
+  const lines = (
+    alone.agent.toldIndexes
+      .at(-1)!
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line)) as IndexLine[]
+  ).flatMap((line) => ('folder' in line ? [line] : []))
+  const of = (folder: string) => lines.filter((line) => line.folder === folder)
+  expect(of('/other').map(({ entries, same }) => [entries.length, same])).toEqual(
+    expect.arrayContaining([
+      [0, 0],
+      [0, 1],
+    ]),
+  )
+  expect(of('/other').every(({ entries }) => entries.length === 0)).toBe(true)
+  // Of four slices two or three: with what changed, what is new and what is gone.
+  const fresh = of('/folder').filter(({ entries }) => entries.length > 0)
+  expect(fresh.length).toBeLessThan(4)
+  expect(fresh.flatMap(({ entries }) => entries.map(([name]) => name))).toEqual(
+    expect.arrayContaining([paths[1]!.slice(8), 'new']),
+  )
+  const { changes } = await get(`/backups/${ids[0]}/diff/${ids[1]}`)
+  expect(changes.map(({ path, change }: any) => [path, change])).toEqual(
+    [
+      [paths[1], 'changed'],
+      [gone, 'removed'],
+      ['/folder/new', 'added'],
+    ].toSorted(([a], [b]) => (a! < b! ? -1 : 1)),
+  )
+  // Nothing is known of a point that was deleted: all is told again.
+  await alone.call('DELETE', `/backups/${ids[1]}`)
+  ids[1] = await backUp(vm, changed)
+  expect((await index(ids[1]!)).entry_count).toBe(43)
+  expect(alone.agent.toldIndexes.at(-1)).not.toMatch(/"same":[1-9]/)
 })
 
 it('gives one file in one step', async () => {
@@ -356,7 +417,10 @@ const dieWhileIndexing = async ({ id, tree }: { id: string; tree: Tree }) => {
   )
   for (const [path, content] of Object.entries(tree)) {
     const { folder, name } = splitPath(Buffer.from(path))
-    await writer.add(volumeId, { folder, entries: [[name, 'f', content!.length, 1e6]], isWhole: true })
+    const entry: IndexedEntry = [name, 'f', content!.length, 1e6]
+    const hashed = { hash: nameHash(stored(name)), entry }
+    const line = indexedFolder(folder, [hashed], { bits: 0, from: 0, to: 1 }, Buffer.alloc(0))
+    await writer.add(volumeId, JSON.parse(line) as IndexedFolder)
   }
   await writer.close()
 }
@@ -364,7 +428,7 @@ const dieWhileIndexing = async ({ id, tree }: { id: string; tree: Tree }) => {
 it('knows of each point exactly what it has, in whatever order they are indexed and deleted', async () => {
   const random = seeded(20261127)
   const paths = Array.from({ length: 30 }, (_, at) => `/folder ${at % 5}/file ${at}`)
-  for (let run = 0; run < 6; run++) {
+  for (let run = 0; run < 8; run++) {
     const vm = await readyVm(alone, { name: `order ${run}` })
     const points: { id: string; tree: Tree }[] = []
     let tree: Tree = Object.fromEntries(paths.map((path) => [path, 'x']))
@@ -379,7 +443,11 @@ it('knows of each point exactly what it has, in whatever order they are indexed 
       points.push({ id: await backUp(vm, tree), tree })
     }
     const order = points
-      .map((point) => ({ point, rank: createHash('md5').update(`${run} ${point.id}`).digest('hex') }))
+      // Some one after the other, as they are made: then most of each is known from the one before.
+      .map((point) => ({
+        point,
+        rank: run % 2 ? point.id : createHash('md5').update(`${run} ${point.id}`).digest('hex'),
+      }))
       .toSorted((a, b) => a.rank.localeCompare(b.rank))
     const deleted = new Set<string>()
     for (const [done, { point }] of order.entries()) {

@@ -20,6 +20,8 @@ import { buffer } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { IndexedEntry, IndexLine, MountState } from '../../contract/agent.ts'
+import { joinMarks, nameHash, sliceOf, stored } from '../../contract/index-slices.ts'
+import { volumeKey } from '../../contract/names.ts'
 import { type Census, census, leftBehind } from '../support/census.ts'
 import {
   blankImage,
@@ -508,11 +510,14 @@ describe('many files', () => {
       const { partitions, mount_id } = await mount()
       expect(partitions).toHaveLength(1)
       await real.agent.removeMount(mount_id, 'user')
-      const stream = await real.agent.readIndex(mountOf(await sealedDisk(real, image)))
-      const lines = (await buffer(stream)).toString('utf8').trim().split('\n')
-      const folders = lines
-        .map((line) => JSON.parse(line) as IndexLine)
-        .flatMap((line) => ('folder' in line ? [line] : []))
+      const body = mountOf(await sealedDisk(real, image))
+      const walk = async (marks: string[]) => {
+        const known = [{ volume: volumeKey(partitions[0]!), marks: joinMarks(marks).toString('base64') }]
+        const stream = await real.agent.readIndex({ ...body, known })
+        const lines = (await buffer(stream)).toString('utf8').trim().split('\n')
+        return lines.map((line) => JSON.parse(line) as IndexLine).flatMap((line) => ('folder' in line ? [line] : []))
+      }
+      const folders = await walk([])
       const bytes = (said: IndexedEntry[0]) =>
         (typeof said === 'string' ? Buffer.from(said) : Buffer.from(said.b64, 'base64')).toString('latin1')
       const seen = folders.flatMap(({ folder, entries }) =>
@@ -523,11 +528,33 @@ describe('many files', () => {
         return `${path} ${'fdl'.includes(kind!) ? kind : 'o'} ${kind === 'f' ? size : 0} ${Number(seconds) * 1e6 + (isExact ? Number(fraction) : 0)}`
       })
       expect(seen.toSorted()).toEqual(wanted.toSorted())
-      expect(folders.filter(({ folder }) => folder === '/wide').map(({ isWhole }) => isWhole)).toEqual([
-        false,
-        false,
-        true,
-      ])
+      // In several lines, each of the slices behind those of the one before it.
+      const wide = folders.filter(({ folder }) => folder === '/wide')
+      expect(wide.length).toBe(3)
+      let slice = 0
+      for (const { bits, from, marks, same, entries } of wide) {
+        expect([bits, from, same]).toEqual([wide[0]!.bits, slice, 0])
+        for (const [name] of entries) {
+          const own = sliceOf(nameHash(stored(name)), bits)
+          expect(own >= from && own < from + marks.length).toBe(true)
+        }
+        slice += marks.length
+      }
+      expect(slice).toBe(2 ** wide[0]!.bits)
+      // Whoever knows all marks is told of nothing; of all but one, of one slice.
+      const marks = folders.flatMap((line) => line.marks)
+      expect(new Set(marks).size).toBe(marks.length)
+      const again = await walk(marks)
+      expect(again.flatMap(({ entries }) => entries)).toEqual([])
+      expect(again.reduce((sum, { same }) => sum + same, 0)).toBe(expected.length)
+      const left = wide[1]!.marks[7]!
+      const told = (await walk(marks.filter((mark) => mark !== left))).flatMap(({ entries }) => entries)
+      expect(told.toSorted()).toEqual(
+        wide[1]!.entries
+          .filter(([name]) => sliceOf(nameHash(stored(name)), wide[1]!.bits) === wide[1]!.from + 7)
+          .toSorted(),
+      )
+      expect(told.length).toBeGreaterThan(0)
     },
   )
 

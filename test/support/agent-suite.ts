@@ -4,6 +4,7 @@ import { createHash, randomUUID } from 'node:crypto'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { AgentApi, DiskFile, ExportBody, IndexLine, SealBody } from '../../contract/agent.ts'
+import { joinMarks } from '../../contract/index-slices.ts'
 import { entriesOf } from './index-lines.ts'
 import { mountOf } from './sealed-disk.ts'
 
@@ -262,6 +263,13 @@ export const agentSuite = (name: string, open: () => Promise<AgentUnderTest>) =>
       const entries = entriesOf(lines)
       expect(entries).toContainEqual(['/etc', 'd', 0, expect.any(Number)])
       expect(entries).toContainEqual(['/etc/hostname', 'f', 6, expect.any(Number)])
+      // Of what is known it tells only that it is there.
+      const marks = lines.flatMap((line) => ('folder' in line ? line.marks : []))
+      const known = [{ volume: 'disk 0 partition 0', marks: joinMarks(marks).toString('base64') }]
+      const again = (await text(await agent.readIndex({ ...request, known }))).trim().split('\n')
+      const told = again.map((line) => JSON.parse(line) as IndexLine)
+      expect(entriesOf(told)).toEqual([])
+      expect(told.reduce((sum, line) => sum + ('folder' in line ? line.same : 0), 0)).toBe(entries.length)
       const fetch = (path: string, volume = 'disk 0 partition 0') =>
         agent.fetchFile({ ...request, volume, path_b64: encode(path) })
       const { info, content } = await fetch('/etc/hostname')

@@ -10,11 +10,11 @@ const textOf = (path: string) => {
     return ''
   }
 }
-const childrenOf = (pid: number): number[] =>
+export const descendantsOf = (pid: number): number[] =>
   textOf(`/proc/${pid}/task/${pid}/children`)
     .split(' ')
     .filter((child) => child !== '')
-    .flatMap((child) => [Number(child), ...childrenOf(Number(child))])
+    .flatMap((child) => [Number(child), ...descendantsOf(Number(child))])
 
 /** In clock ticks since boot (proc(5)): numbers of processes begin again at some time. */
 const startOf = (pid: number) => {
@@ -24,7 +24,7 @@ const startOf = (pid: number) => {
 
 /** Processes below the agent that run a program, by its path where they live, the oldest first. */
 export const processesOf = (agentPid: number, program: string): number[] =>
-  childrenOf(agentPid)
+  descendantsOf(agentPid)
     .filter((pid) => readlinkSync(`/proc/${pid}/exe`) === program)
     .sort((a, b) => startOf(a) - startOf(b) || a - b)
 export const readerProgram = '/app/node'

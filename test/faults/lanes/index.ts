@@ -9,6 +9,7 @@ import { killServices, killServicesAtCalls } from './kill-services.ts'
 import { powerCut } from './power-cut.ts'
 import { powerCutOfHub } from './power-cut-hub.ts'
 import { races } from './races.ts'
+import { stoppedProcesses } from './stopped-processes.ts'
 import { failingCalls, killAtCalls, killMergeAtCalls } from './system-calls.ts'
 
 export const lanes: Record<string, Lane> = {
@@ -27,4 +28,5 @@ export const lanes: Record<string, Lane> = {
   'F-volumes': hostileVolumes,
   'F-kernels': hostileKernels,
   G: races,
+  H: stoppedProcesses,
 }
