@@ -152,7 +152,7 @@ export type Daemon = {
   /** What it has said so far, the last few KiB. */
   stderr: () => string
   kill: (signal: EndSignal) => void
-  /** Ends it: TERM, and KILL when it has not gone by then. */
+  /** Ends it: TERM, and KILL with all that it has started when it has not gone by then. At once without grace. */
   stop: (graceMs: number) => Promise<Ended>
 }
 
@@ -245,8 +245,13 @@ export const startDaemon = async (
     stderr: () => stderr,
     kill,
     stop: async (graceMs) => {
-      kill('SIGTERM')
-      const timer = setTimeout(() => kill('SIGKILL'), graceMs)
+      // What it has started goes before it: nobody finds that afterwards, and as long as it is there its output is not at its end.
+      const end = async () => {
+        if (!over) await killDescendants(pid)
+        kill('SIGKILL')
+      }
+      if (graceMs > 0) kill('SIGTERM')
+      const timer = setTimeout(() => void end(), graceMs)
       const result = await ended
       clearTimeout(timer)
       return result

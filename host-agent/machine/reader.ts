@@ -3,7 +3,7 @@
  * machine with it.
  */
 import { createReadStream, createWriteStream, openSync } from 'node:fs'
-import { readdir, readFile } from 'node:fs/promises'
+import { open, readdir, readFile } from 'node:fs/promises'
 import { createServer } from 'node:http2'
 import { Duplex } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -35,6 +35,15 @@ const openLine = async (): Promise<Duplex> => {
   throw new Error('there is no line to the agent')
 }
 
+/** The kernel tells of a disk before it lets anybody open it (block/genhd.c, device_add_disk). */
+const canBeOpened = async (device: string): Promise<boolean> => {
+  try {
+    await (await open(device)).close()
+    return true
+  } catch {
+    return false
+  }
+}
 /** @param image as diskName gives it */
 const deviceOf = async (image: string): Promise<string> => {
   for (const until = performance.now() + diskTimeoutMs; performance.now() < until; await sleep(pollMs))
@@ -42,7 +51,7 @@ const deviceOf = async (image: string): Promise<string> => {
       const [, , at] = address.split(':')
       if (diskName(Number(at)) !== image) continue
       const [device] = await readdir(`${scsiDisks}/${address}/device/block`).catch(() => [])
-      if (device !== undefined) return `/dev/${device}`
+      if (device !== undefined && (await canBeOpened(`/dev/${device}`))) return `/dev/${device}`
     }
   throw new Error(`${image} did not appear`)
 }

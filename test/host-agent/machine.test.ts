@@ -5,6 +5,7 @@ import { copyFileSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSyn
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
+import type { HubError } from '../../contract/errors.ts'
 import { ensureExportUsers } from '../../runtime/host.ts'
 import { waitFor } from '../../runtime/service.ts'
 import { type Census, census, leftBehind } from '../support/census.ts'
@@ -45,7 +46,9 @@ afterAll(() => real.close())
 const mount = async (...images: string[]) => {
   const disks = []
   for (const path of images) disks.push(await sealedDisk(real, path))
-  return real.agent.ensureMount(randomUUID(), mountOf(...disks))
+  return real.agent.ensureMount(randomUUID(), mountOf(...disks)).catch((error: HubError) => {
+    throw new Error(`${error.message}: ${error.details}`)
+  })
 }
 const pathOf = (path: string) => ({ path_b64: Buffer.from(path).toString('base64') })
 const read = async (id: string, path: string, start: number, length: number) =>

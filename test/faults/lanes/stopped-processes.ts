@@ -130,7 +130,11 @@ export const stoppedProcesses: Lane = {
         const isOver = await ended
         const isGone = isOver && (await inTime(agent.removeMount(id, 'user'), 'its unmount', violations))
         if (isGone) {
-          if (!(await works(disks[kind]!).catch(() => false))) violations.push('no mount worked after that')
+          const why = await works(disks[kind]!).then(
+            (isRight) => (isRight ? undefined : 'WRONG BYTES were served'),
+            (error: unknown) => String(error),
+          )
+          if (why !== undefined) violations.push(`no mount worked after that: ${why}`)
           if (!(await readFile(goodMount).catch(() => content.subarray(1))).equals(content))
             violations.push('another mount was harmed')
           violations.push(...(await hostFindings(real)))
