@@ -5,8 +5,8 @@ import { joinNames, splitNames, type Walk } from './folder-tasks.ts'
 import { walkSome } from './folder-threads.ts'
 import type { PartitionRoot } from './resolve.ts'
 
-/** Threads that walk. */
-const walksAtOnce = 2
+/** Threads that walk. More than a small machine has processors: half of the time of a walk is waiting for the disk. */
+const walksAtOnce = 4
 /** Folders that one walk is given: the others are for another one. */
 const foldersAtOnce = 200
 
