@@ -28,8 +28,14 @@ type Options = {
 
 /** By what blkid calls them. */
 const encryptions = {
-  crypto_LUKS: { kind: 'LUKS', keys: 'password or key file', open: openLuks },
-  BitLocker: { kind: 'BitLocker', keys: 'password, recovery key or key file', open: openBitLocker },
+  crypto_LUKS: { kind: 'LUKS', keys: 'password or key file', open: openLuks, mayNeedNone: false },
+  BitLocker: {
+    kind: 'BitLocker',
+    keys: 'password, recovery key or key file',
+    open: openBitLocker,
+    // While its protection is suspended.
+    mayNeedNone: true,
+  },
 } as const
 
 /** Enough of its beginning and its end for every signature that blkid knows. */
@@ -113,11 +119,12 @@ export class VolumeFinder {
   }
 
   async #openEncrypted() {
-    for (const [filesystem, { kind, keys, open: unlock }] of Object.entries(encryptions))
+    for (const [filesystem, { kind, keys, open: unlock, mayNeedNone }] of Object.entries(encryptions))
       for (const { volume, blocks } of this.#of(filesystem)) {
         const { secrets, scratch } = this.#options
         try {
-          const plain = secrets.length > 0 ? await unlock(blocks, secrets, join(scratch, 'header')) : undefined
+          const isWorthATry = secrets.length > 0 || mayNeedNone
+          const plain = isWorthATry ? await unlock(blocks, secrets, join(scratch, 'header')) : undefined
           volume.isLocked = plain === undefined
           volume.closed = plain
             ? `encrypted with ${kind}, and opened; what it holds is listed beside it`

@@ -5,10 +5,21 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openBitLocker } from '../../host-agent/volumes/layers/bitlocker.ts'
+import { keyOfSuspended } from '../../host-agent/volumes/layers/bitlocker-clear-key.ts'
 import { type Blocks, diskBlocks } from '../../host-agent/volumes/layers/blocks.ts'
-import { digestOf, imageOf, windowsVolumes, windowsVolumesFolder } from '../support/bitlocker.ts'
+import {
+  bitLocked,
+  digestOf,
+  imageOf,
+  suspended,
+  volumeKeyOf,
+  windowsVolumes,
+  windowsVolumesFolder,
+} from '../support/bitlocker.ts'
+import { filesystemImage } from '../support/images.ts'
 import { openRealAgent } from '../support/real-agent.ts'
 import { mountOf, sealedDisk } from '../support/sealed-disk.ts'
 
@@ -50,6 +61,71 @@ describe.each(windowsVolumes)('$name', ({ name, password, recoveryKey, keyFile, 
         expect((await plain.read(at, length)).equals(whole.subarray(at, at + length))).toBe(true)
     })
   })
+})
+
+/** In all of its copies. */
+const suspend = (volume: Buffer, key: Buffer) => {
+  for (const at of [176, 184, 192]) {
+    const place = Number(volume.readBigUInt64LE(at))
+    suspended(volume.subarray(place, place + 65_536), key).copy(volume, place)
+  }
+}
+
+describe('while its protection is suspended', () => {
+  it('its files are there without a password', { timeout: 120_000 }, async () => {
+    const real = await openRealAgent()
+    const [plain, image] = [join(real.folder, 'plain.raw'), join(real.folder, 'image.raw')]
+    filesystemImage(plain, 'ntfs', 100 << 20, (root) => writeFileSync(join(root, 'file'), 'of the guest'))
+    bitLocked(image, plain, images, 'aes-xts-128')
+    const volume = readFileSync(image)
+    suspend(volume, volumeKeyOf(image, windowsVolumes[0]!.password!))
+    writeFileSync(image, volume)
+    const { mount_id, partitions } = await real.agent.ensureMount(randomUUID(), mountOf(await sealedDisk(real, image)))
+    expect(partitions).toMatchObject([
+      { mounted: false, locked: false },
+      { kind: 'decrypted', mounted: true },
+    ])
+    const where = { path_b64: Buffer.from('/file').toString('base64'), start: 0, length: 12, etag: '' }
+    expect(await text(await real.agent.readFile(mount_id, where))).toBe('of the guest')
+    await real.close()
+  })
+  it("the key that lies there is found, as cryptsetup finds it by Windows' password", () => {
+    // Windows had not encrypted all of this one, which is another matter.
+    const image = imageOf(images, 'clearkey-aes-cbc-128')
+    const volume = readFileSync(image)
+    const metadata = volume.subarray(Number(volume.readBigUInt64LE(176)))
+    expect(keyOfSuspended(metadata)).toEqual(volumeKeyOf(image, 'anaconda'))
+    // Damaged, it is the right one or none.
+    const key = volumeKeyOf(image, 'anaconda')
+    let without = 0
+    for (let at = 64; at < 1024; at++) {
+      const data = Buffer.from(metadata.subarray(0, 65_536))
+      data.writeUInt8(data.readUInt8(at) ^ 0xff, at)
+      const found = keyOfSuspended(data)
+      if (found) expect(found).toEqual(key)
+      else without++
+    }
+    expect(without).toBeGreaterThan(100)
+  })
+  it.each(['aes-xts-128', 'aes-cbc-256', 'aes-cbc-elephant-128', 'aes-cbc-elephant-256'])(
+    '%s is read without any secret',
+    { timeout: 120_000 },
+    async (name) => {
+      const { password, digest } = windowsVolumes.find((one) => one.name === name)!
+      const volume = readFileSync(imageOf(images, name))
+      const told = volumeKeyOf(imageOf(images, name), password!)
+      // Both keys of the diffuser lie in the halves of 64 bytes.
+      const key = name === 'aes-cbc-elephant-128' ? Buffer.alloc(64) : told
+      if (key !== told) for (const half of [0, 1]) told.copy(key, half * 32, half * 16, half * 16 + 16)
+      suspend(volume, key)
+      const image = join(folder, 'suspended.raw')
+      writeFileSync(image, volume)
+      await withBlocks(image, async (blocks) => {
+        const plain = (await opened(blocks))!
+        expect(digestOf(await plain.read(0, plain.sizeBytes))).toBe(digest)
+      })
+    },
+  )
 })
 
 describe('what can not be read says why:', () => {

@@ -1,5 +1,5 @@
 /** BitLocker as Windows made it: volumes that cryptsetup is tested with, whose metadata are whole, and of whose contents little is kept but the digest. */
-import { createCipheriv, createHash } from 'node:crypto'
+import { createCipheriv, createHash, randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -123,12 +123,7 @@ export const bitLocked = (image: string, plain: string, folder: string, name: 'a
   const { password } = windowsVolumes.find((volume) => volume.name === name)!
   const volume = readFileSync(imageOf(folder, name))
   const content = readFileSync(plain)
-  const dump = sh(
-    cryptsetup,
-    ['bitlkDump', '--batch-mode', '--dump-volume-key', '--key-file', '-', imageOf(folder, name)],
-    password,
-  )
-  const key = Buffer.from(dump.split('MK dump:')[1]!.replace(/\s/g, ''), 'hex')
+  const key = volumeKeyOf(imageOf(folder, name), password!)
   const metadata = [176, 184, 192].map((at) => Number(volume.readBigUInt64LE(at)))
   const header = { at: Number(volume.readBigUInt64LE(metadata[0]! + 56)), bytes: 16 * 512 }
   const kept = [...metadata.map((at) => [at, metadataBytes] as const), [header.at, header.bytes] as const]
@@ -151,6 +146,54 @@ export const bitLocked = (image: string, plain: string, folder: string, name: 'a
   volume.copy(result, 0, 0, header.bytes)
   for (const at of metadata) volume.copy(result, at, at, at + metadataBytes)
   writeFileSync(image, result)
+}
+
+const entry = (type: number, value: number, ...data: Buffer[]): Buffer => {
+  const all = Buffer.concat(data)
+  const header = Buffer.alloc(8)
+  for (const [at, field] of [8 + all.length, type, value, 1].entries()) header.writeUInt16LE(field, at * 2)
+  return Buffer.concat([header, all])
+}
+const encryptedBy = (key: Buffer, text: Buffer): Buffer => {
+  const nonce = randomBytes(12)
+  const cipher = createCipheriv('aes-256-ccm', key, nonce, { authTagLength: 16 })
+  const encrypted = cipher.update(text)
+  cipher.final()
+  return Buffer.concat([nonce, cipher.getAuthTag(), encrypted])
+}
+const withHeader = (method: number, key: Buffer): Buffer => {
+  const header = Buffer.alloc(12)
+  header.writeUInt16LE(header.length + key.length, 0)
+  header.writeUInt16LE(1, 4)
+  header.writeUInt16LE(method, 8)
+  return Buffer.concat([header, key])
+}
+
+/** The metadata of a volume as they are while its protection is suspended: another master key, which lies there in the clear. @param key that its sectors are encrypted with, as it lies in the metadata */
+export const suspended = (metadata: Buffer, key: Buffer): Buffer => {
+  const result = Buffer.from(metadata)
+  const end = 64 + metadata.readUInt32LE(64)
+  const [clear, master] = [randomBytes(32), randomBytes(32)]
+  const protection = Buffer.alloc(28)
+  const own = entry(
+    2,
+    8,
+    protection,
+    entry(0, 1, Buffer.from([0, 0x20, 0, 0]), clear),
+    entry(0, 5, encryptedBy(clear, withHeader(0x2003, master))),
+  )
+  own.copy(result, end)
+  for (const at of [64, 76]) result.writeUInt32LE(metadata.readUInt32LE(64) + own.length, at)
+  for (let at = 112; at < end; at += metadata.readUInt16LE(at))
+    if (metadata.readUInt16LE(at + 2) === 3)
+      entry(3, 5, encryptedBy(master, withHeader(metadata.readUInt16LE(100), key))).copy(result, at)
+  return result
+}
+
+/** The key that a volume's sectors are encrypted with, as cryptsetup tells it. */
+export const volumeKeyOf = (image: string, password: string): Buffer => {
+  const args = ['bitlkDump', '--batch-mode', '--dump-volume-key', '--key-file', '-', image]
+  return Buffer.from(sh(cryptsetup, args, password).split('MK dump:')[1]!.replace(/\s/g, ''), 'hex')
 }
 
 export const digestOf = (data: Buffer) => createHash('sha256').update(data).digest('hex')

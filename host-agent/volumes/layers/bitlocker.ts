@@ -1,9 +1,11 @@
 /**
- * BitLocker: cryptsetup finds the volume's key by a password, a recovery key or a key file, without any right and without the kernel; reading with it is ours.
+ * BitLocker: cryptsetup finds the volume's key by a password, a recovery key or a key file, without any right and without the kernel; one that lies there is found, and reading
+ * with it done, by ourselves.
  * (https://github.com/libyal/libbde/blob/main/documentation/BitLocker%20Drive%20Encryption%20(BDE)%20format.asciidoc)
  */
 import { type FileHandle, open, rm, truncate, writeFile } from 'node:fs/promises'
 import { runHere } from '../../run-tool.ts'
+import { keyOfSuspended } from './bitlocker-clear-key.ts'
 import { type Blocks, LayoutError, mapped } from './blocks.ts'
 import { decrypted } from './decrypt.ts'
 import { cryptsetup, keyFrom } from './volume-key.ts'
@@ -40,23 +42,27 @@ const checkState = (metadata: Buffer) => {
 }
 
 /** A file with holes that has what cryptsetup looks at, as large as the volume. */
-const writeMetadata = async (path: string, blocks: Blocks): Promise<number[]> => {
+const writeMetadata = async (path: string, blocks: Blocks): Promise<{ places: number[]; first: Buffer }> => {
   const boot = await blocks.read(0, Math.min(bootBytes, blocks.sizeBytes))
   const places = metadataPlaces(boot, blocks.sizeBytes)
   await writeFile(path, boot)
   await truncate(path, blocks.sizeBytes)
+  let first: Buffer = Buffer.alloc(0)
   let file: FileHandle | undefined
   try {
     file = await open(path, 'r+')
     for (const [at, place] of places.entries()) {
       const metadata = await blocks.read(place, metadataBytes)
-      if (at === 0) checkState(metadata)
+      if (at === 0) {
+        checkState(metadata)
+        first = metadata
+      }
       await file.write(metadata, 0, metadata.length, place)
     }
   } finally {
     await file?.close()
   }
-  return places
+  return { places, first }
 }
 
 type Layout = { cipher: string; sectorBytes: number; header: { at: number; bytes: number } }
@@ -98,23 +104,28 @@ const filesystemOf = (plain: Blocks, metadata: readonly number[], { header }: La
   })
 }
 
-/** @returns undefined when no secret opens it @param scratch a name for a file of its metadata, removed afterwards @throws LayoutError */
+const keyFromOneOf = async (secrets: readonly Buffer[], scratch: string): Promise<Buffer | undefined> => {
+  for (const secret of secrets) {
+    const key = await keyFrom('bitlkDump', scratch, secret)
+    if (key) return key
+  }
+  return undefined
+}
+
+/** @returns undefined when no secret opens it; one whose protection is suspended needs none @param scratch a name for a file of its metadata, removed afterwards @throws LayoutError */
 export const openBitLocker = async (
   blocks: Blocks,
   secrets: readonly Buffer[],
   scratch: string,
 ): Promise<Blocks | undefined> => {
   try {
-    const metadata = await writeMetadata(scratch, blocks)
+    const { places, first } = await writeMetadata(scratch, blocks)
     const layout = await readLayout(scratch)
-    for (const secret of secrets) {
-      const key = await keyFrom('bitlkDump', scratch, secret)
-      if (!key) continue
-      const { cipher, sectorBytes } = layout
-      const plain = decrypted(blocks, { cipher, key, sectorBytes, firstVector: 0, vectorBytes: sectorBytes })
-      return filesystemOf(plain, metadata, layout)
-    }
-    return undefined
+    const key = keyOfSuspended(first) ?? (await keyFromOneOf(secrets, scratch))
+    if (!key) return undefined
+    const { cipher, sectorBytes } = layout
+    const plain = decrypted(blocks, { cipher, key, sectorBytes, firstVector: 0, vectorBytes: sectorBytes })
+    return filesystemOf(plain, places, layout)
   } finally {
     await rm(scratch, { force: true })
   }
