@@ -18,15 +18,19 @@ export const listVolumes = async (
 ): Promise<Pick<Listing, 'entries' | 'total_count' | 'truncated'>> => {
   const found: { entry: Entry; key: string }[] = []
   let truncated = false
-  for (const part of parts)
+  const isFull = () => found.length > listingLimits.walkEntries
+  for (const part of parts) {
+    if (isFull()) break
     for await (const entries of entriesOf(part)) {
       if (entries === 'truncated') truncated = true
       else for (const entry of entries) found.push({ entry, key: sortKey(entry) })
-      if (found.length <= listingLimits.walkEntries) continue
-      found.length = listingLimits.walkEntries
-      truncated = true
-      break
+      if (isFull()) break
     }
+  }
+  if (isFull()) {
+    found.length = listingLimits.walkEntries
+    truncated = true
+  }
   found.sort((a, b) => (a.key < b.key ? -1 : 1))
   const entries = found.slice(offset, offset + limit).map(({ entry }) => entry)
   return { entries, total_count: found.length, truncated }
