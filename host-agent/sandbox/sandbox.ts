@@ -85,15 +85,15 @@ const startFiltered = async (args: string[], file: string): Promise<Daemon> => {
   }
 }
 
-/** Lines that the reader says; what it says after those that are waited for is nobody's business. */
-const waitForLine = (daemon: Daemon) => {
+/** Lines that the reader says while it is being started. */
+const linesOf = (daemon: Daemon) => {
   const said = new Set<string>()
   const waiting = new Map<string, () => void>()
-  createInterface({ input: daemon.output! }).on('line', (line) => {
+  const lines = createInterface({ input: daemon.output! }).on('line', (line) => {
     if (waiting.has(line)) waiting.get(line)!()
     else if (said.size < 2) said.add(line)
   })
-  return (line: string): Promise<void> => {
+  const waitFor = (line: string): Promise<void> => {
     if (said.has(line)) return Promise.resolve()
     return new Promise((resolve, reject) => {
       const fail = (why: string) => reject(new Error(`a sandbox could not be made: ${why}`))
@@ -108,6 +108,12 @@ const waitForLine = (daemon: Daemon) => {
       })
     })
   }
+  /** Once it has read a guest's disk, what it says there is nobody's business: a line may have no end. */
+  const ignoreAll = () => {
+    lines.close()
+    daemon.output!.resume()
+  }
+  return { waitFor, ignoreAll }
 }
 
 export class Sandbox {
@@ -135,14 +141,15 @@ export class Sandbox {
       daemon = await startFiltered(command(shared, options), join(folder, 'system-calls'))
       // Its end says it.
       daemon.input!.on('error', () => undefined)
-      const line = waitForLine(daemon)
-      await line(readerLines.started)
+      const lines = linesOf(daemon)
+      await lines.waitFor(readerLines.started)
       await options.group?.takeIn(daemon.pid)
       const pid = Number(await readFile(`/proc/${daemon.pid}/task/${daemon.pid}/children`, 'utf8'))
       const init = { pid, startTicks: (await processStartTicks(pid)) ?? '' }
       await Promise.all([giveUsers(pid, 'uid_map', users), giveUsers(pid, 'gid_map', users)])
       daemon.input!.write(usersAreThere)
-      await line(readerLines.listening)
+      await lines.waitFor(readerLines.listening)
+      lines.ignoreAll()
       const reader = new ReaderClient(
         overSocketIn(await open(shared, 'r'), inside.socket),
         readerSeconds * 1000,
