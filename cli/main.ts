@@ -3,6 +3,7 @@
 import { Command, CommanderError } from 'commander'
 import { addBackupCommands } from './commands/backups.ts'
 import { addFlowCommands } from './commands/flows.ts'
+import { addNotificationCommands } from './commands/notifications.ts'
 import { addRestoreCommands } from './commands/restore.ts'
 import { addSessionCommands } from './commands/session.ts'
 import { completionFor } from './completion.ts'
@@ -18,6 +19,7 @@ addSessionCommands(program)
 addBackupCommands(program)
 addRestoreCommands(program)
 addFlowCommands(program)
+addNotificationCommands(program)
 program
   .command('completion <shell>')
   .description('completion for bash, zsh or fish, e.g.: source <(sendense completion bash)')

@@ -1,7 +1,10 @@
 /** The command line, as a person and as a script uses it, against a hub with everything real. */
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { execa } from 'execa'
 import { expect, it } from 'vitest'
@@ -146,6 +149,27 @@ it('backs up, checks, copies, and gets files back', async () => {
   expect(await done('search', 'fil', '--sha256', digest, '--vm', 'vm')).toContain('/file')
   expect(await done('search', '--sha256', digest, '--vm', 'another')).toBe('No file fits.')
   expect(await done('versions', 'vm', '/file')).toContain(digest.slice(0, 12))
+})
+it('tells whom the hub tells of what, and tries it', async () => {
+  expect(await done('notifications')).toBe('Nobody is told of anything yet.')
+  const taken: string[] = []
+  const receiver = createServer(async (request, response) => {
+    taken.push(await text(request))
+    response.end()
+  })
+  await new Promise<void>((resolve) => receiver.listen(0, '127.0.0.1', resolve))
+  const url = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/`
+  const rule = { name: 'to chat', type: 'webhook', config: { url }, events: ['backup_failed'] }
+  await hub.api('POST', '/notifications', rule)
+  expect(await done('notifications')).toMatch(/to chat +http:\S+ +backup_failed +all +yes/)
+  expect(await done('notify-test', 'to chat')).toBe('The message was taken')
+  expect(JSON.parse(taken[0]!)).toMatchObject({ event: 'test' })
+  await new Promise((resolve) => receiver.close(resolve))
+  expect(await sendense(['notify-test', 'to chat'])).toMatchObject({
+    exitCode: 5,
+    stderr: expect.stringContaining('It was not taken'),
+  })
+  expect(await done('messages', 'to chat')).toBe('It has sent nothing yet.')
 })
 it('ends with a code that says what went wrong', async () => {
   writeFileSync(join(hub.folder, 'vms/vm/disk0.raw'), '')
