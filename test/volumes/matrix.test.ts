@@ -7,6 +7,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
 import type { DiskChain, MountState } from '../../contract/agent.ts'
+import { waitFor } from '../../runtime/service.ts'
 import { type Census, census, leftBehind } from '../support/census.ts'
 import { openRealAgent, type RealAgent } from '../support/real-agent.ts'
 import { mountOf, sealedDisk } from '../support/sealed-disk.ts'
@@ -22,6 +23,8 @@ beforeAll(async () => {
   // FAT and discs are what no driver reads; under the lab's emulated processor its own kernel does.
   const isLab = process.env.SENDENSE_TEST_ATTACH_BACKEND === 'kernel-nbd'
   real = await openRealAgent({ machineMounts: isLab ? [] : ['vfat', 'exfat', 'iso9660', 'udf'] })
+  // How one is run is told by its command line, and found out with the first.
+  if (!isLab) await waitFor('a throw-away machine', async () => (await real.agent.health()).machines !== null, 90_000)
   workshop = join(real.folder, 'workshop')
   before = await census()
 })
