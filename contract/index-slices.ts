@@ -27,7 +27,7 @@ export const sliceOf = (hash: string, bits: number): number =>
 
 /** Bytes of a mark, a part of a SHA-256. */
 const markBytes = 16
-/** Marks of a volume that are kept at the most: more are as much work as what they save. */
+/** Marks of a machine that are kept at the most, of all its volumes: they are told in one request, and more are as much work as what they save. */
 export const marksMax = 1_000_000
 /** Sets of marks are one after the other in their order. @param marks in hexadecimal digits */
 export const joinMarks = (marks: readonly string[]): Buffer => Buffer.from([...new Set(marks)].sort().join(''), 'hex')

@@ -159,8 +159,7 @@ export class FileIndexWriter {
       await run(
         `UPDATE IGNORE file_earlier e JOIN file_versions v ON v.folder_id = e.folder_id AND v.name_hash = e.name_hash SET v.first_at = :at WHERE v.first_at = :after`,
       )
-      if (this.#point.after === undefined)
-        for (const [volumeId, marks] of this.#marks) await keepMarks(this.#connection, volumeId, at, marks)
+      if (this.#point.after === undefined) await keepMarks(this.#connection, at, this.#marks)
       await finish(this.#connection.query.bind(this.#connection))
       await this.#connection.commit()
     } catch (error) {

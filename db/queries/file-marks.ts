@@ -26,18 +26,21 @@ export const knownMarks = async (
   return [...volumes.values()]
 }
 
-/** In place of those of an earlier walk. @param marks in hexadecimal digits */
+/** In place of those of an earlier walk. @param volumes of one machine: marks in hexadecimal digits, by their numbers */
 export const keepMarks = async (
   connection: Pick<PoolConnection, 'query'>,
-  volumeId: number,
   at: number,
-  marks: readonly string[],
+  volumes: ReadonlyMap<number, readonly string[]>,
 ): Promise<void> => {
-  await connection.query('DELETE FROM file_marks WHERE volume_id = ?', [volumeId])
-  if (marks.length > marksMax) return
-  const bytes = joinMarks(marks)
-  for (let from = 0; from < bytes.length; from += rowBytes)
-    await connection.query('INSERT INTO file_marks (volume_id, part, point_at, marks) VALUES ?', [
-      [[volumeId, from / rowBytes, at, bytes.subarray(from, from + rowBytes)]],
-    ])
+  let count = 0
+  for (const [volumeId, marks] of volumes) {
+    await connection.query('DELETE FROM file_marks WHERE volume_id = ?', [volumeId])
+    if (count + marks.length > marksMax) continue
+    count += marks.length
+    const bytes = joinMarks(marks)
+    for (let from = 0; from < bytes.length; from += rowBytes)
+      await connection.query('INSERT INTO file_marks (volume_id, part, point_at, marks) VALUES ?', [
+        [[volumeId, from / rowBytes, at, bytes.subarray(from, from + rowBytes)]],
+      ])
+  }
 }
