@@ -301,11 +301,11 @@ export type IndexedEntry = [name: string | { b64: string }, kind: 'f' | 'd' | 'l
  */
 export type IndexedFolder = {
   folder: string | { b64: string }
-  /** The folder has 2^bits slices; told are those from `from` on, one for each mark. */
+  /** The folder has 2^bits slices; told are those from `from` on, as many as there are marks. */
   bits: number
   from: number
-  /** In hexadecimal digits. */
-  marks: string[]
+  /** One mark of each, one after the other, as base64. */
+  marks: string
   /** How many entries the slices have whose marks are known from an earlier walk. */
   same: number
   /** Of the other slices. */
@@ -314,7 +314,7 @@ export type IndexedFolder = {
 /** A restore point whose files are to be told, and what is known of its volumes from an earlier walk: marks (index-slices.ts), one after the other in their order. */
 export const indexBody = mountBody.extend({
   known: z
-    .array(z.object({ volume: z.string().max(300), marks: z.base64().max(24 * 1024 * 1024) }))
+    .array(z.object({ volume: z.string().max(300), marks: z.base64().max(32 * 1024 * 1024) }))
     .max(1000)
     .default([]),
 })

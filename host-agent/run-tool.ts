@@ -1,5 +1,5 @@
 /** Children of this very process, which is a small one: the agent's tool runner, or the reader of a sandbox. The agent itself has exec.ts. */
-import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process'
+import { type ChildProcess, type StdioOptions, spawn, spawnSync } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
 import type { Readable, Writable } from 'node:stream'
 import type { UserIds } from '../contract/settings.ts'
@@ -120,6 +120,18 @@ export const runHere = async (
   args: readonly string[],
   { timeoutMs = 30_000, okCodes = [0], input = '' }: RunOptions<string | Buffer> = {},
 ): Promise<Output> => outputOf(tool, await runTool({ tool, args, timeoutMs, input }), okCodes)
+
+/** For a thread that does nothing else meanwhile. @returns all that it says, whatever its exit code; undefined when it could not be started, or says more than `bytesMax` */
+export const outputNow = (tool: string, args: readonly string[], bytesMax: number): Buffer | undefined => {
+  const stdio: StdioOptions = ['ignore', 'pipe', 'ignore']
+  const { stdout, error } = spawnSync(tool, args, {
+    maxBuffer: bytesMax,
+    stdio,
+    killSignal: 'SIGKILL',
+    env: { LC_ALL: 'C' },
+  })
+  return error ? undefined : stdout
+}
 
 /** A process that serves until it ends. */
 export type Server = { kill: () => void /** What it has said so far, the last of it. */; stderr: () => string }

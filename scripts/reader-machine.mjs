@@ -43,7 +43,7 @@ const assemble = (kernel, app, to) => {
   try {
     for (const name of ['proc', 'sys', 'dev', 'guest', 'run', 'tmp', 'etc', 'sbin']) mkdirSync(join(root, name))
     copyProgram(root, process.execPath, 'usr/bin/node')
-    for (const program of ['usr/bin/mount', 'usr/bin/zstd']) copyProgram(root, `/${program}`, program)
+    for (const program of ['usr/bin/mount', 'usr/bin/zstd', 'usr/bin/find']) copyProgram(root, `/${program}`, program)
     mkdirSync(join(root, 'usr/sbin'))
     copyFileSync('/bin/busybox', join(root, 'usr/sbin/modprobe'))
     // Where the kernel itself looks for it.

@@ -2,7 +2,7 @@
 import type { Readable } from 'node:stream'
 import type { DigestLine, IndexedEntry, IndexedFolder, IndexLine } from '../contract/agent.ts'
 import { HubError } from '../contract/errors.ts'
-import { sliceBitsMax } from '../contract/index-slices.ts'
+import { markBytes, sliceBitsMax } from '../contract/index-slices.ts'
 
 /** Of a line: some thousand entries with the longest of names are less. */
 const lineBytesMax = 64 * 1024 * 1024
@@ -11,7 +11,6 @@ const lineEnd = 0x0a
 const volumeLengthMax = 300
 const kinds: ReadonlySet<unknown> = new Set<IndexedEntry[1]>(['f', 'd', 'l', 'o'])
 const base64 = /^[A-Za-z0-9+/]*={0,2}$/
-const mark = /^[0-9a-f]{32}$/
 const digest = /^[0-9a-f]{64}$/
 
 const nonsense = () => new HubError('SERVICE_UNAVAILABLE', 'What reads the files of the backup says what can not be')
@@ -22,15 +21,17 @@ const isSaid = (value: unknown): value is IndexedEntry[0] =>
     : isObject(value) && typeof value.b64 === 'string' && base64.test(value.b64)
 const isCount = (value: unknown, most = Number.MAX_SAFE_INTEGER): value is number =>
   Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= most
-const isMark = (value: unknown) => typeof value === 'string' && mark.test(value)
+/** Digits of base64 that marks have, so that nothing is left over. */
+const markDigits = (markBytes / 3) * 4
+const isMarks = (value: unknown): value is string =>
+  typeof value === 'string' && base64.test(value) && value.length % markDigits === 0
 const isEntry = (value: unknown): value is IndexedEntry =>
   Array.isArray(value) && isSaid(value[0]) && kinds.has(value[1]) && isCount(value[2]) && Number.isSafeInteger(value[3])
 const isFolder = (line: Record<string, unknown>): line is IndexedFolder =>
   isSaid(line.folder) &&
   isCount(line.bits, sliceBitsMax) &&
-  Array.isArray(line.marks) &&
-  line.marks.every(isMark) &&
-  isCount(line.from, 2 ** line.bits - line.marks.length) &&
+  isMarks(line.marks) &&
+  isCount(line.from, 2 ** line.bits - line.marks.length / markDigits) &&
   isCount(line.same) &&
   Array.isArray(line.entries) &&
   line.entries.every(isEntry)

@@ -21,12 +21,12 @@ import {
   findIndex,
   type IndexedPoint,
   indexedPoints,
-  searchVersions,
   stillThere,
   type VersionRow,
   versionsOf,
 } from '../db/queries/file-index.ts'
 import { joinedPath, splitPath } from '../db/queries/file-paths.ts'
+import { searchVersions } from '../db/queries/file-search.ts'
 import type { Env } from '../runtime/bindings/index.ts'
 import { guestPath } from './guest-path.ts'
 import { fromPlaces, placesOf } from './restore-places.ts'

@@ -4,7 +4,9 @@ import { once } from 'node:events'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { sliceBits } from '../../contract/index-slices.ts'
 import { openDatabase } from '../../db/database.ts'
+import { partOf } from '../../db/queries/file-places.ts'
 import { databaseSocket } from '../../runtime/database-address.ts'
 import { registerVm, runBackup, startHub } from '../../test/support/hub.ts'
 import { filesystemImage, withLoop, withMounted } from '../../test/support/images.ts'
@@ -79,24 +81,25 @@ try {
   // A name is that of five files, in folders of other customers and on other machines.
   const names = Math.ceil(rows / filesOfName)
   const name = "concat('invoice-', s.seq, '-', lower(hex(s.seq * 2654435761 % 4294967296)), '.pdf')"
-  const hash = `CAST(CONV(LEFT(SHA2(${name}, 256), 16), 16, -10) AS SIGNED)`
+  // Any 53 bits: whoever searches asks for no name by its hash.
+  const hash = `CAST(CONV(LEFT(SHA2(${name}, 256), 14), 16, 10) AS UNSIGNED) >> 3`
   const [[{ least }]] = (await run("SELECT min(id) AS least FROM file_volumes WHERE volume LIKE 'bench%'")) as any
   await run(
     `INSERT INTO file_folders (id, volume_id, path_hash, path)
      SELECT 10000000 + seq, ${least} + seq % 100, unhex(left(sha2(concat('/customers/', seq), 256), 32)), concat('/customers/', seq) FROM seq_1_to_${folders}`,
   )
+  const partsOfFolder = partOf(0, sliceBits(rows / folders))
   for (let from = 1; from <= names; from += each) {
-    const of = `seq_${from}_to_${Math.min(names, from + each - 1)} s`
+    const of = `SELECT 10000001 + (s.seq * 7919 + c.seq * 211) % ${folders} AS folder, ${hash} AS hash, ${name} AS name, s.seq
+      FROM seq_${from}_to_${Math.min(names, from + each - 1)} s JOIN seq_1_to_${filesOfName} c`
     await run(
-      `INSERT IGNORE INTO file_words SELECT word, hash FROM (
-         SELECT 'invoice' AS word, ${hash} AS hash FROM ${of} UNION ALL SELECT 'pdf', ${hash} FROM ${of}
-         UNION ALL SELECT s.seq, ${hash} FROM ${of} UNION ALL SELECT lower(hex(s.seq * 2654435761 % 4294967296)), ${hash} FROM ${of}) w ORDER BY word, hash`,
+      `INSERT INTO file_versions SELECT folder, hash, name, 'f', seq, 1000000, 1, ${Number.MAX_SAFE_INTEGER} FROM (${of}) f ORDER BY folder, hash`,
     )
-    await run(
-      `INSERT INTO file_versions SELECT ${least} + folder % 100, 10000000 + folder, hash, name, 'f', seq, 1000000, 1, ${Number.MAX_SAFE_INTEGER}
-       FROM (SELECT 1 + (s.seq * 7919 + c.seq * 211) % ${folders} AS folder, ${hash} AS hash, ${name} AS name, s.seq FROM ${of} JOIN seq_1_to_${filesOfName} c) f
-       ORDER BY folder, hash`,
-    )
+    const part = `${partsOfFolder} + FLOOR(hash / ${2 ** 53 / partsOfFolder})`
+    for (const word of ["'invoice'", "'pdf'", 'seq', 'lower(hex(seq * 2654435761 % 4294967296))'])
+      await run(
+        `INSERT IGNORE INTO file_words SELECT ${word} AS word, folder, ${part} AS part FROM (${of}) f ORDER BY word, folder, part`,
+      )
   }
   await run('ANALYZE TABLE file_words, file_versions')
   const taken: number[] = []

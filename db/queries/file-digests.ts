@@ -7,7 +7,7 @@ export type FileWithoutDigest = {
   volumeId: number
   volume: string
   folderId: number
-  nameHash: string
+  nameHash: number
   size: number
   modified: number
   folder: string
@@ -31,11 +31,11 @@ export async function* filesWithoutDigest(
   )) as unknown as [{ id: number }[]]
   for (let from = 0; from < folders.length; from += foldersAtOnce) {
     const ids = folders.slice(from, from + foldersAtOnce).map(({ id }) => id)
-    let last = { folderId: 0, nameHash: '0' }
+    let last = { folderId: 0, nameHash: -1 }
     for (;;) {
       const [files] = (await pool.query(
-        `SELECT v.volume_id AS volumeId, o.volume, v.folder_id AS folderId, CAST(v.name_hash AS CHAR) AS nameHash, v.size, v.modified, f.path AS folder, v.name
-         FROM file_versions v JOIN file_folders f ON f.id = v.folder_id JOIN file_volumes o ON o.id = v.volume_id
+        `SELECT o.id AS volumeId, o.volume, v.folder_id AS folderId, v.name_hash AS nameHash, v.size, v.modified, f.path AS folder, v.name
+         FROM file_versions v JOIN file_folders f ON f.id = v.folder_id JOIN file_volumes o ON o.id = f.volume_id
          LEFT JOIN file_digests d ON d.folder_id = v.folder_id AND d.name_hash = v.name_hash AND d.size = v.size AND d.modified = v.modified
          WHERE v.folder_id IN (?) AND v.kind = 'f' AND v.first_at <= ? AND v.last_at > ? AND d.folder_id IS NULL
            AND (v.folder_id > ? OR (v.folder_id = ? AND v.name_hash > ?)) ORDER BY v.folder_id, v.name_hash LIMIT ?`,

@@ -4,25 +4,19 @@
  */
 import type { PoolConnection, RowDataPacket } from 'mysql2/promise'
 import type { IndexedFolder } from '../../contract/agent.ts'
-import { hasMark, nameHash, sliceOf, stored } from '../../contract/index-slices.ts'
-import { wordsOf } from '../../contract/names.ts'
+import { hasMark, markBytes, nameHash, sliceOf, stored } from '../../contract/index-slices.ts'
 import type { Database } from '../database.ts'
 import { stillThere } from './file-index.ts'
 import { forgetWhatNoPointHas } from './file-index-forget.ts'
 import { keepMarks, knownMarks, type VolumeMarks } from './file-marks.ts'
-import { hashOfFolder, inColumn } from './file-paths.ts'
+import { hashOfFolder } from './file-paths.ts'
+import { conditionsOf, type Place, placeOfSlices } from './file-places.ts'
+import { WordWriter } from './file-words.ts'
 import { columnText, loadRows } from './load-rows.ts'
 
 /** Entries, and folders, that are compared and written in one go. */
 const entriesOfOneGo = 10_000
 const foldersAtOnce = 2_000
-/** Places of the table that are asked of at once. */
-const stretchesAtOnce = 500
-/** Words of one go: sorted they lie together, and more of them lie closer. */
-const wordsAtOnce = 300_000
-/** Names whose words are known to be written; of the others they are written again. */
-const namesMax = 200_000
-const wordsMax = 12
 const noMarks = Buffer.alloc(0)
 /** Of the columns; longer than any that a path of 4096 bytes has. */
 const [folderLengthMax, nameLengthMax] = [5500, 1400]
@@ -47,9 +41,6 @@ type Part = IndexedFolder & {
   /** Of each of its slices: whether it is to be compared. */
   isFresh: boolean[]
 }
-/** Slices of a folder one after the other: with hashes of names from one to another, or all of it. */
-type Stretch = { folderId: number; hashes: [least: bigint, most: bigint] | undefined }
-
 export class FileIndexWriter {
   /** What needs not be told again. */
   readonly known: readonly VolumeMarks[]
@@ -58,17 +49,14 @@ export class FileIndexWriter {
   readonly #connection: PoolConnection
   readonly #point: IndexPoint
   readonly #entriesAtOnce: number
-  readonly #named = new Set<string>()
   #parts: Part[] = []
   #entries = 0
   #count = 0
   /** Of the slices of each volume. */
-  readonly #marks = new Map<number, string[]>()
-  readonly #words = new Map<string, string[]>()
-  #wordCount = 0
-  /** What is being written of both, each over a connection of its own; at most one go of it, while the next one is compared. */
+  readonly #marks = new Map<number, Buffer[]>()
+  readonly #words: WordWriter
+  /** What is being written; at most one go of it, while the next one is compared. */
   #writing: Promise<void> = Promise.resolve()
-  #writingWords: Promise<void> = Promise.resolve()
 
   /** @param points when the indexed points of that VM were completed, the newest first */
   static async open(
@@ -107,6 +95,7 @@ export class FileIndexWriter {
     this.#known = new Map(known.map(({ volumeId, marks }) => [volumeId, marks]))
     this.#entriesAtOnce = entriesAtOnce
     this.#pool = pool
+    this.#words = new WordWriter(pool)
     this.#connection = connection
     this.#point = point
   }
@@ -120,13 +109,14 @@ export class FileIndexWriter {
     const path = stored(line.folder)
     if (path.length > folderLengthMax) return
     const known = this.#known.get(volumeId) ?? noMarks
-    const isFresh = line.marks.map((mark) => !hasMark(known, Buffer.from(mark, 'hex')))
+    const told = Buffer.from(line.marks, 'base64')
+    const isFresh = Array.from({ length: told.length / markBytes }, (_, at) => !hasMark(known, told, at * markBytes))
     this.#parts.push({ ...line, volumeId, path, isFresh })
     this.#entries += line.entries.length
     this.#count += line.entries.length + line.same
     const marks = this.#marks.get(volumeId)
-    if (marks) for (const mark of line.marks) marks.push(mark)
-    else this.#marks.set(volumeId, [...line.marks])
+    if (marks) marks.push(told)
+    else this.#marks.set(volumeId, [told])
     if (this.#entries >= this.#entriesAtOnce || this.#parts.length >= foldersAtOnce) await this.#flush()
   }
 
@@ -134,8 +124,7 @@ export class FileIndexWriter {
   async commit(finish: (query: PoolConnection['query']) => Promise<void>): Promise<void> {
     await this.#flush()
     await this.#writing
-    await this.#beginWords()
-    await this.#writingWords
+    await this.#words.end()
     // A reader that tells a folder twice has told nonsense, and fails nothing: IGNORE.
     const { contextId, at, before = -1, after = stillThere } = this.#point
     const run = (sql: string) =>
@@ -152,13 +141,27 @@ export class FileIndexWriter {
       // What the next point has again begins there anew.
       const gone = 'file_gone g JOIN file_versions v ON v.folder_id = g.folder_id AND v.name_hash = g.name_hash'
       await run(
-        `INSERT IGNORE INTO file_versions SELECT v.volume_id, v.folder_id, v.name_hash, v.name, v.kind, v.size, v.modified, :after, v.last_at
+        `INSERT IGNORE INTO file_versions SELECT v.folder_id, v.name_hash, v.name, v.kind, v.size, v.modified, :after, v.last_at
          FROM ${gone} WHERE ${there} AND v.last_at > :after`,
       )
       await run(`UPDATE ${gone} SET v.last_at = :at WHERE ${there}`)
       await run(
         `UPDATE IGNORE file_earlier e JOIN file_versions v ON v.folder_id = e.folder_id AND v.name_hash = e.name_hash SET v.first_at = :at WHERE v.first_at = :after`,
       )
+      const isChanged = (point: string, of: string) =>
+        run(
+          `INSERT IGNORE INTO file_changes SELECT f.volume_id, ${point}, n.folder_id, n.name_hash FROM ${of} n JOIN file_folders f ON f.id = n.folder_id`,
+        )
+      await isChanged(':at', 'file_gone')
+      await isChanged(':at', 'file_earlier')
+      if (this.#point.after !== undefined) await isChanged(':after', 'file_gone')
+      // The next one was the oldest: now it differs from one before it.
+      if (this.#point.before === undefined && this.#point.after !== undefined)
+        await run(
+          `INSERT IGNORE INTO file_changes SELECT o.id, :after, v.folder_id, v.name_hash
+           FROM file_volumes o JOIN file_folders f ON f.volume_id = o.id JOIN file_versions v ON v.folder_id = f.id
+           WHERE o.vm_backup_context_id = :contextId AND v.first_at = :after`,
+        )
       if (this.#point.after === undefined) await keepMarks(this.#connection, at, this.#marks)
       await finish(this.#connection.query.bind(this.#connection))
       await this.#connection.commit()
@@ -171,7 +174,7 @@ export class FileIndexWriter {
   async close(): Promise<void> {
     try {
       await this.#writing.catch(() => undefined)
-      await this.#writingWords.catch(() => undefined)
+      await this.#words.settle()
       for (const name of Object.keys(temporaryTables))
         await this.#connection.query(`DROP TEMPORARY TABLE IF EXISTS ${name}`)
       this.#connection.release()
@@ -185,20 +188,25 @@ export class FileIndexWriter {
     this.#parts = []
     this.#entries = 0
     const folders = await this.#numbersOf(parts)
-    const stretches = parts.flatMap((part) => stretchesOf(part, folders.get(keyOf(part))!))
+    const places = parts.flatMap((part) => placesOf(part, folders.get(keyOf(part))!))
     const { at, before, after } = this.#point
     /** What the point before has of these slices, and whether this point has it, too. */
     const known = new Map<string, boolean>()
+    /** Folders and hashes of its names: their words are found already. */
+    const named = new Set<string>()
     if (before !== undefined)
-      for (const entry of await this.#entriesOf(stretches, `first_at <= ${before} AND last_at > ${at}`))
+      for (const entry of await this.#entriesOf(places, `first_at <= ${before} AND last_at > ${at}`)) {
         known.set(entry, false)
+        named.add(nameOf(entry))
+      }
     /** What the next point has of them, and the one before has not. */
-    const later = new Set(after === undefined ? [] : await this.#entriesOf(stretches, `first_at = ${after}`))
+    const later = new Set(after === undefined ? [] : await this.#entriesOf(places, `first_at = ${after}`))
     const versions: string[] = []
+    const changes: string[] = []
     const earlier: string[] = []
     const seen: string[] = []
     for (const part of parts) {
-      const { volumeId, bits, from, marks, isFresh, entries } = part
+      const { volumeId, bits, from, isFresh, entries } = part
       const folderId = folders.get(keyOf(part))!
       for (const [said, kind, size, modified] of entries) {
         const name = stored(said)
@@ -207,34 +215,43 @@ export class FileIndexWriter {
           this.#count--
           continue
         }
-        const number = inColumn(hash)
-        const entry = `${folderId} ${number} ${kind} ${size} ${modified}`
+        const entry = `${folderId} ${hash} ${kind} ${size} ${modified}`
         if (known.has(entry)) known.set(entry, true)
-        else if (later.has(entry)) earlier.push(`${folderId}\t${number}`)
+        else if (later.has(entry)) earlier.push(`${folderId}\t${hash}`)
         else {
-          versions.push(`${volumeId}\t${folderId}\t${number}\t${columnText(name)}\t${kind}\t${size}\t${modified}`)
-          this.#addWords(name, number)
+          versions.push(`${folderId}\t${hash}\t${columnText(name)}\t${kind}\t${size}\t${modified}`)
+          if (before !== undefined) changes.push(`${volumeId}\t${at}\t${folderId}\t${hash}`)
+          if (after !== undefined) changes.push(`${volumeId}\t${after}\t${folderId}\t${hash}`)
+          if (!named.has(`${folderId} ${hash}`)) this.#words.add(name, folderId, hash, bits)
         }
       }
-      if (from + marks.length === 2 ** bits) seen.push(`${folderId}`)
+      if (from + isFresh.length === 2 ** bits) seen.push(`${folderId}`)
     }
     const gone: string[] = []
-    for (const [entry, isThere] of known) if (!isThere) gone.push(entry.split(' ', 2).join('\t'))
-    if (this.#wordCount >= wordsAtOnce) await this.#beginWords()
+    for (const [entry, isThere] of known) if (!isThere) gone.push(nameOf(entry).replace(' ', '\t'))
+    await this.#words.flush()
     await this.#writing
-    this.#writing = this.#write(versions, gone, earlier, seen)
+    this.#writing = this.#write({ versions, changes, gone, earlier, seen })
     // Looked at in its turn; until then a rejection is not an unhandled one.
     this.#writing.catch(() => undefined)
   }
 
-  async #write(versions: string[], gone: string[], earlier: string[], seen: string[]): Promise<void> {
+  async #write({
+    versions,
+    changes,
+    gone,
+    earlier,
+    seen,
+  }: Record<'versions' | 'changes' | 'gone' | 'earlier' | 'seen', string[]>) {
     const { at, after = stillThere } = this.#point
     const names = ['folder_id', 'name_hash']
+    // Before the versions: by them those of a walk that was cut off are found.
+    await loadRows(this.#connection, { table: 'file_changes', columns: ['volume_id', 'at', ...names] }, changes)
     await loadRows(
       this.#connection,
       {
         table: 'file_versions',
-        columns: ['volume_id', 'folder_id', 'name_hash', 'name', 'kind', 'size', 'modified'],
+        columns: [...names, 'name', 'kind', 'size', 'modified'],
         set: `SET first_at = ${at}, last_at = ${after}`,
       },
       versions,
@@ -244,47 +261,11 @@ export class FileIndexWriter {
     await loadRows(this.#connection, { table: 'file_seen', columns: ['folder_id'] }, seen)
   }
 
-  #addWords(name: string, hash: string): void {
-    if (this.#named.has(hash)) return
-    if (this.#named.size >= namesMax) this.#named.clear()
-    this.#named.add(hash)
-    for (const word of wordsOf(name, wordsMax)) {
-      const hashes = this.#words.get(word)
-      if (hashes) hashes.push(hash)
-      else this.#words.set(word, [hash])
-      this.#wordCount++
-    }
-  }
-  async #beginWords(): Promise<void> {
-    const rows = [...this.#words.keys()]
-      .sort()
-      .flatMap((word) => this.#words.get(word)!.map((hash) => `${word}\t${hash}`))
-    this.#words.clear()
-    this.#wordCount = 0
-    await this.#writingWords
-    this.#writingWords = this.#writeWords(rows)
-    this.#writingWords.catch(() => undefined)
-  }
-  async #writeWords(rows: readonly string[]): Promise<void> {
-    const connection = await this.#pool.getConnection()
-    try {
-      await loadRows(connection, { table: 'file_words', columns: ['word', 'name_hash'] }, rows)
-    } finally {
-      connection.release()
-    }
-  }
-
   /** @param condition of versions @returns folder, hash of the name, kind, size and time of each, with a space between them */
-  async #entriesOf(stretches: readonly Stretch[], condition: string): Promise<string[]> {
+  async #entriesOf(places: readonly Place[], condition: string): Promise<string[]> {
     const found: string[] = []
-    for (let at = 0; at < stretches.length; at += stretchesAtOnce) {
-      const some = stretches.slice(at, at + stretchesAtOnce)
-      const whole = some.filter(({ hashes }) => hashes === undefined).map(({ folderId }) => folderId)
-      const places = some.flatMap(({ folderId, hashes }) =>
-        hashes ? [`(folder_id = ${folderId} AND name_hash BETWEEN ${hashes.join(' AND ')})`] : [],
-      )
-      if (whole.length > 0) places.push(`folder_id IN (${whole})`)
-      const sql = `SELECT CONCAT_WS(' ', folder_id, name_hash, kind, size, modified) FROM file_versions WHERE (${places.join(' OR ')}) AND ${condition}`
+    for (const place of conditionsOf(places)) {
+      const sql = `SELECT CONCAT_WS(' ', v.folder_id, v.name_hash, v.kind, v.size, v.modified) FROM file_versions v WHERE ${place} AND ${condition}`
       const [rows] = await this.#pool.query<[string][] & RowDataPacket[][]>({ sql, rowsAsArray: true })
       for (const [entry] of rows) found.push(entry)
     }
@@ -320,22 +301,17 @@ export class FileIndexWriter {
 
 const keyOf = ({ volumeId, path }: Pick<Part, 'volumeId' | 'path'>) => `${volumeId} ${path}`
 
+/** Folder and hash of an entry as #entriesOf gives it. */
+const nameOf = (entry: string) => entry.slice(0, entry.indexOf(' ', entry.indexOf(' ') + 1))
+
 /** Where the table has what is to be compared of a part. */
-const stretchesOf = ({ bits, from, isFresh }: Part, folderId: number): Stretch[] => {
-  // Slices of the upper half come before those of the lower one: the column's numbers have a sign.
-  const [end, half] = [2 ** bits, 2 ** bits / 2]
-  if (isFresh.length === end && isFresh.every(Boolean)) return [{ folderId, hashes: undefined }]
-  const stretches: Stretch[] = []
+const placesOf = ({ bits, from, isFresh }: Part, folderId: number): Place[] => {
+  const places: Place[] = []
   for (let at = 0; at < isFresh.length; at++) {
     if (!isFresh[at]) continue
     const begin = at
-    while (isFresh[at + 1] && from + at + 1 !== half) at++
-    const [first, behind] = [from + begin, from + at + 1]
-    stretches.push({ folderId, hashes: hashesOf(bits, first, behind) })
+    while (isFresh[at + 1]) at++
+    places.push(placeOfSlices(folderId, bits, from + begin, from + at + 1))
   }
-  return stretches
-}
-const hashesOf = (bits: number, first: number, behind: number): [bigint, bigint] => {
-  const width = BigInt(64 - bits)
-  return [BigInt.asIntN(64, BigInt(first) << width), BigInt.asIntN(64, (BigInt(behind) << width) - 1n)]
+  return places
 }

@@ -2,10 +2,10 @@
 import { and, asc, desc, eq, inArray, isNull, sql } from 'drizzle-orm'
 import type { z } from 'zod'
 import type { fileIndex } from '../../contract/api/files.ts'
-import { HubError } from '../../contract/errors.ts'
-import { type Database, databaseErrorCode, type Executor } from '../database.ts'
+import { nameHash } from '../../contract/index-slices.ts'
+import type { Database, Executor } from '../database.ts'
 import { backupJobs, fileIndexes, fileVolumes, vmBackupContexts } from '../schema/index.ts'
-import { hashOfFolder, hashOfName } from './file-paths.ts'
+import { hashOfFolder } from './file-paths.ts'
 
 export type FileIndexRow = typeof fileIndexes.$inferSelect
 /** Of a version that the newest point has; greater than every time. */
@@ -117,81 +117,17 @@ export type VersionRow = {
   /** Where a policy asked for it. */
   sha256: Buffer | null
 }
-const versionColumns = `c.context_id AS contextId, c.vm_name AS vmName, o.volume, f.path AS folder, v.name, v.kind, v.size, v.modified, v.first_at AS firstAt, v.last_at AS lastAt, d.sha256`
-const sameContent = (digest: string) =>
+export const versionColumns = `c.context_id AS contextId, c.vm_name AS vmName, o.volume, f.path AS folder, v.name, v.kind, v.size, v.modified, v.first_at AS firstAt, v.last_at AS lastAt, d.sha256`
+export const sameContent = (digest: string) =>
   ['folder_id', 'name_hash', 'size', 'modified'].map((column) => `v.${column} = ${digest}.${column}`).join(' AND ')
-const joins = `JOIN file_folders f ON f.id = v.folder_id JOIN file_volumes o ON o.id = v.volume_id JOIN vm_backup_contexts c ON c.context_id = o.vm_backup_context_id
+export const versionJoins = `JOIN file_folders f ON f.id = v.folder_id JOIN file_volumes o ON o.id = f.volume_id JOIN vm_backup_contexts c ON c.context_id = o.vm_backup_context_id
   LEFT JOIN file_digests d ON ${sameContent('d')}`
 
-const rowsOf = async <Row>({ pool }: Pick<Database, 'pool'>, statement: string, values: unknown[]): Promise<Row[]> =>
-  ((await pool.query(statement, values)) as unknown as [Row[]])[0]
-
-export type Search = {
-  /** In small letters; each begins a word of the name. */
-  words: readonly string[]
-  /** What the content has, too. */
-  sha256: string | undefined
-  vmName: string | undefined
-  kind: 'f' | 'd' | undefined
-  /** Whether versions are found that the newest point does not have. */
-  withOld: boolean
-  limit: number
-  offset: number
-}
-const like = (text: string) => text.replace(/[\\%_]/g, '\\$&')
-
-/** The words, the rarest first: that is looked for, and the others in what it finds. The server estimates how many there are without counting them. */
-const rarestFirst = async (db: Pick<Database, 'pool'>, words: readonly string[]): Promise<string[]> => {
-  if (words.length < 2) return [...words]
-  const counted = []
-  for (const word of words) {
-    const explain = 'EXPLAIN SELECT 1 FROM file_words WHERE word LIKE ?'
-    const [plan] = await rowsOf<{ rows: number | null }>(db, explain, [`${like(word)}%`])
-    counted.push({ word, count: plan?.rows ?? 0 })
-  }
-  return counted.sort((a, b) => a.count - b.count).map(({ word }) => word)
-}
-/** A word is letters and digits (wordsOf): nothing of it means anything to the expression. */
-const beginningOfWord = (word: string) => `(?i)(^|[^\\p{L}\\p{N}])${word}`
-
-/** A search that takes longer asks for too much. */
-const searchSecondsMax = 10
-
-/**
- * Versions of files whose names have such words, or whose contents have that digest; one of both is given.
- * @throws VALIDATION_FAILED when it takes too long
- */
-export const searchVersions = async (db: Pick<Database, 'pool'>, search: Search): Promise<VersionRow[]> => {
-  const words = await rarestFirst(db, search.words)
-  const { sha256 } = search
-  const [sought, condition, value] =
-    sha256 === undefined
-      ? ['file_words x JOIN file_versions v ON v.name_hash = x.name_hash', 'x.word LIKE ?', `${like(words.shift()!)}%`]
-      : [`file_digests x JOIN file_versions v ON ${sameContent('x')}`, 'x.sha256 = ?', Buffer.from(sha256, 'hex')]
-  const conditions: [string, unknown][] = [
-    [condition, value],
-    ...words.map((word): [string, unknown] => ['v.name REGEXP ?', beginningOfWord(word)]),
-    ...(search.withOld ? [] : [['v.last_at = ?', stillThere] as [string, unknown]]),
-    ...(search.vmName === undefined ? [] : [[ofVm, search.vmName] as [string, unknown]]),
-    ...(search.kind === undefined ? [] : [['v.kind = ?', search.kind] as [string, unknown]]),
-  ]
-  // The tables in this order and the rows as they come: that has an order of its own, and ends with the last row of a page. Any other has to find all rows first.
-  const found = `SELECT STRAIGHT_JOIN DISTINCT v.folder_id, v.name_hash, v.first_at FROM ${sought}
-    WHERE ${conditions.map(([text]) => text).join(' AND ')} LIMIT ? OFFSET ?`
-  const statement = `SET STATEMENT max_statement_time = ${searchSecondsMax} FOR SELECT STRAIGHT_JOIN ${versionColumns}
-    FROM (${found}) k JOIN file_versions v ON v.folder_id = k.folder_id AND v.name_hash = k.name_hash AND v.first_at = k.first_at ${joins}`
-  try {
-    return await rowsOf(db, statement, [...conditions.map(([, asked]) => asked), search.limit, search.offset])
-  } catch (error) {
-    if (databaseErrorCode(error) !== 'ER_STATEMENT_TIMEOUT') throw error
-    const message = 'finds too much to look through: say more words, or the machine'
-    throw new HubError('VALIDATION_FAILED', 'The request is not valid', {
-      fields: [{ field: 'q', message, code: 'RANGE' }],
-    })
-  }
-}
-/** Of versions `v`. */
-const ofVm = `v.volume_id IN (SELECT o.id FROM file_volumes o JOIN vm_backup_contexts c ON c.context_id = o.vm_backup_context_id WHERE c.vm_name = ?)`
+export const rowsOf = async <Row>(
+  { pool }: Pick<Database, 'pool'>,
+  statement: string,
+  values: unknown[],
+): Promise<Row[]> => ((await pool.query(statement, values)) as unknown as [Row[]])[0]
 
 /** Every version of one path, the newest first. */
 export const versionsOf = (
@@ -204,11 +140,14 @@ export const versionsOf = (
     ? Promise.resolve([])
     : rowsOf(
         db,
-        `SELECT ${versionColumns} FROM file_versions v ${joins}
+        `SELECT ${versionColumns} FROM file_versions v ${versionJoins}
          WHERE o.vm_backup_context_id IN (?) AND f.path_hash = ? AND v.name_hash = ? AND v.name = ? ${volume === undefined ? '' : 'AND o.volume = ?'}
          ORDER BY v.first_at DESC LIMIT 10000`,
-        [contextIds, hashOfFolder(folder), hashOfName(name), name, ...(volume === undefined ? [] : [volume])],
+        [contextIds, hashOfFolder(folder), nameHash(name), name, ...(volume === undefined ? [] : [volume])],
       )
+
+/** For LIKE: as it is, with nothing in it that stands for others. */
+export const like = (text: string) => text.replace(/[\\%_]/g, '\\$&')
 
 export type DifferenceRow = {
   volume: string
@@ -236,13 +175,15 @@ export const differences = async (
       ([table, column]) =>
         `MAX(IF(${isIn(point)}, ${table}.${column}, NULL)) AS ${name}${column![0]!.toUpperCase()}${column!.slice(1)}`,
     )
-  const between = (column: string) => `(v.${column} > :least AND v.${column} <= :most)`
+  // A file that was changed and then as before has two versions, and is no difference.
   const sql = `
     SELECT o.volume, f.path AS folder, v.name, ${[...side('before', ':from'), ...side('after', ':to')].join(', ')}
-    FROM file_versions v ${joins}
-    WHERE o.vm_backup_context_id = :contextId ${below === '' ? '' : 'AND (f.path = :below OR f.path LIKE :inside)'}
-      AND (${between('first_at')} OR ${between('last_at')}) AND ${isIn(':from')} <> ${isIn(':to')}
-    GROUP BY v.folder_id, v.name_hash ORDER BY o.volume, CONCAT(f.path, '/', v.name) LIMIT :limit OFFSET :offset`
+    FROM (SELECT DISTINCT c.folder_id, c.name_hash FROM file_volumes w JOIN file_changes c ON c.volume_id = w.id
+          WHERE w.vm_backup_context_id = :contextId AND c.at > :least AND c.at <= :most) n
+    JOIN file_versions v ON v.folder_id = n.folder_id AND v.name_hash = n.name_hash ${versionJoins}
+    WHERE ${isIn(':from')} <> ${isIn(':to')} ${below === '' ? '' : 'AND (f.path = :below OR f.path LIKE :inside)'}
+    GROUP BY v.folder_id, v.name_hash HAVING NOT (beforeKind <=> afterKind AND beforeSize <=> afterSize AND beforeModified <=> afterModified)
+    ORDER BY o.volume, CONCAT(f.path, '/', v.name) LIMIT :limit OFFSET :offset`
   const values = { from, to, least: Math.min(from, to), most: Math.max(from, to), contextId, limit, offset, below }
   const [rows] = await pool.query({ sql, namedPlaceholders: true } as never, { ...values, inside: `${like(below)}/%` })
   return rows as unknown as DifferenceRow[]

@@ -1,6 +1,6 @@
 /** Marks of a volume's newest walk (contract/index-slices.ts): what the next walk needs not tell again. */
 import type { PoolConnection, RowDataPacket } from 'mysql2/promise'
-import { joinMarks, marksMax } from '../../contract/index-slices.ts'
+import { joinMarks, markBytes, marksMax } from '../../contract/index-slices.ts'
 
 /** Of one row, in bytes: less than any server takes in a statement. */
 const rowBytes = 1024 * 1024
@@ -26,16 +26,17 @@ export const knownMarks = async (
   return [...volumes.values()]
 }
 
-/** In place of those of an earlier walk. @param volumes of one machine: marks in hexadecimal digits, by their numbers */
+/** In place of those of an earlier walk. @param volumes of one machine: marks, by their numbers */
 export const keepMarks = async (
   connection: Pick<PoolConnection, 'query'>,
   at: number,
-  volumes: ReadonlyMap<number, readonly string[]>,
+  volumes: ReadonlyMap<number, readonly Buffer[]>,
 ): Promise<void> => {
   let count = 0
-  for (const [volumeId, marks] of volumes) {
+  for (const [volumeId, parts] of volumes) {
     await connection.query('DELETE FROM file_marks WHERE volume_id = ?', [volumeId])
-    if (count + marks.length > marksMax) continue
+    const marks = Buffer.concat(parts)
+    if (count + marks.length > marksMax * markBytes) continue
     count += marks.length
     const bytes = joinMarks(marks)
     for (let from = 0; from < bytes.length; from += rowBytes)

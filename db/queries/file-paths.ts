@@ -1,6 +1,6 @@
 /** Folders and names of guests' files as the index keeps them. */
 import { createHash } from 'node:crypto'
-import { nameHash, stored } from '../../contract/index-slices.ts'
+import { stored } from '../../contract/index-slices.ts'
 
 const bytesOf = (kept: string): Buffer =>
   kept.startsWith('\0') ? Buffer.from(kept.slice(1), 'base64') : Buffer.from(kept)
@@ -23,6 +23,3 @@ export const joinedPath = (folder: string, name: string): { path: string; path_b
 }
 
 export const hashOfFolder = (kept: string): Buffer => createHash('sha256').update(kept).digest().subarray(0, 16)
-/** As a signed number of 64 bits, in decimal digits: what a column of BIGINT holds. @param hash of a name */
-export const inColumn = (hash: string): string => BigInt.asIntN(64, BigInt(`0x${hash}`)).toString()
-export const hashOfName = (kept: string): string => inColumn(nameHash(kept))

@@ -1,4 +1,4 @@
-import { bigint, binary, index, int, mysqlTable, primaryKey } from 'drizzle-orm/mysql-core'
+import { binary, index, int, mysqlTable, primaryKey } from 'drizzle-orm/mysql-core'
 import { big } from './columns.ts'
 import { fileVolumes } from './file-volumes.ts'
 
@@ -10,7 +10,7 @@ export const fileDigests = mysqlTable(
       .notNull()
       .references(() => fileVolumes.id, { onDelete: 'cascade' }),
     folderId: int().notNull(),
-    nameHash: bigint({ mode: 'bigint' }).notNull(),
+    nameHash: big().notNull(),
     size: big().notNull(),
     modified: big().notNull(),
     sha256: binary({ length: 32 }).notNull(),

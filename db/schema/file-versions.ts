@@ -1,6 +1,6 @@
-import { bigint, index, int, mysqlEnum, mysqlTable, primaryKey, varchar } from 'drizzle-orm/mysql-core'
+import { int, mysqlEnum, mysqlTable, primaryKey, varchar } from 'drizzle-orm/mysql-core'
 import { big } from './columns.ts'
-import { fileVolumes } from './file-volumes.ts'
+import { fileFolders } from './file-folders.ts'
 
 /**
  * Versions of files: each is one row, however many restore points hold it. It is in those points of its VM whose time is `firstAt` or later and before
@@ -9,12 +9,11 @@ import { fileVolumes } from './file-volumes.ts'
 export const fileVersions = mysqlTable(
   'file_versions',
   {
-    volumeId: int()
+    folderId: int()
       .notNull()
-      .references(() => fileVolumes.id, { onDelete: 'cascade' }),
-    folderId: int().notNull(),
-    /** The first 64 bits of the SHA-256 of the name as it is kept here. */
-    nameHash: bigint({ mode: 'bigint' }).notNull(),
+      .references(() => fileFolders.id, { onDelete: 'cascade' }),
+    /** Of the name as it is kept here (contract/index-slices.ts). */
+    nameHash: big().notNull(),
     /** Base64 behind a NUL where the bytes are no text. */
     name: varchar({ length: 1400 }).notNull(),
     kind: mysqlEnum(['f', 'd', 'l', 'o']).notNull(),
@@ -24,11 +23,6 @@ export const fileVersions = mysqlTable(
     firstAt: big().notNull(),
     lastAt: big().notNull(),
   },
-  (table) => [
-    // What lies in one folder lies together: a walk reads and writes folder by folder.
-    primaryKey({ columns: [table.folderId, table.nameHash, table.firstAt] }),
-    index('file_versions_last').on(table.volumeId, table.lastAt),
-    index('file_versions_first').on(table.volumeId, table.firstAt),
-    index('file_versions_name').on(table.nameHash, table.lastAt),
-  ],
+  // What lies in one folder lies together: a walk reads and writes folder by folder. Each further index would take as long to be written as all of this.
+  (table) => [primaryKey({ columns: [table.folderId, table.nameHash, table.firstAt] })],
 )

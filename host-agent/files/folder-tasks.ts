@@ -6,9 +6,11 @@ type Names = { fd: number; names: Uint8Array }
 export const statFields = ['mode', 'size', 'mtimeNs', 'uid', 'gid'] as const
 export const entryKind = { other: 0, directory: 1, symlink: 2 } as const
 
+/** Where a volume is mounted and what it is mounted from; `image`: a device, or a file. */
+export type WalkedVolume = { fd: number; image: string; filesystem: string }
 /**
- * Folders to be walked through, as paths in the volume with a NUL behind each; of the last one only `names` from `from` on, when there are such: those of 2^bits slices
- * from `slice` on, in the order of their hashes.
+ * Folders to be walked through, as records of Names with paths in the volume; of the last one only `names` from `from` on, when there are such: those of 2^bits slices
+ * from `slice` on, as records of Names in the order of their hashes.
  */
 export type Walk = { folders: Uint8Array; names: Uint8Array; from: number; bits: number; slice: number }
 
@@ -30,23 +32,21 @@ export type FolderTasks = {
    * Lines of an index (IndexedFolder) of some of the folders of a volume, and what is still to be walked through: these, and the folders found in them.
    * `known` are marks of an earlier walk, in memory that all threads see.
    */
-  walk: { take: { fd: number; known: Uint8Array<SharedArrayBuffer> } & Walk; give: { lines: Uint8Array } & Walk }
+  walk: {
+    take: WalkedVolume & { known: Uint8Array<SharedArrayBuffer> } & Walk
+    give: { lines: Uint8Array } & Walk
+  }
 }
 export type FolderTask = { [Kind in keyof FolderTasks]: { kind: Kind } & FolderTasks[Kind]['take'] }[keyof FolderTasks]
 
-/** Names as they are in an array of bytes, from a place on; views of it. @returns the place behind them, too */
-export const someNames = (names: Uint8Array, start: number, most: number): { parts: Buffer[]; next: number } => {
+/** Views of it. */
+export const splitNames = (names: Uint8Array): Buffer[] => {
   const all = Buffer.from(names.buffer, names.byteOffset, names.byteLength)
   const parts: Buffer[] = []
-  let next = start
-  while (next < all.length && parts.length < most) {
-    const end = all.indexOf(0, next)
-    parts.push(all.subarray(next, end))
-    next = end + 1
-  }
-  return { parts, next }
+  for (let from = 0; from < all.length; from = parts.at(-1)!.byteOffset - all.byteOffset + parts.at(-1)!.length + 1)
+    parts.push(all.subarray(from, all.indexOf(0, from)))
+  return parts
 }
-export const splitNames = (names: Uint8Array): Buffer[] => someNames(names, 0, Number.POSITIVE_INFINITY).parts
 
 const zero = Buffer.alloc(1)
 /** For `Names`. Memory of its own, which can be handed over. */

@@ -13,6 +13,7 @@ import {
   splitNames,
   statFields,
   type Walk,
+  type WalkedVolume,
 } from './folder-tasks.ts'
 import { unreadable } from './resolve.ts'
 
@@ -102,9 +103,9 @@ export const readMany = async (fd: number, names: readonly Buffer[], fileBytesMa
   })
 }
 
-/** Some thousand entries of a volume, as lines of an index, and what is still to be walked through. @param fd its root @throws SERVICE_UNAVAILABLE */
+/** Some thousand entries of a volume, as lines of an index, and what is still to be walked through. @throws SERVICE_UNAVAILABLE */
 export const walkSome = (
-  fd: number,
+  volume: WalkedVolume,
   known: Uint8Array<SharedArrayBuffer>,
   walk: Walk,
-): Promise<FolderTasks['walk']['give']> => ask('walk', { fd, known, ...walk })
+): Promise<FolderTasks['walk']['give']> => ask('walk', { ...volume, known, ...walk })

@@ -34,19 +34,18 @@ export interface VolumeReader {
   close(): Promise<void>
 }
 
-/** @param path where the volume is mounted @param number of the volume, for the answers */
-export const openMounted = async (path: string, number: number, filesystem: string): Promise<VolumeReader> =>
-  new MountedVolume(await openRoot(path), number, filesystem === 'ntfs')
+/** `path`: where it is mounted; `image`: the device or file that it is mounted from; `number`: for the answers. */
+type Volume = { path: string; image: string; number: number; filesystem: string }
+export const openMounted = async (volume: Volume): Promise<VolumeReader> =>
+  new MountedVolume(await openRoot(volume.path), volume)
 
 class MountedVolume implements VolumeReader {
   readonly #root: PartitionRoot
-  readonly #number: number
-  readonly #hasStreams: boolean
+  readonly #volume: Volume
   readonly #sorted = new SortedFolders()
-  constructor(root: PartitionRoot, number: number, hasStreams: boolean) {
+  constructor(root: PartitionRoot, volume: Volume) {
     this.#root = root
-    this.#number = number
-    this.#hasStreams = hasStreams
+    this.#volume = volume
   }
 
   async list(path: Buffer, options: ListOptions): Promise<Listing> {
@@ -56,7 +55,7 @@ class MountedVolume implements VolumeReader {
         ? await listTree(this.#root, located, options)
         : await listFolder(this.#root, this.#sorted, located, options)
       return {
-        partition: this.#number,
+        partition: this.#volume.number,
         path: nameText(joinPath(located.path)).text,
         entries,
         total_count: totalCount,
@@ -72,8 +71,9 @@ class MountedVolume implements VolumeReader {
     try {
       const parent = await locate(this.#root, own.path.slice(0, -1), true)
       try {
-        const streams = this.#hasStreams && !own.stat.isSymbolicLink() ? await streamsOf(own.handle.fd) : []
-        return await toFileInfo(this.#root, own, parent.handle.fd, { partition: this.#number, streams })
+        const hasStreams = this.#volume.filesystem === 'ntfs'
+        const streams = hasStreams && !own.stat.isSymbolicLink() ? await streamsOf(own.handle.fd) : []
+        return await toFileInfo(this.#root, own, parent.handle.fd, { partition: this.#volume.number, streams })
       } finally {
         await parent.handle.close()
       }
@@ -94,7 +94,9 @@ class MountedVolume implements VolumeReader {
   }
 
   async index(known: Uint8Array): Promise<Content> {
-    return (target, signal) => writeIndexLines(this.#root, known, target, signal)
+    const { image, filesystem } = this.#volume
+    const { fd } = this.#root.handle
+    return (target, signal) => writeIndexLines({ fd, image, filesystem }, known, target, signal)
   }
 
   async digests(paths: readonly Buffer[]): Promise<Content> {

@@ -62,8 +62,9 @@ const isKnown = (filesystem: string): filesystem is HostFilesystem =>
 const serve = answering(
   async ({ image, filesystem, step }, path) =>
     isKnown(filesystem)
-      ? mountByKernel(runHere, await deviceOf(image), filesystem, path, step)
+      ? mountByKernel(runHere, image, filesystem, path, step)
       : { mounted: false, reason: `${filesystem} is not supported`, remedy: null },
+  deviceOf,
   { '/hello': async () => ({}) },
 )
 

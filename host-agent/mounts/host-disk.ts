@@ -112,7 +112,7 @@ export class HostDisk {
       const part = partition === 0 ? device : `${device}p${partition}`
       const result = await mountByKernel(run, part, filesystem, path, stepOf(volume))
       this.results.set(number, result)
-      if (result.mounted) this.readers.set(number, await openMounted(path, number, filesystem))
+      if (result.mounted) this.readers.set(number, await openMounted({ path, image: part, number, filesystem }))
       else if (result.remedy) remedies.set(number, result.remedy)
     })
     return remedies

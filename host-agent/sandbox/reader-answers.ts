@@ -20,6 +20,7 @@ import {
 
 /**
  * Mounts a volume read-only.
+ * @param asked `image` is where deviceOf says that it is
  * @param path where
  * @param onEnd to be called when whoever serves it has ended, with the reason
  */
@@ -46,9 +47,13 @@ const archiveOptions = ({ format, checksums, only_b64, without_b64, prefix_b64 }
   prefix: Buffer.from(prefix_b64, 'base64'),
 })
 
-/** @param more what only this reader can be asked @returns what serves one request */
+/**
+ * @param deviceOf where an image is that is to be mounted: a file, or a device
+ * @param more what only this reader can be asked @returns what serves one request
+ */
 export const answering = (
   mountVolume: MountVolume,
+  deviceOf: (image: string) => Promise<string>,
   more: Answers,
 ): ((request: Request, response: Response) => Promise<void>) => {
   const volumes = new Map<number, VolumeReader>()
@@ -75,9 +80,10 @@ export const answering = (
     }
   }
   const open = async (asked: OpenRequest) => {
-    const path = inside.root(asked.volume)
-    const result = await mountVolume(asked, path, (why) => endedDrivers.set(asked.volume, why))
-    if (result.mounted) volumes.set(asked.volume, await openMounted(path, asked.volume, asked.filesystem))
+    const { volume: number, filesystem } = asked
+    const [path, image] = [inside.root(number), await deviceOf(asked.image)]
+    const result = await mountVolume({ ...asked, image }, path, (why) => endedDrivers.set(number, why))
+    if (result.mounted) volumes.set(number, await openMounted({ path, image, number, filesystem }))
     return result
   }
 

@@ -40,11 +40,11 @@ const share = async ({ socket }: ShareRequest) => {
   return {}
 }
 
-const serve = answering((asked, path, onEnd) => mountByDriver({ ...asked, path }, onEnd), {
-  '/prepare': prepare,
-  '/scan': scan,
-  '/share': share,
-})
+const serve = answering(
+  (asked, path, onEnd) => mountByDriver({ ...asked, path }, onEnd),
+  async (image) => image,
+  { '/prepare': prepare, '/scan': scan, '/share': share },
+)
 
 const begin = async () => {
   // A filesystem of its own: the folder that the agent sees is the host's, and an image shown there would be, too. Headers of volumes lie there for a moment.

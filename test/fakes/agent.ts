@@ -31,7 +31,7 @@ import type {
 import type { Examination } from '../../contract/api/doctor.ts'
 import type { Entry, Partition } from '../../contract/api/restore.ts'
 import { HubError } from '../../contract/errors.ts'
-import { indexedFolder, nameHash, sliceOf, stored } from '../../contract/index-slices.ts'
+import { toldFolder } from '../support/told-folder.ts'
 
 export const keyOf = (file: DiskFile) =>
   `${file.repository_id}/${file.vm_backup_context_id}/${file.disk_index}/${file.base}`
@@ -490,13 +490,9 @@ export class FakeAgent implements AgentApi {
     const lines = [`${JSON.stringify({ volume } satisfies IndexLine)}\n`]
     // In parts, as a folder of very many entries is told.
     const bits = 2
-    for (const [folder, entries] of folders) {
-      const hashed = entries.map((entry) => ({ hash: nameHash(stored(entry[0])), entry }))
-      for (let from = 0; from < 2 ** bits; from++) {
-        const own = hashed.filter(({ hash }) => sliceOf(hash, bits) === from)
-        lines.push(indexedFolder(folder, own, { bits, from, to: from + 1 }, marks))
-      }
-    }
+    for (const [folder, entries] of folders)
+      for (let from = 0; from < 2 ** bits; from++)
+        lines.push(toldFolder(folder, entries, { bits, from, to: from + 1 }, marks))
     lines.push(`${JSON.stringify({ end: true } satisfies IndexLine)}\n`)
     this.toldIndexes.push(lines.join(''))
     return Readable.from(lines.map((line) => Buffer.from(line)))

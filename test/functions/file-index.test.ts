@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { IndexedEntry, IndexedFolder, IndexLine } from '../../contract/agent.ts'
-import { indexedFolder, nameHash, stored } from '../../contract/index-slices.ts'
 import { findBackup } from '../../db/queries/backups.ts'
 import { ensureVolume, indexedPoints } from '../../db/queries/file-index.ts'
 import { FileIndexWriter } from '../../db/queries/file-index-writer.ts'
@@ -11,6 +10,7 @@ import { keyOf } from '../fakes/agent.ts'
 import { type Alone, openAlone, readyVm } from '../support/alone.ts'
 import { seeded } from '../support/damage.ts'
 import { finishBackups } from '../support/flows.ts'
+import { toldFolder } from '../support/told-folder.ts'
 
 let alone: Alone
 beforeAll(async () => {
@@ -214,8 +214,8 @@ it('reads what new files hold where a policy asks for it, and finds them by that
   // Nothing stays of what no point has.
   for (const id of [third, second, first]) await alone.call('DELETE', `/backups/${id}`)
   await index(await backUp(vm, {}))
-  const own = `volume_id IN (SELECT o.id FROM file_volumes o JOIN vm_backup_contexts c ON c.context_id = o.vm_backup_context_id WHERE c.vm_name = 'digests')`
-  for (const table of ['file_versions', 'file_digests'])
+  const own = `folder_id IN (SELECT f.id FROM file_folders f JOIN file_volumes o ON o.id = f.volume_id JOIN vm_backup_contexts c ON c.context_id = o.vm_backup_context_id WHERE c.vm_name = 'digests')`
+  for (const table of ['file_versions', 'file_digests', 'file_words'])
     expect((await alone.db.pool.query(`SELECT * FROM ${table} WHERE ${own}`))[0], table).toEqual([])
   const words = `SELECT word FROM file_words WHERE word IN ('tool', 'motd')`
   expect((await alone.db.pool.query(words))[0]).toEqual([])
@@ -228,7 +228,7 @@ it('believes nothing that a reader says without looking at it', async () => {
   const whole = alone.agent.readIndex.bind(alone.agent)
   const volume = { volume: 'disk 0 partition 0' }
   const told = (folder: unknown, entries: unknown, more: object = {}) => ({
-    ...{ folder, bits: 0, from: 0, marks: ['0'.repeat(32)], same: 0, entries },
+    ...{ folder, bits: 0, from: 0, marks: 'A'.repeat(16), same: 0, entries },
     ...more,
   })
   const folder = (entry: unknown) => told('', [entry])
@@ -245,7 +245,7 @@ it('believes nothing that a reader says without looking at it', async () => {
     ...[{ bits: 25 }, { bits: -1 }, { bits: 0.5 }, { from: 1 }, { from: -1 }, { same: -1 }, { same: '1' }].map((more) =>
       told('', [], more),
     ),
-    ...[['0'], ['0'.repeat(32), '1'.repeat(32)], '0'.repeat(32), [7]].map((marks) => told('', [], { marks })),
+    ...[['A'.repeat(16)], 'A'.repeat(32), 'A'.repeat(15), '?'.repeat(16), 7].map((marks) => told('', [], { marks })),
     folder(['name', 'f\t0\n1\t1\t1\tforged', 1, 1]),
     folder(['name', 'f', '1\t1', 1]),
     folder(['name', 'f', -1, 1]),
@@ -418,11 +418,26 @@ const dieWhileIndexing = async ({ id, tree }: { id: string; tree: Tree }) => {
   for (const [path, content] of Object.entries(tree)) {
     const { folder, name } = splitPath(Buffer.from(path))
     const entry: IndexedEntry = [name, 'f', content!.length, 1e6]
-    const hashed = { hash: nameHash(stored(name)), entry }
-    const line = indexedFolder(folder, [hashed], { bits: 0, from: 0, to: 1 }, Buffer.alloc(0))
-    await writer.add(volumeId, JSON.parse(line) as IndexedFolder)
+    await writer.add(volumeId, JSON.parse(toldFolder(folder, [entry], { bits: 0, from: 0, to: 1 })) as IndexedFolder)
   }
   await writer.close()
+}
+
+const foldersOf = `file_folders f JOIN file_volumes o ON o.id = f.volume_id JOIN file_indexes i ON i.vm_backup_context_id = o.vm_backup_context_id AND i.backup_job_id = ?`
+/** Words by which the files of a VM are found, with their folders. Its folders are small: each is one part. */
+const wordsAsKept = async (backupId: string) => {
+  const [rows] = (await alone.db.pool.query(
+    `SELECT DISTINCT CONCAT(f.id, ' ', w.word) AS word FROM ${foldersOf} JOIN file_words w ON w.folder_id = f.id`,
+    [backupId],
+  )) as unknown as [{ word: string }[]]
+  return rows.map(({ word }) => word).sort()
+}
+const wordsAsTheyShouldBe = async (backupId: string) => {
+  const [rows] = (await alone.db.pool.query(
+    `SELECT f.id, v.name FROM ${foldersOf} JOIN file_versions v ON v.folder_id = f.id`,
+    [backupId],
+  )) as unknown as [{ id: number; name: string }[]]
+  return [...new Set(rows.flatMap(({ id, name }) => name.split(' ').map((word) => `${id} ${word}`)))].sort()
 }
 
 it('knows of each point exactly what it has, in whatever order they are indexed and deleted', async () => {
@@ -455,7 +470,7 @@ it('knows of each point exactly what it has, in whatever order they are indexed 
       expect((await index(point.id)).status).toBe('completed')
       // Nothing is kept of what no point has any more.
       const [[{ left_over }]] = (await alone.db.pool.query(
-        `SELECT count(*) AS left_over FROM file_versions v JOIN file_volumes o ON o.id = v.volume_id WHERE NOT EXISTS
+        `SELECT count(*) AS left_over FROM file_versions v JOIN file_folders f ON f.id = v.folder_id JOIN file_volumes o ON o.id = f.volume_id WHERE NOT EXISTS
          (SELECT 1 FROM file_indexes i WHERE i.vm_backup_context_id = o.vm_backup_context_id AND i.status = 'completed' AND i.point_at >= v.first_at AND i.point_at < v.last_at)
          AND o.vm_backup_context_id = (SELECT vm_backup_context_id FROM file_indexes WHERE backup_job_id = ?)`,
         [point.id],
@@ -464,7 +479,7 @@ it('knows of each point exactly what it has, in whatever order they are indexed 
       for (const { point: known } of order.slice(0, done + 1)) {
         if (deleted.has(known.id)) continue
         const [rows] = (await alone.db.pool.query(
-          `SELECT CONCAT(f.path, '/', v.name) AS path, v.size FROM file_versions v JOIN file_folders f ON f.id = v.folder_id JOIN file_volumes o ON o.id = v.volume_id JOIN file_indexes i ON i.vm_backup_context_id = o.vm_backup_context_id
+          `SELECT CONCAT(f.path, '/', v.name) AS path, v.size FROM file_versions v JOIN file_folders f ON f.id = v.folder_id JOIN file_volumes o ON o.id = f.volume_id JOIN file_indexes i ON i.vm_backup_context_id = o.vm_backup_context_id
            WHERE i.backup_job_id = ? AND v.first_at <= i.point_at AND v.last_at > i.point_at ORDER BY path`,
           [known.id],
         )) as unknown as [{ path: string; size: number }[]]
@@ -474,6 +489,20 @@ it('knows of each point exactly what it has, in whatever order they are indexed 
             .sort(([a], [b]) => (a! < b! ? -1 : 1)),
         )
       }
+      const known = order.slice(0, done + 1).filter((one) => !deleted.has(one.point.id))
+      for (const { point: from } of known)
+        for (const { point: to } of known) {
+          const { changes, has_more } = await get(`/backups/${from.id}/diff/${to.id}?limit=200`)
+          expect(has_more).toBe(false)
+          const said = (changes as any[]).map(({ path, before, after }) => [path, before?.size, after?.size])
+          expect(said).toEqual(
+            [...new Set([...Object.keys(from.tree), ...Object.keys(to.tree)])]
+              .map((path) => [path, from.tree[path]?.length, to.tree[path]?.length])
+              .filter(([, before, after]) => before !== after)
+              .sort(([a], [b]) => (a! < b! ? -1 : 1)),
+          )
+        }
+      expect(await wordsAsKept(point.id)).toEqual(await wordsAsTheyShouldBe(point.id))
       // As the deletion of a backup does it.
       if (random(3) > 0) continue
       const gone = order[random(done + 1)]!.point.id

@@ -5,7 +5,7 @@ import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { AgentApi, DiskFile, ExportBody, IndexLine, SealBody } from '../../contract/agent.ts'
 import { joinMarks } from '../../contract/index-slices.ts'
-import { entriesOf } from './index-lines.ts'
+import { entriesOf, marksOf } from './index-lines.ts'
 import { mountOf } from './sealed-disk.ts'
 
 export type AgentUnderTest = {
@@ -264,8 +264,8 @@ export const agentSuite = (name: string, open: () => Promise<AgentUnderTest>) =>
       expect(entries).toContainEqual(['/etc', 'd', 0, expect.any(Number)])
       expect(entries).toContainEqual(['/etc/hostname', 'f', 6, expect.any(Number)])
       // Of what is known it tells only that it is there.
-      const marks = lines.flatMap((line) => ('folder' in line ? line.marks : []))
-      const known = [{ volume: 'disk 0 partition 0', marks: joinMarks(marks).toString('base64') }]
+      const marks = joinMarks(marksOf(lines)).toString('base64')
+      const known = [{ volume: 'disk 0 partition 0', marks }]
       const again = (await text(await agent.readIndex({ ...request, known }))).trim().split('\n')
       const told = again.map((line) => JSON.parse(line) as IndexLine)
       expect(entriesOf(told)).toEqual([])

@@ -1,0 +1,131 @@
+/** Words of files' names: keeping in which part of which folder each is, and taking out those that no name has any more. */
+import type { Pool, PoolConnection, RowDataPacket } from 'mysql2/promise'
+import { wordsOf } from '../../contract/names.ts'
+import { conditionsOf, isInPart, partOf, placeOfPart } from './file-places.ts'
+import { loadRows } from './load-rows.ts'
+
+const wordsMax = 12
+const allWords = Number.POSITIVE_INFINITY
+/** Words of one go: sorted they lie together, and more of them lie closer. */
+const wordsAtOnce = 300_000
+/** Names whose words are taken out at once. */
+const namesAtOnce = 1000
+const wordColumns =
+  '(word VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin NOT NULL, folder_id INT NOT NULL, part INT NOT NULL)'
+
+/** Collects words, and writes them over a connection of its own; at most one go of it, while the next one is collected. */
+export class WordWriter {
+  readonly #pool: Pool
+  /** Of each word where it is: folder and part by turns. */
+  #places = new Map<string, number[]>()
+  #count = 0
+  #writing: Promise<void> = Promise.resolve()
+
+  constructor(pool: Pool) {
+    this.#pool = pool
+  }
+
+  /** Names of one part are to be given one after the other. @param bits of the folder's slices */
+  add(name: string, folderId: number, hash: number, bits: number): void {
+    const part = partOf(hash, bits)
+    for (const word of wordsOf(name, wordsMax)) {
+      const places = this.#places.get(word)
+      if (!places) this.#places.set(word, [folderId, part])
+      else if (places.at(-1) === part && places.at(-2) === folderId) continue
+      else places.push(folderId, part)
+      this.#count++
+    }
+  }
+
+  /** Begins to write what has been collected, when that is enough. */
+  async flush(isAll = false): Promise<void> {
+    if (!isAll && this.#count < wordsAtOnce) return
+    const places = this.#places
+    this.#places = new Map()
+    this.#count = 0
+    await this.#writing
+    this.#writing = this.#write(places)
+    // Looked at in its turn; until then a rejection is not an unhandled one.
+    this.#writing.catch(() => undefined)
+  }
+  /** All that was collected is written then. */
+  async end(): Promise<void> {
+    await this.flush(true)
+    await this.#writing
+  }
+  /** What is being written is over then, however it ends. */
+  async settle(): Promise<void> {
+    await this.#writing.catch(() => undefined)
+  }
+
+  async #write(all: ReadonlyMap<string, number[]>): Promise<void> {
+    const rows: string[] = []
+    for (const word of [...all.keys()].sort()) {
+      const places = all.get(word)!
+      for (let at = 0; at < places.length; at += 2) rows.push(`${word}\t${places[at]}\t${places[at + 1]}`)
+    }
+    const connection = await this.#pool.getConnection()
+    try {
+      await loadRows(connection, { table: 'file_words', columns: ['word', 'folder_id', 'part'] }, rows)
+    } finally {
+      connection.release()
+    }
+  }
+}
+
+/** A name that has a version less. */
+export type LostName = { folderId: number; nameHash: number; name: string }
+
+/** Takes out what led to these names alone. Their versions are to be gone already. */
+export const forgetWords = async (connection: PoolConnection, lost: readonly LostName[]): Promise<void> => {
+  for (let at = 0; at < lost.length; at += namesAtOnce) await forgetSome(connection, lost.slice(at, at + namesAtOnce))
+}
+
+const forgetSome = async (connection: PoolConnection, lost: readonly LostName[]): Promise<void> => {
+  const hashes = new Map<string, number[]>()
+  for (const { folderId, nameHash, name } of lost)
+    for (const word of wordsOf(name, allWords)) {
+      const key = `${word}\t${folderId}`
+      const known = hashes.get(key)
+      if (known) known.push(nameHash)
+      else hashes.set(key, [nameHash])
+    }
+  if (hashes.size === 0) return
+  await connection.query(`CREATE OR REPLACE TEMPORARY TABLE word_lost ${wordColumns}`)
+  await loadRows(connection, { table: 'word_lost', columns: ['word', 'folder_id'], set: 'SET part = 0' }, [
+    ...hashes.keys(),
+  ])
+  const [rows] = await connection.query<({ word: string; folderId: number; part: number } & RowDataPacket)[]>(
+    'SELECT STRAIGHT_JOIN w.word, w.folder_id AS folderId, w.part FROM word_lost l JOIN file_words w ON w.word = l.word AND w.folder_id = l.folder_id',
+  )
+  const touched = rows.filter(({ word, folderId, part }) =>
+    hashes.get(`${word}\t${folderId}`)!.some((hash) => isInPart(hash, part)),
+  )
+  const places = new Map(touched.map(({ folderId, part }) => [`${folderId} ${part}`, placeOfPart(folderId, part)]))
+  /** By folder: what is still there. */
+  const left = new Map<number, { hash: number; words: Set<string> }[]>()
+  for (const condition of conditionsOf([...places.values()])) {
+    const [names] = await connection.query<({ folderId: number; hash: number; name: string } & RowDataPacket)[]>(
+      `SELECT DISTINCT v.folder_id AS folderId, v.name_hash AS hash, v.name FROM file_versions v WHERE ${condition}`,
+    )
+    for (const { folderId, hash, name } of names) {
+      const known = left.get(folderId) ?? []
+      known.push({ hash, words: new Set(wordsOf(name, allWords)) })
+      left.set(folderId, known)
+    }
+  }
+  const gone = touched.filter(
+    ({ word, folderId, part }) =>
+      !left.get(folderId)?.some(({ hash, words }) => words.has(word) && isInPart(hash, part)),
+  )
+  await connection.query(`CREATE OR REPLACE TEMPORARY TABLE word_lost ${wordColumns}`)
+  await loadRows(
+    connection,
+    { table: 'word_lost', columns: ['word', 'folder_id', 'part'] },
+    gone.map(({ word, folderId, part }) => `${word}\t${folderId}\t${part}`),
+  )
+  await connection.query(
+    'DELETE w FROM word_lost l JOIN file_words w ON w.word = l.word AND w.folder_id = l.folder_id AND w.part = l.part',
+  )
+  await connection.query('DROP TEMPORARY TABLE word_lost')
+}
