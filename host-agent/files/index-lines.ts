@@ -7,7 +7,7 @@ import { type Folder, fromFolders, noNames, toFolders } from './walked-folders.t
 
 /** Threads that walk. More than a small machine has processors: half of the time of a walk is waiting for the disk. */
 const walksAtOnce = 4
-/** Folders that one walk is given: the others are for another one. */
+/** Folders that one walk is given at the most, when there are enough for all: more of them are asked for their names at once. */
 const foldersAtOnce = 1000
 
 const write = (target: Writable, data: Uint8Array): Promise<void> =>
@@ -30,7 +30,8 @@ export const writeIndexLines = (
     const waiting = toFolders(folders)
     // The last one first: that goes on with what has been begun.
     const last = begun.names.length > 0 ? [waiting.pop()!] : []
-    const walks = inBatches(waiting, foldersAtOnce).map(walkOf)
+    const each = Math.min(foldersAtOnce, Math.ceil(waiting.length / walksAtOnce))
+    const walks = waiting.length > 0 ? inBatches(waiting, each).map(walkOf) : []
     return [...walks, ...last.map((folder) => ({ folders: fromFolders([folder]), ...begun }))]
   })
 }
