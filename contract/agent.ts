@@ -8,6 +8,7 @@ import type { Readable } from 'node:stream'
 import { z } from 'zod'
 import type { Examination } from './api/doctor.ts'
 import { archiveFormats, type Entry, entry, type GuestSystem, type Partition } from './api/restore.ts'
+import { fingerprintsBytesMax } from './index-slices.ts'
 import { exportNamePattern, safeIdPattern } from './names.ts'
 import { type NetworkShare, networkShare } from './shares.ts'
 
@@ -296,25 +297,24 @@ export type FetchBody = z.input<typeof fetchBody>
 /** Name (its bytes where they are no text), kind (file, directory, link, other), size in bytes, time of the last change in microseconds since 1970. */
 export type IndexedEntry = [name: string | { b64: string }, kind: 'f' | 'd' | 'l' | 'o', size: number, modified: number]
 /**
- * Slices of one folder (index-slices.ts). Its path has no slash at its end: the uppermost one is ''. A folder of very many entries is told in several lines, the one with
- * its last slice last.
+ * Files of one folder. Its path has no slash at its end: the uppermost one is ''. A folder of very many entries is told in several lines, the one with its last slice last.
  */
 export type IndexedFolder = {
   folder: string | { b64: string }
-  /** The folder has 2^bits slices; told are those from `from` on, as many as there are marks. */
+  /** The folder has 2^bits slices (index-slices.ts); told is of those from `from` to `to`. */
   bits: number
   from: number
-  /** One mark of each, one after the other, as base64. */
-  marks: string
-  /** How many entries the slices have whose marks are known from an earlier walk. */
-  same: number
-  /** Of the other slices. */
+  to: number
+  /** null: `entries` are all that the slices have. Else they have the names that they had, so many of them are as they were, and `entries` are the others. */
+  same: number | null
   entries: IndexedEntry[]
+  /** As base64: to be kept, and given to the next walk. */
+  fingerprints: string
 }
-/** A restore point whose files are to be told, and what is known of its volumes from an earlier walk: marks (index-slices.ts), one after the other in their order. */
+/** A restore point whose files are to be told, and all fingerprints that an earlier walk told of its volumes, one after the other. */
 export const indexBody = mountBody.extend({
   known: z
-    .array(z.object({ volume: z.string().max(300), marks: z.base64().max(32 * 1024 * 1024) }))
+    .array(z.object({ volume: z.string().max(300), fingerprints: z.base64().max(2 * fingerprintsBytesMax) }))
     .max(1000)
     .default([]),
 })

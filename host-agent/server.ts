@@ -30,6 +30,7 @@ import {
   verifyBody,
 } from '../contract/agent.ts'
 import { errorBody, HubError } from '../contract/errors.ts'
+import { fingerprintsBytesMax } from '../contract/index-slices.ts'
 import type { Agent } from './agent.ts'
 import { log } from './log.ts'
 import type { Content } from './mounts/mount-files.ts'
@@ -37,8 +38,8 @@ import type { Content } from './mounts/mount-files.ts'
 type Env = { Bindings: { incoming: IncomingMessage; outgoing: ServerResponse } }
 /** The largest request names a chain of 1000 files. */
 const bodyBytesMax = 1024 * 1024
-/** Marks of all volumes of a machine. */
-const indexBytesMax = 32 * 1024 * 1024
+/** Fingerprints of all volumes of a machine, as base64, and the rest. */
+const indexBytesMax = 2 * fingerprintsBytesMax
 
 const check = <S extends z.ZodType>(schema: S, value: unknown): z.output<S> => {
   const result = schema.safeParse(value)

@@ -2,7 +2,7 @@
 import type { Readable } from 'node:stream'
 import type { DigestLine, IndexedEntry, IndexedFolder, IndexLine } from '../contract/agent.ts'
 import { HubError } from '../contract/errors.ts'
-import { markBytes, sliceBitsMax } from '../contract/index-slices.ts'
+import { sliceBitsMax } from '../contract/index-slices.ts'
 
 /** Of a line: some thousand entries with the longest of names are less. */
 const lineBytesMax = 64 * 1024 * 1024
@@ -21,20 +21,18 @@ const isSaid = (value: unknown): value is IndexedEntry[0] =>
     : isObject(value) && typeof value.b64 === 'string' && base64.test(value.b64)
 const isCount = (value: unknown, most = Number.MAX_SAFE_INTEGER): value is number =>
   Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= most
-/** Digits of base64 that marks have, so that nothing is left over. */
-const markDigits = (markBytes / 3) * 4
-const isMarks = (value: unknown): value is string =>
-  typeof value === 'string' && base64.test(value) && value.length % markDigits === 0
 const isEntry = (value: unknown): value is IndexedEntry =>
   Array.isArray(value) && isSaid(value[0]) && kinds.has(value[1]) && isCount(value[2]) && Number.isSafeInteger(value[3])
 const isFolder = (line: Record<string, unknown>): line is IndexedFolder =>
   isSaid(line.folder) &&
   isCount(line.bits, sliceBitsMax) &&
-  isMarks(line.marks) &&
-  isCount(line.from, 2 ** line.bits - line.marks.length / markDigits) &&
-  isCount(line.same) &&
+  isCount(line.to, 2 ** line.bits) &&
+  isCount(line.from, line.to - 1) &&
+  (line.same === null || isCount(line.same)) &&
   Array.isArray(line.entries) &&
-  line.entries.every(isEntry)
+  line.entries.every(isEntry) &&
+  typeof line.fingerprints === 'string' &&
+  base64.test(line.fingerprints)
 const isIndexLine = (line: unknown): line is IndexLine =>
   isObject(line) &&
   ('folder' in line

@@ -94,7 +94,10 @@ const walk = async (env: IndexEnv, row: FileIndexRow, backup: JobWithDisks, entr
   const writer = await FileIndexWriter.open(DB, contextId, row.pointAt, points)
   let stream: Readable | undefined
   try {
-    const known = writer.known.map(({ volume, marks }) => ({ volume, marks: marks.toString('base64') }))
+    const known = writer.known.map(({ volume, fingerprints }) => ({
+      volume,
+      fingerprints: fingerprints.toString('base64'),
+    }))
     const { result } = await fromPlaces(places, ({ chains: disks }) =>
       AGENT.readIndex({ vm_name: backup.job.vmName, disks, known }),
     )

@@ -41,6 +41,15 @@ CREATE TABLE IF NOT EXISTS `file_walks` (
 --> statement-breakpoint
 DELETE FROM `file_digests`;
 --> statement-breakpoint
-DELETE FROM `file_marks`;
+DROP TABLE IF EXISTS `file_marks`;
+--> statement-breakpoint
+CREATE TABLE IF NOT EXISTS `file_fingerprints` (
+	`volume_id` int NOT NULL,
+	`part` int NOT NULL,
+	`point_at` bigint NOT NULL,
+	`fingerprints` mediumblob NOT NULL,
+	CONSTRAINT `file_fingerprints_volume_id_part_pk` PRIMARY KEY(`volume_id`,`part`),
+	CONSTRAINT `file_fingerprints_volume_id_file_volumes_id_fk` FOREIGN KEY (`volume_id`) REFERENCES `file_volumes`(`id`) ON DELETE cascade ON UPDATE no action
+);
 --> statement-breakpoint
 UPDATE `file_indexes` SET `status` = 'pending', `entry_count` = 0 WHERE `status` IN ('running', 'completed');

@@ -4,11 +4,11 @@
  */
 import type { PoolConnection, RowDataPacket } from 'mysql2/promise'
 import type { IndexedFolder } from '../../contract/agent.ts'
-import { hasMark, markBytes, nameHash, sliceOf, stored } from '../../contract/index-slices.ts'
+import { nameHash, sliceOf, stored } from '../../contract/index-slices.ts'
 import type { Database } from '../database.ts'
+import { type KnownVolume, keepFingerprints, knownFingerprints } from './file-fingerprints.ts'
 import { stillThere } from './file-index.ts'
 import { forgetWhatNoPointHas } from './file-index-forget.ts'
-import { keepMarks, knownMarks, type VolumeMarks } from './file-marks.ts'
 import { hashOfFolder } from './file-paths.ts'
 import { conditionsOf, type Place, placeOfSlices } from './file-places.ts'
 import { WordWriter } from './file-words.ts'
@@ -17,7 +17,6 @@ import { columnText, loadRows } from './load-rows.ts'
 /** Entries, and folders, that are compared and written in one go. */
 const entriesOfOneGo = 10_000
 const foldersAtOnce = 2_000
-const noMarks = Buffer.alloc(0)
 /** Of the columns; longer than any that a path of 4096 bytes has. */
 const [folderLengthMax, nameLengthMax] = [5500, 1400]
 
@@ -35,16 +34,10 @@ export type IndexPoint = {
   before: number | undefined
   after: number | undefined
 }
-type Part = IndexedFolder & {
-  volumeId: number
-  path: string
-  /** Of each of its slices: whether it is to be compared. */
-  isFresh: boolean[]
-}
+type Part = Omit<IndexedFolder, 'fingerprints'> & { volumeId: number; path: string }
 export class FileIndexWriter {
   /** What needs not be told again. */
-  readonly known: readonly VolumeMarks[]
-  readonly #known: ReadonlyMap<number, Buffer>
+  readonly known: readonly KnownVolume[]
   readonly #pool: Database['pool']
   readonly #connection: PoolConnection
   readonly #point: IndexPoint
@@ -52,8 +45,8 @@ export class FileIndexWriter {
   #parts: Part[] = []
   #entries = 0
   #count = 0
-  /** Of the slices of each volume. */
-  readonly #marks = new Map<number, Buffer[]>()
+  /** Of each volume. */
+  readonly #fingerprints = new Map<number, Buffer[]>()
   readonly #words: WordWriter
   /** What is being written; at most one go of it, while the next one is compared. */
   #writing: Promise<void> = Promise.resolve()
@@ -77,7 +70,8 @@ export class FileIndexWriter {
       }
       await forgetWhatNoPointHas(connection, point, points)
       // Those of the newest point say nothing of an older one.
-      const known = before === undefined || after !== undefined ? [] : await knownMarks(connection, contextId, before)
+      const known =
+        before === undefined || after !== undefined ? [] : await knownFingerprints(connection, contextId, before)
       return new FileIndexWriter(pool, connection, point, known, entriesAtOnce)
     } catch (error) {
       connection.destroy()
@@ -88,11 +82,10 @@ export class FileIndexWriter {
     pool: Database['pool'],
     connection: PoolConnection,
     point: IndexPoint,
-    known: readonly VolumeMarks[],
+    known: readonly KnownVolume[],
     entriesAtOnce: number,
   ) {
     this.known = known
-    this.#known = new Map(known.map(({ volumeId, marks }) => [volumeId, marks]))
     this.#entriesAtOnce = entriesAtOnce
     this.#pool = pool
     this.#words = new WordWriter(pool)
@@ -105,18 +98,16 @@ export class FileIndexWriter {
     return this.#count
   }
 
-  async add(volumeId: number, line: IndexedFolder): Promise<void> {
+  async add(volumeId: number, { fingerprints, ...line }: IndexedFolder): Promise<void> {
     const path = stored(line.folder)
     if (path.length > folderLengthMax) return
-    const known = this.#known.get(volumeId) ?? noMarks
-    const told = Buffer.from(line.marks, 'base64')
-    const isFresh = Array.from({ length: told.length / markBytes }, (_, at) => !hasMark(known, told, at * markBytes))
-    this.#parts.push({ ...line, volumeId, path, isFresh })
+    this.#parts.push({ ...line, volumeId, path })
     this.#entries += line.entries.length
-    this.#count += line.entries.length + line.same
-    const marks = this.#marks.get(volumeId)
-    if (marks) marks.push(told)
-    else this.#marks.set(volumeId, [told])
+    this.#count += line.entries.length + (line.same ?? 0)
+    const own = Buffer.from(fingerprints, 'base64')
+    const all = this.#fingerprints.get(volumeId)
+    if (all) all.push(own)
+    else this.#fingerprints.set(volumeId, [own])
     if (this.#entries >= this.#entriesAtOnce || this.#parts.length >= foldersAtOnce) await this.#flush()
   }
 
@@ -162,7 +153,7 @@ export class FileIndexWriter {
            FROM file_volumes o JOIN file_folders f ON f.volume_id = o.id JOIN file_versions v ON v.folder_id = f.id
            WHERE o.vm_backup_context_id = :contextId AND v.first_at = :after`,
         )
-      if (this.#point.after === undefined) await keepMarks(this.#connection, at, this.#marks)
+      if (this.#point.after === undefined) await keepFingerprints(this.#connection, at, this.#fingerprints)
       await finish(this.#connection.query.bind(this.#connection))
       await this.#connection.commit()
     } catch (error) {
@@ -188,9 +179,9 @@ export class FileIndexWriter {
     this.#parts = []
     this.#entries = 0
     const folders = await this.#numbersOf(parts)
-    const places = parts.flatMap((part) => placesOf(part, folders.get(keyOf(part))!))
+    const places = parts.flatMap((part) => placeOf(part, folders.get(keyOf(part))!))
     const { at, before, after } = this.#point
-    /** What the point before has of these slices, and whether this point has it, too. */
+    /** What the point before has of what is told, and whether this point has it, too. */
     const known = new Map<string, boolean>()
     /** Folders and hashes of its names: their words are found already. */
     const named = new Set<string>()
@@ -206,12 +197,13 @@ export class FileIndexWriter {
     const earlier: string[] = []
     const seen: string[] = []
     for (const part of parts) {
-      const { volumeId, bits, from, isFresh, entries } = part
+      const { volumeId, bits, from, to, entries } = part
       const folderId = folders.get(keyOf(part))!
       for (const [said, kind, size, modified] of entries) {
         const name = stored(said)
         const hash = nameHash(name)
-        if (name.length > nameLengthMax || !isFresh[sliceOf(hash, bits) - from]) {
+        const slice = sliceOf(hash, bits)
+        if (name.length > nameLengthMax || slice < from || slice >= to) {
           this.#count--
           continue
         }
@@ -225,7 +217,7 @@ export class FileIndexWriter {
           if (!named.has(`${folderId} ${hash}`)) this.#words.add(name, folderId, hash, bits)
         }
       }
-      if (from + isFresh.length === 2 ** bits) seen.push(`${folderId}`)
+      if (to === 2 ** bits) seen.push(`${folderId}`)
     }
     const gone: string[] = []
     for (const [entry, isThere] of known) if (!isThere) gone.push(nameOf(entry).replace(' ', '\t'))
@@ -305,13 +297,7 @@ const keyOf = ({ volumeId, path }: Pick<Part, 'volumeId' | 'path'>) => `${volume
 const nameOf = (entry: string) => entry.slice(0, entry.indexOf(' ', entry.indexOf(' ') + 1))
 
 /** Where the table has what is to be compared of a part. */
-const placesOf = ({ bits, from, isFresh }: Part, folderId: number): Place[] => {
-  const places: Place[] = []
-  for (let at = 0; at < isFresh.length; at++) {
-    if (!isFresh[at]) continue
-    const begin = at
-    while (isFresh[at + 1]) at++
-    places.push(placeOfSlices(folderId, bits, from + begin, from + at + 1))
-  }
-  return places
+const placeOf = ({ bits, from, to, same, entries }: Part, folderId: number): Place[] => {
+  if (same === null) return [placeOfSlices(folderId, bits, from, to)]
+  return entries.length === 0 ? [] : [{ folderId, each: entries.map(([said]) => nameHash(stored(said))) }]
 }

@@ -1,4 +1,5 @@
 /** What a thread for folders (folder-worker.ts) is asked, and what it answers. */
+import type { Fingerprints } from './fingerprints.ts'
 
 /** An open folder, and names in it, each with a NUL behind it: no name holds one. */
 type Names = { fd: number; names: Uint8Array }
@@ -30,10 +31,10 @@ export type FolderTasks = {
   }
   /**
    * Lines of an index (IndexedFolder) of some of the folders of a volume, and what is still to be walked through: these, and the folders found in them.
-   * `known` are marks of an earlier walk, in memory that all threads see.
+   * `known` is what an earlier walk told.
    */
   walk: {
-    take: WalkedVolume & { known: Uint8Array<SharedArrayBuffer> } & Walk
+    take: WalkedVolume & { known: Fingerprints } & Walk
     give: { lines: Uint8Array } & Walk
   }
 }

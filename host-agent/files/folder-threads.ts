@@ -4,6 +4,7 @@
  */
 import { Worker } from 'node:worker_threads'
 import type { FileStat } from './entries.ts'
+import type { Fingerprints } from './fingerprints.ts'
 import {
   entryKind,
   type FolderTask,
@@ -104,8 +105,5 @@ export const readMany = async (fd: number, names: readonly Buffer[], fileBytesMa
 }
 
 /** Some thousand entries of a volume, as lines of an index, and what is still to be walked through. @throws SERVICE_UNAVAILABLE */
-export const walkSome = (
-  volume: WalkedVolume,
-  known: Uint8Array<SharedArrayBuffer>,
-  walk: Walk,
-): Promise<FolderTasks['walk']['give']> => ask('walk', { ...volume, known, ...walk })
+export const walkSome = (volume: WalkedVolume, known: Fingerprints, walk: Walk): Promise<FolderTasks['walk']['give']> =>
+  ask('walk', { ...volume, known, ...walk })

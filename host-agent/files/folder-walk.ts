@@ -1,12 +1,13 @@
 /** A thread's part of walking through a whole volume: some thousand entries at a time, in plain calls. */
 import { type BigIntStats, lstatSync, readlinkSync } from 'node:fs'
-import type { IndexedEntry } from '../../contract/agent.ts'
-import { indexedFolder, type Slices, sliceBits, sliceOf } from '../../contract/index-slices.ts'
+import type { IndexedEntry, IndexedFolder } from '../../contract/agent.ts'
+import { sliceBits, sliceOf } from '../../contract/index-slices.ts'
 import { safeSize } from './entries.ts'
+import { type Fingerprints, FolderPrint, findFingerprint, placeOf } from './fingerprints.ts'
 import type { FolderTasks, Walk } from './folder-tasks.ts'
 import { type Inode, type InodeTable, openInodeTable } from './inodes/inode-table.ts'
 import { asSafe } from './inodes/mode.ts'
-import { fileType, type Named, Names, said } from './names.ts'
+import { fileType, hashOfName, type Named, Names, said } from './names.ts'
 import { readFolders, readPlainFolder } from './read-folders.ts'
 import { pathBytesMax } from './resolve.ts'
 import { type Folder, fromFolders, noNames, toFolders } from './walked-folders.ts'
@@ -17,8 +18,8 @@ const entriesOfLine = 5_000
 /** Folders whose names are asked for at once grow by this, while they have few; and bytes of their paths at the most. */
 const moreFolders = 8
 const pathsBytesMax = 512 * 1024
-/** One of these is looked at by lstat as well. */
-const checkedOf = 512
+/** Of so many one is looked at by lstat as well. */
+const checkedOf = 2048
 const slash = Buffer.from('/')
 /** Whole ones, of times before 1970 as well. */
 const microseconds = (nanoseconds: bigint): number =>
@@ -35,6 +36,9 @@ const unlessDamaged = <T>(work: () => T): T | undefined => {
   }
 }
 const typeOf = { f: fileType.file, d: fileType.folder, l: fileType.link }
+/** What slices of a folder are told: `from` to `to` of 2^bits. */
+type Slices = Pick<IndexedFolder, 'bits' | 'from' | 'to'>
+
 /** Whether a folder said that a name is of such a kind. */
 const isOfType = (type: number, kind: Inode['kind']) =>
   type === fileType.unknown || (kind === 'o' ? !Object.values(typeOf).includes(type as never) : typeOf[kind] === type)
@@ -60,7 +64,7 @@ class SomeFolders {
   readonly #root: Buffer
   /** undefined, too, once it was seen to say anything else than lstat. */
   #table: InodeTable | undefined
-  readonly #known: Uint8Array
+  readonly #known: Fingerprints
   readonly #waiting: Folder[]
   #begun: Omit<Walk, 'folders'>
   readonly #lines: string[] = []
@@ -70,7 +74,7 @@ class SomeFolders {
   constructor(
     fd: number,
     table: InodeTable | undefined,
-    known: Uint8Array,
+    known: Fingerprints,
     waiting: Folder[],
     begun: Omit<Walk, 'folders'>,
   ) {
@@ -82,7 +86,8 @@ class SomeFolders {
   }
 
   walk(): FolderTasks['walk']['give'] {
-    let atOnce = 1
+    // Who is given many has few names in each, most likely.
+    let atOnce = this.#waiting.length > moreFolders ? 2 * moreFolders : 1
     while (this.#waiting.length > 0 && this.#count < entriesAtOnce) {
       if (this.#begun.names.length > 0) {
         this.#tellNextPart()
@@ -117,14 +122,16 @@ class SomeFolders {
 
   /** The last one with very many is begun to be told in parts; others like that come later. */
   #tellAll(folders: readonly Folder[], names: readonly Names[]): void {
-    const all = folders.map((folder, at) => ({ folder, names: names[at]!, bits: sliceBits(names[at]!.entries.length) }))
-    const isLarge = ({ names }: (typeof all)[number]) => names.entries.length > entriesOfLine
-    for (const { folder, names, bits } of all.filter((one) => !isLarge(one)))
-      this.#waiting.push(...this.#tellSlices(folder, names, { bits, from: 0, to: 2 ** bits }))
-    for (const { folder, names, bits } of all.filter(isLarge)) {
-      const inOrder = names.entries.sort((a, b) => a.hash - b.hash)
+    const wide: [Folder, Names, bits: number][] = []
+    for (const [at, folder] of folders.entries()) {
+      const { count } = names[at]!
+      const bits = sliceBits(count)
+      if (count > entriesOfLine) wide.push([folder, names[at]!, bits])
+      else this.#waiting.push(...this.#tellPart(folder, names[at]!, count, { bits, from: 0, to: 2 ** bits }))
+    }
+    for (const [folder, unsorted, bits] of wide) {
       this.#waiting.push(folder)
-      this.#begun = { names: Names.toRecords(names.bytes, inOrder), from: 0, bits, slice: 0 }
+      this.#begun = { names: new Uint8Array(unsorted.sorted().records), from: 0, bits, slice: 0 }
     }
   }
 
@@ -132,57 +139,73 @@ class SomeFolders {
   #tellNextPart(): void {
     const { names: records, from, bits, slice } = this.#begun
     const folder = this.#waiting.pop()!
-    const all = Buffer.from(records.buffer, records.byteOffset, records.byteLength)
-    const names = Names.fromRecords(all, from, endOfRecords(all, from, entriesOfLine))
-    // All of the last slice.
-    for (let to = names.entries.at(-1)!.end + 1; to < all.length; to = names.entries.at(-1)!.end + 1) {
-      const next = Names.fromRecords(all, to, endOfRecords(all, to, 1)).entries[0]!
-      if (sliceOf(next.hash, bits) !== sliceOf(names.entries.at(-1)!.hash, bits)) break
-      names.entries.push(next)
+    const { bytes } = Names.of(records)
+    let [count, behind, last] = [0, from, slice]
+    for (const { start, end } of new Names(bytes, from, bytes.length)) {
+      if (count >= entriesOfLine - 1) {
+        const own = sliceOf(hashOfName(bytes, start, end), bits)
+        if (count >= entriesOfLine && own !== last) break
+        last = own
+      }
+      count++
+      behind = end + 1
     }
-    const last = names.entries.at(-1)!
-    const isWhole = last.end + 1 >= all.length
-    const to = isWhole ? 2 ** bits : sliceOf(last.hash, bits) + 1
-    this.#begun = isWhole ? noNames() : { names: records, from: last.end + 1, bits, slice: to }
-    const found = this.#tellSlices(folder, names, { bits, from: slice, to })
+    const isWhole = behind === bytes.length
+    const to = isWhole ? 2 ** bits : last + 1
+    this.#begun = isWhole ? noNames() : { names: records, from: behind, bits, slice: to }
+    const found = this.#tellPart(folder, new Names(bytes, from, behind), count, { bits, from: slice, to })
     // Below the folder that has been begun, which stays the last.
     this.#waiting.push(...found, ...(isWhole ? [] : [folder]))
   }
 
-  /** @returns the folders in it */
-  #tellSlices({ path }: Folder, names: Names, slices: Slices): Folder[] {
+  /** @param names all that are in these slices @returns the folders among them */
+  #tellPart(folder: Folder, names: Names, count: number, slices: Slices, isKnown = true): Folder[] {
+    const { path } = folder
     const { bytes } = names
+    const place = placeOf(path, slices.from)
+    const print = new FolderPrint(place, slices.bits, names.records, count)
+    const before = isKnown ? findFingerprint(this.#known, place) : undefined
+    const known = before && print.hasNamesOf(before) ? before : undefined
     const prefix = Buffer.concat([this.#root, path, slash])
-    const entries = names.entries.filter((entry) => this.#look(prefix, bytes, entry))
-    this.#lines.push(indexedFolder(said(path), { entries, bytes }, slices, this.#known, said))
-    this.#count += names.entries.length + 1
-    return entries
-      .filter(({ kind, start, end }) => kind === 'd' && path.length + end - start < pathBytesMax)
-      .map(({ start, end, inode }) => ({ path: Buffer.concat([path, slash, bytes.subarray(start, end)]), inode }))
+    const folders: Folder[] = []
+    const told: IndexedEntry[] = []
+    let same = 0
+    for (const named of names) {
+      const { start, end } = named
+      const inode = this.#look(prefix, bytes, named)
+      print.add(inode)
+      if (inode?.kind === 'd' && path.length + end - start < pathBytesMax)
+        folders.push({ path: Buffer.concat([path, slash, bytes.subarray(start, end)]), inode: named.inode })
+      if (known && print.isAsIn(known)) same += inode ? 1 : 0
+      else if (inode) told.push([said(bytes, start, end), inode.kind, inode.size, inode.modified])
+      // Its name is there as before, and it is not: that is only told by telling of all.
+      else if (known) return this.#tellPart(folder, names, count, slices, false)
+    }
+    const line: IndexedFolder = {
+      folder: said(path),
+      ...slices,
+      same: known ? same : null,
+      entries: told,
+      fingerprints: print.bytes.toString('base64'),
+    }
+    this.#lines.push(`${JSON.stringify(line)}\n`)
+    this.#count += count + 1
+    return folders
   }
 
-  /** Fills in what it is. @returns whether it is there */
-  #look(prefix: Buffer, bytes: Buffer, entry: Named): boolean {
-    const { start, end, type, inode } = entry
+  /** @returns what it is; undefined when it is not there */
+  #look(prefix: Buffer, bytes: Buffer, { start, end, type, inode }: Named): Inode | undefined {
     const kept = inode > 0 ? unlessDamaged(() => this.#table?.inode(inode)) : undefined
-    if (kept && isOfType(type, kept.kind) && this.#looked++ % checkedOf > 0) return Boolean(Object.assign(entry, kept))
+    if (kept && isOfType(type, kept.kind) && this.#looked++ % checkedOf > 0) return kept
     const stat = unlessDamaged(() => lstatSync(Buffer.concat([prefix, bytes.subarray(start, end)]), { bigint: true }))
     const seen = stat && {
       kind: kindOf(stat),
       size: stat.isFile() ? safeSize(stat.size) : 0,
       modified: microseconds(stat.mtimeNs),
     }
-    if (kept && !(seen && isSame(kept, seen))) this.#table = undefined
-    if (!seen) return false
     // Where both are the same, what is kept may say more of the time.
-    Object.assign(entry, kept && this.#table ? kept : seen)
-    return true
+    if (kept && seen && isSame(kept, seen)) return kept
+    if (kept) this.#table = undefined
+    return seen
   }
-}
-
-/** Behind so many records. */
-const endOfRecords = (records: Buffer, from: number, count: number): number => {
-  let at = from
-  for (let left = count; left > 0 && at < records.length; left--) at = records.indexOf(0, at) + 1
-  return at
 }

@@ -1,6 +1,7 @@
 /** Every entry of a volume, as lines of JSON while it is being walked through. */
 import type { Writable } from 'node:stream'
 import { inBatches, workThrough } from '../concurrency.ts'
+import { toFingerprints } from './fingerprints.ts'
 import type { Walk, WalkedVolume } from './folder-tasks.ts'
 import { walkSome } from './folder-threads.ts'
 import { type Folder, fromFolders, noNames, toFolders } from './walked-folders.ts'
@@ -13,19 +14,18 @@ const foldersAtOnce = 1000
 const write = (target: Writable, data: Uint8Array): Promise<void> =>
   new Promise((resolve, reject) => target.write(data, (error) => (error ? reject(error) : resolve())))
 
-/** Folders that can not be read are left out, and so is all that is below them. @param known marks of an earlier walk (index-slices.ts) */
+/** Folders that can not be read are left out, and so is all that is below them. @param known fingerprints that an earlier walk told */
 export const writeIndexLines = (
   volume: WalkedVolume,
-  known: Uint8Array,
+  known: Buffer,
   target: Writable,
   signal: AbortSignal,
 ): Promise<void> => {
-  const shared = new Uint8Array(new SharedArrayBuffer(known.length))
-  shared.set(known)
+  const fingerprints = toFingerprints(known)
   const root = { path: Buffer.alloc(0), inode: 0 }
   return workThrough<Walk>([walkOf([root])], walksAtOnce, async (walk) => {
     signal.throwIfAborted()
-    const { lines, folders, ...begun } = await walkSome(volume, shared, walk)
+    const { lines, folders, ...begun } = await walkSome(volume, fingerprints, walk)
     await write(target, lines)
     const waiting = toFolders(folders)
     // The last one first: that goes on with what has been begun.

@@ -1,15 +1,20 @@
-/** Names of a folder with what is known of each before it is looked at; as bytes, they can be handed to another thread. */
+/**
+ * Names of a folder with what the folder itself says of each, as bytes: records of a type, the number of an inode in decimal digits, a space, the name and a NUL. So find(1)
+ * says them, so they can be handed to another thread, and so they are looked through without making something of each of them.
+ */
 import { isUtf8 } from 'node:buffer'
-import { type Found, hashOfBytes, nameHash, type Said, stored } from '../../contract/index-slices.ts'
+import { hashOfBytes, nameHash, type Said, stored } from '../../contract/index-slices.ts'
 import { nameText } from './entries.ts'
 
 /** Bytes that say what a name is, as `find -printf %y` says it. */
 export const fileType = { file: 0x66, folder: 0x64, link: 0x6c, other: 0x6f, unknown: 0x55 } as const
-/** `inode`: 0 when it is not known. Kind, size and time are to be filled in. */
-export type Named = Found & { type: number; inode: number }
+/** A record; `inode`: 0 when it is not known. The name is `bytes` of Names from `start` to `end`. */
+export type Named = { type: number; inode: number; start: number; end: number }
 
 const [space, zero, slash] = [0x20, 0x30, 0x2f]
 const firstBytes = 4096
+/** Of a record besides its name: type, digits, space and NUL. */
+const recordBytes = 24
 
 /** How a name is said: its text, or its bytes where that does not say them. */
 export const said = (bytes: Uint8Array, start = 0, end = bytes.length): Said => {
@@ -17,66 +22,80 @@ export const said = (bytes: Uint8Array, start = 0, end = bytes.length): Said => 
   const { text, exact } = nameText(own)
   return exact ? text : { b64: own.toString('base64') }
 }
-const hashOfName = (bytes: Uint8Array, start: number, end: number): number => {
+/** Of a name as the index keeps it. */
+export const hashOfName = (bytes: Uint8Array, start: number, end: number): number => {
   for (let at = start; at < end; at++)
     if (bytes[at]! > 0x7f && !isUtf8(bytes.subarray(start, end))) return nameHash(stored(said(bytes, start, end)))
   return hashOfBytes(bytes, start, end)
 }
 
 export class Names {
-  /** Only parts of it are names. */
-  bytes: Buffer = Buffer.allocUnsafe(firstBytes)
-  readonly entries: Named[] = []
-  #length = 0
+  bytes: Buffer
+  readonly #from: number
+  #to: number
 
-  /** @returns whether it is a name */
-  add(type: number, inode: number, name: Uint8Array): boolean {
-    if (name.length === 0 || name.includes(0) || name.includes(slash)) return false
-    const start = this.#length
-    this.#length += name.length
-    if (this.#length > this.bytes.length) this.bytes = Buffer.concat([this.bytes], 2 * this.#length)
-    this.bytes.set(name, start)
-    this.#push(type, inode, start, this.#length)
-    return true
+  /** @param bytes that have records from `from` to `to` */
+  constructor(bytes: Buffer = Buffer.allocUnsafe(firstBytes), from = 0, to = 0) {
+    this.bytes = bytes
+    this.#from = from
+    this.#to = to
   }
-  #push(type: number, inode: number, start: number, end: number) {
-    const hash = hashOfName(this.bytes, start, end)
-    this.entries.push({ start, end, hash, type, inode, kind: 'o', size: 0, modified: 0 })
+  static of(records: Uint8Array): Names {
+    return new Names(Buffer.from(records.buffer, records.byteOffset, records.byteLength), 0, records.byteLength)
   }
-
   /** Names whose kinds and inodes nobody has said. */
   static plain(names: readonly Buffer[]): Names {
     const all = new Names()
     for (const name of names) all.add(fileType.unknown, 0, name)
     return all
   }
-  /** @param records each a type, the number of an inode in decimal digits, a space, a name and a NUL @returns those from `from` to `to` */
-  static fromRecords(records: Buffer, from = 0, to = records.length): Names {
-    const all = new Names()
-    all.bytes = records
-    for (let at = from; at < to; ) {
-      const type = records[at++]!
-      let inode = 0
-      for (let digit = records[at++]!; digit !== space; digit = records[at++]!) inode = inode * 10 + digit - zero
-      const end = records.indexOf(0, at)
-      all.#push(type, inode, at, end)
-      at = end + 1
-    }
-    return all
+
+  /** @returns whether it is a name */
+  add(type: number, inode: number, name: Uint8Array): boolean {
+    if (name.length === 0 || name.includes(0) || name.includes(slash)) return false
+    this.append(type, inode, name)
+    return true
   }
-  /** In memory of its own, which can be handed over. */
-  static toRecords(bytes: Buffer, entries: readonly Pick<Named, 'type' | 'inode' | 'start' | 'end'>[]): Uint8Array {
-    const records = new Uint8Array(
-      entries.reduce((sum, { inode, start, end }) => sum + 3 + String(inode).length + end - start, 0),
-    )
-    const target = Buffer.from(records.buffer)
-    let at = 0
-    for (const { type, inode, start, end } of entries) {
-      target[at] = type
-      at += 1 + target.write(`${inode} `, at + 1, 'latin1')
-      at += bytes.copy(target, at, start, end)
-      target[at++] = 0
+  /** A path as well. */
+  append(type: number, inode: number, name: Uint8Array): void {
+    if (this.#to + recordBytes + name.length > this.bytes.length)
+      this.bytes = Buffer.concat([this.bytes], 2 * (this.#to + recordBytes + name.length))
+    this.bytes[this.#to++] = type
+    this.#to += this.bytes.write(`${inode} `, this.#to, 'latin1')
+    this.bytes.set(name, this.#to)
+    this.#to += name.length
+    this.bytes[this.#to++] = 0
+  }
+
+  get count(): number {
+    let count = 0
+    for (let at = this.#from; at < this.#to; at = this.bytes.indexOf(0, at) + 1) count++
+    return count
+  }
+  /** A view of them all. */
+  get records(): Buffer {
+    return this.bytes.subarray(this.#from, this.#to)
+  }
+  /** In their order. The same object each time: who keeps one copies it. */
+  *[Symbol.iterator](): Generator<Named> {
+    const named: Named = { type: 0, inode: 0, start: 0, end: 0 }
+    for (let at = this.#from; at < this.#to; at = named.end + 1) {
+      named.type = this.bytes[at++]!
+      named.inode = 0
+      for (let digit = this.bytes[at++]!; digit !== space && at < this.#to; digit = this.bytes[at++]!)
+        named.inode = named.inode * 10 + digit - zero
+      named.start = at
+      named.end = this.bytes.indexOf(0, at)
+      yield named
     }
-    return records
+  }
+
+  /** The same names in the order of their hashes. */
+  sorted(): Names {
+    const all = Array.from(this, (named) => ({ ...named, hash: hashOfName(this.bytes, named.start, named.end) }))
+    const sorted = new Names()
+    for (const { type, inode, start, end } of all.sort((a, b) => a.hash - b.hash))
+      sorted.append(type, inode, this.bytes.subarray(start, end))
+    return sorted
   }
 }

@@ -42,7 +42,7 @@ const byFolder = (paths: readonly Buffer[], records: Buffer): Names[] => {
     const path = records.toString('latin1', at, from - 1 - itself.length)
     at = from
     while (at < records.length && records[at] !== folderMark) at = records.indexOf(0, at) + 1
-    found.set(path, Names.fromRecords(records, from, at))
+    found.set(path, new Names(records, from, at))
   }
   return paths.map((path) => found.get(path.toString('latin1')) ?? new Names())
 }

@@ -26,8 +26,8 @@ export interface VolumeReader {
   read(path: Buffer, start: number, length: number): Promise<Content>
   /** @throws NOT_A_DIRECTORY; FILE_NOT_FOUND for one of `only` */
   archive(path: Buffer, options: ArchiveOptions): Promise<Content>
-  /** Lines of JSON (IndexedFolder). @param known marks of an earlier walk (index-slices.ts) */
-  index(known: Uint8Array): Promise<Content>
+  /** Lines of JSON (IndexedFolder). @param known fingerprints that an earlier walk told */
+  index(known: Buffer): Promise<Content>
   /** Lines of JSON (DigestLine) of regular files. */
   digests(paths: readonly Buffer[]): Promise<Content>
   /** Lets go of the volume, so that it can be unmounted. */
@@ -93,7 +93,7 @@ class MountedVolume implements VolumeReader {
     return (target, signal) => pipeline(stream, target, { signal, end: false })
   }
 
-  async index(known: Uint8Array): Promise<Content> {
+  async index(known: Buffer): Promise<Content> {
     const { image, filesystem } = this.#volume
     const { fd } = this.#root.handle
     return (target, signal) => writeIndexLines({ fd, image, filesystem }, known, target, signal)

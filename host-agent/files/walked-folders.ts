@@ -6,16 +6,14 @@ import { fileType, Names } from './names.ts'
 export type Folder = { path: Buffer; inode: number }
 
 export const toFolders = (records: Uint8Array): Folder[] => {
-  const { bytes, entries } = Names.fromRecords(Buffer.from(records.buffer, records.byteOffset, records.byteLength))
-  return entries.map(({ inode, start, end }) => ({ path: bytes.subarray(start, end), inode }))
+  const names = Names.of(records)
+  return Array.from(names, ({ inode, start, end }) => ({ path: names.bytes.subarray(start, end), inode }))
 }
+/** In memory of its own, which can be handed over. */
 export const fromFolders = (folders: readonly Folder[]): Uint8Array => {
-  let end = 0
-  const entries = folders.map(({ path, inode }) => {
-    end += path.length
-    return { type: fileType.folder, inode, start: end - path.length, end }
-  })
-  return Names.toRecords(Buffer.concat(folders.map(({ path }) => path)), entries)
+  const all = new Names()
+  for (const { path, inode } of folders) all.append(fileType.folder, inode, path)
+  return new Uint8Array(all.records)
 }
 
 /** A walk that is in the middle of no folder. */

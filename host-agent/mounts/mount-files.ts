@@ -41,7 +41,7 @@ export class MountFiles {
 
   /** Every file of a restore point's volumes, one volume after the other; nobody sees a mount. */
   async index({ known = [], ...body }: IndexBody): Promise<Content> {
-    const marks = new Map(known.map((one) => [one.volume, one.marks]))
+    const fingerprints = new Map(known.map((one) => [one.volume, one.fingerprints]))
     const { disks, close } = await this.#mounts.borrow(body)
     return async (target) => {
       const cut = abortedWith(target)
@@ -52,7 +52,7 @@ export class MountFiles {
           if (!reader || partition.kind === 'guest') continue
           const volume = volumeKey(partition)
           await say({ volume })
-          const content = await reader.index(Buffer.from(marks.get(volume) ?? '', 'base64'))
+          const content = await reader.index(Buffer.from(fingerprints.get(volume) ?? '', 'base64'))
           await content(target, cut)
         }
         await say({ end: true })

@@ -99,7 +99,7 @@ export type ArchiveRequest = PathRequest & {
   prefix_b64: string
 }
 
-export type IndexRequest = { volume: number; marks_b64: string }
+export type IndexRequest = { volume: number; known_b64: string }
 export type DigestRequest = { volume: number; paths_b64: string[] }
 
 export const listed = z.object({

@@ -97,7 +97,7 @@ export const answering = (
     '/read': (asked: ReadRequest) =>
       withReason(asked, () => readerOf(asked).read(pathOf(asked), asked.start, asked.length)),
     '/index': (asked: IndexRequest) =>
-      withReason(asked, () => readerOf(asked).index(Buffer.from(asked.marks_b64, 'base64'))),
+      withReason(asked, () => readerOf(asked).index(Buffer.from(asked.known_b64, 'base64'))),
     '/digests': (asked: DigestRequest) =>
       withReason(asked, () => readerOf(asked).digests(asked.paths_b64.map((path) => Buffer.from(path, 'base64')))),
     '/archive': (asked: ArchiveRequest) =>

@@ -96,7 +96,7 @@ export class ReaderClient {
         return this.#content('/archive', asked, undefined)
       },
       index: (known: Uint8Array) => {
-        const asked: protocol.IndexRequest = { volume, marks_b64: Buffer.from(known).toString('base64') }
+        const asked: protocol.IndexRequest = { volume, known_b64: Buffer.from(known).toString('base64') }
         return this.#content('/index', asked, undefined)
       },
       digests: (paths: readonly Buffer[]) => {

@@ -31,7 +31,7 @@ import type {
 import type { Examination } from '../../contract/api/doctor.ts'
 import type { Entry, Partition } from '../../contract/api/restore.ts'
 import { HubError } from '../../contract/errors.ts'
-import { toldFolder } from '../support/told-folder.ts'
+import { toldFolders } from '../support/told-folders.ts'
 
 export const keyOf = (file: DiskFile) =>
   `${file.repository_id}/${file.vm_backup_context_id}/${file.disk_index}/${file.base}`
@@ -486,13 +486,10 @@ export class FakeAgent implements AgentApi {
       folders.set(path.slice(0, slash), entries)
     }
     const volume = 'disk 0 partition 0'
-    const marks = Buffer.from(known.find((one) => one.volume === volume)?.marks ?? '', 'base64')
+    const before = Buffer.from(known.find((one) => one.volume === volume)?.fingerprints ?? '', 'base64')
     const lines = [`${JSON.stringify({ volume } satisfies IndexLine)}\n`]
-    // In parts, as a folder of very many entries is told.
-    const bits = 2
     for (const [folder, entries] of folders)
-      for (let from = 0; from < 2 ** bits; from++)
-        lines.push(toldFolder(folder, entries, { bits, from, to: from + 1 }, marks))
+      for (const line of toldFolders(folder, entries, before)) lines.push(`${JSON.stringify(line)}\n`)
     lines.push(`${JSON.stringify({ end: true } satisfies IndexLine)}\n`)
     this.toldIndexes.push(lines.join(''))
     return Readable.from(lines.map((line) => Buffer.from(line)))

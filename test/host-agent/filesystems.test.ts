@@ -13,6 +13,7 @@ import {
   rmSync,
   symlinkSync,
   truncateSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
@@ -20,7 +21,7 @@ import { buffer } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { IndexedEntry, IndexLine, MountState } from '../../contract/agent.ts'
-import { joinMarks, nameHash, sliceOf, stored } from '../../contract/index-slices.ts'
+import { nameHash, sliceOf, stored } from '../../contract/index-slices.ts'
 import { volumeKey } from '../../contract/names.ts'
 import { type Census, census, leftBehind } from '../support/census.ts'
 import {
@@ -33,7 +34,7 @@ import {
   withLoop,
   withMounted,
 } from '../support/images.ts'
-import { marksOf } from '../support/index-lines.ts'
+import { fingerprintsOf } from '../support/index-lines.ts'
 import { openRealAgent, type RealAgent } from '../support/real-agent.ts'
 import { mountOf, sealedDisk } from '../support/sealed-disk.ts'
 
@@ -510,14 +511,12 @@ describe('many files', () => {
       const { partitions, mount_id } = await mount()
       expect(partitions).toHaveLength(1)
       await real.agent.removeMount(mount_id, 'user')
-      const body = mountOf(await sealedDisk(real, image))
-      const walk = async (marks: Buffer) => {
-        const known = [{ volume: volumeKey(partitions[0]!), marks: joinMarks(marks).toString('base64') }]
-        const stream = await real.agent.readIndex({ ...body, known })
+      const walk = async (fingerprints: Buffer) => {
+        const known = [{ volume: volumeKey(partitions[0]!), fingerprints: fingerprints.toString('base64') }]
+        const stream = await real.agent.readIndex({ ...mountOf(await sealedDisk(real, image)), known })
         const lines = (await buffer(stream)).toString('utf8').trim().split('\n')
         return lines.map((line) => JSON.parse(line) as IndexLine).flatMap((line) => ('folder' in line ? [line] : []))
       }
-      const inMarks = (all: string) => Buffer.from(all, 'base64').toString('hex').match(/.{24}/g) ?? []
       const folders = await walk(Buffer.alloc(0))
       const bytes = (said: IndexedEntry[0]) =>
         (typeof said === 'string' ? Buffer.from(said) : Buffer.from(said.b64, 'base64')).toString('latin1')
@@ -533,30 +532,46 @@ describe('many files', () => {
       const wide = folders.filter(({ folder }) => folder === '/wide')
       expect(wide.length).toBe(3)
       let slice = 0
-      for (const { bits, from, marks, same, entries } of wide) {
-        expect([bits, from, same]).toEqual([wide[0]!.bits, slice, 0])
+      for (const { bits, from, to, same, entries } of wide) {
+        expect([bits, from, same]).toEqual([wide[0]!.bits, slice, null])
         for (const [name] of entries) {
           const own = sliceOf(nameHash(stored(name)), bits)
-          expect(own >= from && own < from + inMarks(marks).length).toBe(true)
+          expect(own >= from && own < to).toBe(true)
         }
-        slice += inMarks(marks).length
+        slice = to
       }
       expect(slice).toBe(2 ** wide[0]!.bits)
-      // Whoever knows all marks is told of nothing; of all but one, of one slice.
-      const marks = inMarks(marksOf(folders).toString('base64'))
-      expect(new Set(marks).size).toBe(marks.length)
-      const again = await walk(marksOf(folders))
+      // Whoever knows the fingerprints is told of nothing.
+      const known = fingerprintsOf(folders)
+      const again = await walk(known)
       expect(again.flatMap(({ entries }) => entries)).toEqual([])
-      expect(again.reduce((sum, { same }) => sum + same, 0)).toBe(expected.length)
-      const left = inMarks(wide[1]!.marks)[7]!
-      const others = Buffer.from(marks.filter((mark) => mark !== left).join(''), 'hex')
-      const told = (await walk(others)).flatMap(({ entries }) => entries)
-      expect(told.toSorted()).toEqual(
-        wide[1]!.entries
-          .filter(([name]) => sliceOf(nameHash(stored(name)), wide[1]!.bits) === wide[1]!.from + 7)
-          .toSorted(),
+      expect(again.reduce((sum, { same }) => sum + same!, 0)).toBe(expected.length)
+      expect(fingerprintsOf(again).toString('hex').length).toBe(known.toString('hex').length)
+      // Afterwards of what has changed alone, and of all of a folder that has other names.
+      withLoop(image, (device) =>
+        withMounted(kind, device, (folder) => {
+          writeFileSync(join(folder, 'wide/f00007'), 'another')
+          utimesSync(join(folder, 'wide/f11111'), 7, 7.25)
+          writeFileSync(join(folder, 'deep/new'), '')
+        }),
       )
-      expect(told.length).toBeGreaterThan(0)
+      const told = await walk(known)
+      const changed = told.flatMap(({ folder, same, entries }) =>
+        same === null ? [] : entries.map(([name, of, size]) => [folder, name, of, size]),
+      )
+      expect(changed.toSorted()).toEqual([
+        ['', 'deep', 'd', 0],
+        ['/wide', 'f00007', 'f', 7],
+        ['/wide', 'f11111', 'f', 5],
+      ])
+      const whole = told.filter(({ same }) => same === null)
+      expect(whole.map(({ folder, entries }) => [folder, entries.map(([name]) => name).toSorted()])).toEqual([
+        ['/deep', ['deep', 'new']],
+      ])
+      expect(told.reduce((sum, { same, entries }) => sum + (same ?? 0) + entries.length, 0)).toBe(expected.length + 1)
+      // What is no fingerprint does no harm.
+      const wrong = Buffer.from(known.map((byte, at) => (at % 7 === 0 ? byte ^ 0xff : byte)))
+      expect((await walk(wrong)).length).toBe(folders.length)
     },
   )
 

@@ -4,8 +4,7 @@ import { createHash, randomUUID } from 'node:crypto'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { AgentApi, DiskFile, ExportBody, IndexLine, SealBody } from '../../contract/agent.ts'
-import { joinMarks } from '../../contract/index-slices.ts'
-import { entriesOf, marksOf } from './index-lines.ts'
+import { entriesOf, fingerprintsOf } from './index-lines.ts'
 import { mountOf } from './sealed-disk.ts'
 
 export type AgentUnderTest = {
@@ -264,12 +263,11 @@ export const agentSuite = (name: string, open: () => Promise<AgentUnderTest>) =>
       expect(entries).toContainEqual(['/etc', 'd', 0, expect.any(Number)])
       expect(entries).toContainEqual(['/etc/hostname', 'f', 6, expect.any(Number)])
       // Of what is known it tells only that it is there.
-      const marks = joinMarks(marksOf(lines)).toString('base64')
-      const known = [{ volume: 'disk 0 partition 0', marks }]
+      const known = [{ volume: 'disk 0 partition 0', fingerprints: fingerprintsOf(lines).toString('base64') }]
       const again = (await text(await agent.readIndex({ ...request, known }))).trim().split('\n')
       const told = again.map((line) => JSON.parse(line) as IndexLine)
       expect(entriesOf(told)).toEqual([])
-      expect(told.reduce((sum, line) => sum + ('folder' in line ? line.same : 0), 0)).toBe(entries.length)
+      expect(told.reduce((sum, line) => sum + ('folder' in line ? (line.same ?? 0) : 0), 0)).toBe(entries.length)
       const fetch = (path: string, volume = 'disk 0 partition 0') =>
         agent.fetchFile({ ...request, volume, path_b64: encode(path) })
       const { info, content } = await fetch('/etc/hostname')

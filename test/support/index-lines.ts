@@ -13,6 +13,6 @@ export const entriesOf = (lines: readonly IndexLine[]): [path: string, ...rest: 
       : [],
   )
 
-/** All marks that an index tells, one after the other. */
-export const marksOf = (lines: readonly IndexLine[]): Buffer =>
-  Buffer.concat(lines.flatMap((line) => ('folder' in line ? [Buffer.from(line.marks, 'base64')] : [])))
+/** All fingerprints that an index tells, one after the other. */
+export const fingerprintsOf = (lines: readonly IndexLine[]): Buffer =>
+  Buffer.concat(lines.flatMap((line) => ('folder' in line ? [Buffer.from(line.fingerprints, 'base64')] : [])))

@@ -4,16 +4,16 @@ import { fileVolumes } from './file-volumes.ts'
 
 const mediumblob = customType<{ data: Buffer }>({ dataType: () => 'mediumblob' })
 
-/** Marks of a volume's newest walk (contract/index-slices.ts), a part of them in each row. */
-export const fileMarks = mysqlTable(
-  'file_marks',
+/** Fingerprints that a volume's newest walk told (contract/agent.ts), a part of them in each row. */
+export const fileFingerprints = mysqlTable(
+  'file_fingerprints',
   {
     volumeId: int()
       .notNull()
       .references(() => fileVolumes.id, { onDelete: 'cascade' }),
     part: int().notNull(),
     pointAt: big().notNull(),
-    marks: mediumblob().notNull(),
+    fingerprints: mediumblob().notNull(),
   },
   (table) => [primaryKey({ columns: [table.volumeId, table.part] })],
 )

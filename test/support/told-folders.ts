@@ -1,0 +1,35 @@
+import type { IndexedEntry, IndexedFolder } from '../../contract/agent.ts'
+import { nameHash, sliceOf, stored } from '../../contract/index-slices.ts'
+
+/** In parts, as a folder of very many entries is told. */
+const bits = 2
+
+/** Fingerprints of the fake's own: entries as they are, each with its folder in a line. */
+const lineOf = (folder: string, entry: IndexedEntry) => `${JSON.stringify([folder, entry])}\n`
+
+/** What an index tells of a folder: of each part that has the names that it had, only what else has changed. @param known fingerprints of an earlier walk */
+export const toldFolders = (folder: string, entries: readonly IndexedEntry[], known: Buffer): IndexedFolder[] => {
+  const before = known
+    .toString()
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as [string, IndexedEntry])
+    .filter(([of]) => of === folder)
+    .map(([, entry]) => entry)
+  return Array.from({ length: 2 ** bits }, (_, from) => {
+    const isOwn = ([name]: IndexedEntry) => sliceOf(nameHash(stored(name)), bits) === from
+    const [own, old] = [entries.filter(isOwn), before.filter(isOwn)]
+    const names = (of: IndexedEntry[]) => JSON.stringify(of.map(([name]) => stored(name)).sort())
+    const isAsBefore = (entry: IndexedEntry) => old.some((one) => JSON.stringify(one) === JSON.stringify(entry))
+    const told = known.length > 0 && names(own) === names(old) ? own.filter((entry) => !isAsBefore(entry)) : undefined
+    return {
+      folder,
+      bits,
+      from,
+      to: from + 1,
+      same: told ? own.length - told.length : null,
+      entries: told ?? own,
+      fingerprints: Buffer.from(own.map((entry) => lineOf(folder, entry)).join('')).toString('base64'),
+    }
+  })
+}
