@@ -16,9 +16,11 @@ const wordColumns =
 /** Collects words, and writes them over a connection of its own; at most one go of it, while the next one is collected. */
 export class WordWriter {
   readonly #pool: Pool
-  /** Of each word where it is: folder and part by turns. */
-  #places = new Map<string, number[]>()
-  #count = 0
+  #rows: string[] = []
+  /** Words that the part has of which names are being given. */
+  readonly #known = new Set<string>()
+  #folderId = 0
+  #part = 0
   #writing: Promise<void> = Promise.resolve()
 
   constructor(pool: Pool) {
@@ -28,23 +30,25 @@ export class WordWriter {
   /** Names of one part are to be given one after the other. @param bits of the folder's slices */
   add(name: string, folderId: number, hash: number, bits: number): void {
     const part = partOf(hash, bits)
+    if (part !== this.#part || folderId !== this.#folderId) {
+      this.#known.clear()
+      this.#part = part
+      this.#folderId = folderId
+    }
     for (const word of wordsOf(name, wordsMax)) {
-      const places = this.#places.get(word)
-      if (!places) this.#places.set(word, [folderId, part])
-      else if (places.at(-1) === part && places.at(-2) === folderId) continue
-      else places.push(folderId, part)
-      this.#count++
+      if (this.#known.has(word)) continue
+      this.#known.add(word)
+      this.#rows.push(`${word}\t${folderId}\t${part}`)
     }
   }
 
   /** Begins to write what has been collected, when that is enough. */
   async flush(isAll = false): Promise<void> {
-    if (!isAll && this.#count < wordsAtOnce) return
-    const places = this.#places
-    this.#places = new Map()
-    this.#count = 0
+    if (!isAll && this.#rows.length < wordsAtOnce) return
+    const rows = this.#rows
+    this.#rows = []
     await this.#writing
-    this.#writing = this.#write(places)
+    this.#writing = this.#write(rows)
     // Looked at in its turn; until then a rejection is not an unhandled one.
     this.#writing.catch(() => undefined)
   }
@@ -58,15 +62,10 @@ export class WordWriter {
     await this.#writing.catch(() => undefined)
   }
 
-  async #write(all: ReadonlyMap<string, number[]>): Promise<void> {
-    const rows: string[] = []
-    for (const word of [...all.keys()].sort()) {
-      const places = all.get(word)!
-      for (let at = 0; at < places.length; at += 2) rows.push(`${word}\t${places[at]}\t${places[at + 1]}`)
-    }
+  async #write(rows: string[]): Promise<void> {
     const connection = await this.#pool.getConnection()
     try {
-      await loadRows(connection, { table: 'file_words', columns: ['word', 'folder_id', 'part'] }, rows)
+      await loadRows(connection, { table: 'file_words', columns: ['word', 'folder_id', 'part'] }, rows.sort())
     } finally {
       connection.release()
     }
