@@ -59,5 +59,10 @@ export const wordsOf = (text: string, most: number): string[] => {
   // The same for both; properties of Unicode take ten times as long.
   const pattern = ascii.test(text) ? /[a-z0-9]+/g : /[\p{L}\p{N}]+/gu
   const words = text.toLowerCase().match(pattern) ?? []
-  return [...new Set(words.map((word) => word.slice(0, wordLengthMax)))].slice(0, most)
+  const found: string[] = []
+  for (let at = 0; at < words.length && found.length < most; at++) {
+    const word = words[at]!.slice(0, wordLengthMax)
+    if (!found.includes(word)) found.push(word)
+  }
+  return found
 }

@@ -13,11 +13,13 @@ import { forgetWhatNoPointHas } from './file-index-forget.ts'
 import { hashOfFolder } from './file-paths.ts'
 import { conditionsOf, type Place, placeOfSlices } from './file-places.ts'
 import { WordWriter } from './file-words.ts'
-import { columnText, loadRows } from './load-rows.ts'
+import { columnText, loadRows, Rows } from './load-rows.ts'
 
 /** Entries, and folders, that are compared and written in one go. */
 const entriesOfOneGo = 10_000
 const foldersAtOnce = 2_000
+/** Goes that may wait to be written: now the server is slower for a moment, now who compares. */
+const goesAtOnce = 4
 /** Of the columns; longer than any that a path of 4096 bytes has. */
 const [folderLengthMax, nameLengthMax] = [5500, 1400]
 
@@ -36,7 +38,7 @@ export type IndexPoint = {
   after: number | undefined
 }
 /** What is written at once: numbers of folders, and rows. */
-type Go = { folders: number[] } & Record<'versions' | 'changes' | 'gone' | 'earlier' | 'seen', string[]>
+type Go = { folders: number[]; versions: Buffer } & Record<'changes' | 'gone' | 'earlier' | 'seen', string[]>
 type Part = Omit<IndexedFolder, 'fingerprints'> & { volumeId: number; path: string }
 export class FileIndexWriter {
   /** What needs not be told again. */
@@ -51,8 +53,10 @@ export class FileIndexWriter {
   /** Of each volume. */
   readonly #fingerprints = new Map<number, Buffer[]>()
   readonly #words: WordWriter
-  /** What is being written; at most one go of it, while the next one is compared. */
-  #writing: Promise<void> = Promise.resolve()
+  /** Most that a go had. */
+  #versionBytes: number | undefined
+  /** What is being written, one go after the other, while the next one is compared. */
+  readonly #writing: Promise<void>[] = []
 
   /** @param points when the indexed points of that VM were completed, the newest first */
   static async open(
@@ -117,7 +121,7 @@ export class FileIndexWriter {
   /** @param finish what belongs into the same transaction */
   async commit(finish: (query: PoolConnection['query']) => Promise<void>): Promise<void> {
     await this.#flush()
-    await this.#writing
+    await this.#writing.at(-1)
     await this.#words.end()
     // A reader that tells a folder twice has told nonsense, and fails nothing: IGNORE.
     const { contextId, at, before = -1, after = stillThere } = this.#point
@@ -167,7 +171,7 @@ export class FileIndexWriter {
 
   async close(): Promise<void> {
     try {
-      await this.#writing.catch(() => undefined)
+      await this.#writing.at(-1)?.catch(() => undefined)
       await this.#words.settle()
       await this.#connection.rollback()
       await this.#connection.query('SET foreign_key_checks = 1')
@@ -198,7 +202,7 @@ export class FileIndexWriter {
       }
     /** What the next point has of them, and the one before has not. */
     const later = new Set(after === undefined ? [] : await this.#entriesOf(places, `first_at = ${after}`))
-    const versions: string[] = []
+    const versions = new Rows(this.#versionBytes)
     const changes: string[] = []
     const earlier: string[] = []
     const seen: string[] = []
@@ -212,7 +216,7 @@ export class FileIndexWriter {
         if (known.has(entry)) known.set(entry, true)
         else if (later.has(entry)) earlier.push(`${folderId}\t${hash}`)
         else {
-          versions.push(`${folderId}\t${hash}\t${columnText(name)}\t${kind}\t${size}\t${modified}`)
+          versions.add(`${folderId}\t${hash}\t${columnText(name)}\t${kind}\t${size}\t${modified}`)
           if (before !== undefined) changes.push(`${volumeId}\t${at}\t${folderId}\t${hash}`)
           if (after !== undefined) changes.push(`${volumeId}\t${after}\t${folderId}\t${hash}`)
           if (isFirst || !named.has(`${folderId} ${hash}`)) this.#words.add(name, folderId, hash, bits)
@@ -223,10 +227,12 @@ export class FileIndexWriter {
     const gone: string[] = []
     for (const [entry, isThere] of known) if (!isThere) gone.push(nameOf(entry).replace(' ', '\t'))
     await this.#words.flush()
-    await this.#writing
-    this.#writing = this.#write({ folders: [...new Set(folders.values())], versions, changes, gone, earlier, seen })
+    this.#versionBytes = Math.max(this.#versionBytes ?? 0, versions.length)
+    const go = { folders: [...new Set(folders.values())], versions: versions.bytes, changes, gone, earlier, seen }
+    this.#writing.push((this.#writing.at(-1) ?? Promise.resolve()).then(() => this.#write(go)))
     // Looked at in its turn; until then a rejection is not an unhandled one.
-    this.#writing.catch(() => undefined)
+    this.#writing.at(-1)!.catch(() => undefined)
+    if (this.#writing.length > goesAtOnce) await this.#writing.shift()
   }
 
   async #write({ folders, versions, changes, gone, earlier, seen }: Go) {

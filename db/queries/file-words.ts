@@ -2,12 +2,26 @@
 import type { Pool, PoolConnection, RowDataPacket } from 'mysql2/promise'
 import { wordsOf } from '../../contract/names.ts'
 import { conditionsOf, isInPart, partOf, placeOfPart } from './file-places.ts'
-import { loadRows } from './load-rows.ts'
+import { loadRows, Rows } from './load-rows.ts'
 
 const wordsMax = 12
 const allWords = Number.POSITIVE_INFINITY
 /** Words of one go: sorted they lie together, and more of them lie closer. */
 const wordsAtOnce = 300_000
+/** Rows of which there is room at first. */
+const firstWords = 1024
+/** More than are sorted at once: as many as a number can hold beside a rank. */
+const rankedMax = 2 ** 21
+const [rankedCharacters, ranks] = [6, 37]
+/** Where a word is among others, by its first characters: digits, then letters, then all else. Less than 2^32. */
+const rankOf = (word: string): number => {
+  let rank = 0
+  for (let at = 0; at < rankedCharacters; at++) {
+    const code = at < word.length ? word.charCodeAt(at) : 0x30
+    rank = rank * ranks + (code <= 0x39 ? code - 0x30 : code <= 0x7a ? code - 0x61 + 10 : ranks - 1)
+  }
+  return rank
+}
 /** Names whose words are taken out at once. */
 const namesAtOnce = 1000
 const wordColumns =
@@ -16,7 +30,11 @@ const wordColumns =
 /** Collects words, and writes them over a connection of its own; at most one go of it, while the next one is collected. */
 export class WordWriter {
   readonly #pool: Pool
-  #rows: string[] = []
+  #rows = new Rows()
+  /** Of each row where it goes, as a number, and that of the row: so they are sorted without being looked at again. */
+  #order = new Float64Array(firstWords)
+  #starts = new Uint32Array(firstWords)
+  #count = 0
   /** Words that the part has of which names are being given. */
   readonly #known = new Set<string>()
   #folderId = 0
@@ -38,15 +56,27 @@ export class WordWriter {
     for (const word of wordsOf(name, wordsMax)) {
       if (this.#known.has(word)) continue
       this.#known.add(word)
-      this.#rows.push(`${word}\t${folderId}\t${part}`)
+      if (this.#count === this.#order.length) this.#grow()
+      this.#order[this.#count] = rankOf(word) * rankedMax + this.#count
+      this.#starts[this.#count++] = this.#rows.length
+      this.#rows.add(`${word}\t${folderId}\t${part}`)
     }
+  }
+
+  #grow(): void {
+    const [order, starts] = [new Float64Array(2 * this.#count), new Uint32Array(2 * this.#count)]
+    order.set(this.#order)
+    starts.set(this.#starts)
+    this.#order = order
+    this.#starts = starts
   }
 
   /** Begins to write what has been collected, when that is enough. */
   async flush(isAll = false): Promise<void> {
-    if (!isAll && this.#rows.length < wordsAtOnce) return
-    const rows = this.#rows
-    this.#rows = []
+    if (this.#count === 0 || (!isAll && this.#count < wordsAtOnce)) return
+    const rows = this.#sorted()
+    this.#rows = new Rows(rows.length)
+    this.#count = 0
     await this.#writing
     this.#writing = this.#write(rows)
     // Looked at in its turn; until then a rejection is not an unhandled one.
@@ -62,10 +92,20 @@ export class WordWriter {
     await this.#writing.catch(() => undefined)
   }
 
-  async #write(rows: string[]): Promise<void> {
+  #sorted(): Buffer {
+    const { bytes } = this.#rows
+    const sorted = Buffer.allocUnsafe(bytes.length)
+    let at = 0
+    for (const ranked of this.#order.subarray(0, this.#count).sort()) {
+      const row = ranked % rankedMax
+      at += bytes.copy(sorted, at, this.#starts[row]!, row + 1 < this.#count ? this.#starts[row + 1]! : bytes.length)
+    }
+    return sorted
+  }
+  async #write(rows: Buffer): Promise<void> {
     const connection = await this.#pool.getConnection()
     try {
-      await loadRows(connection, { table: 'file_words', columns: ['word', 'folder_id', 'part'] }, rows.sort())
+      await loadRows(connection, { table: 'file_words', columns: ['word', 'folder_id', 'part'] }, rows)
     } finally {
       connection.release()
     }
