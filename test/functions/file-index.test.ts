@@ -353,6 +353,34 @@ it('is told only of what is new since the point before', async () => {
   expect(alone.agent.toldIndexes.at(-1)).not.toMatch(/"same":[1-9]/)
 })
 
+it('finds page by page, each file once, by whatever words lead to it', async () => {
+  const vm = await readyVm(alone, { name: 'paged' })
+  const tree: Tree = {}
+  // More folders than are looked through at once; of each name several words begin with what is sought, and in small folders all of it is one part.
+  for (let at = 0; at < 250; at++) tree[`/folder-${at}/needle needles-${at}.txt`] = 'x'
+  for (let at = 0; at < 300; at++) tree[`/wide/straw-${at} needling.txt`] = 'x'
+  tree['/wide/İstanbul.txt'] = 'x'
+  const id = await backUp(vm, tree)
+  expect((await index(id)).status).toBe('completed')
+  const pages: any[] = []
+  for (let offset = 0; ; offset += 90) {
+    const page = await get(`/search?q=needl&vm_name=paged&limit=90&offset=${offset}`)
+    pages.push(...page.files)
+    expect(page.has_more).toBe(page.next_offset !== null)
+    if (!page.has_more) break
+  }
+  expect(pages.map(({ path }) => path).toSorted()).toEqual(
+    Object.keys(tree)
+      .filter((path) => path.includes('needl'))
+      .toSorted(),
+  )
+  // The other word is in few of what the first finds, and in none of another machine.
+  expect((await search('q=needling%20straw-299')).map(({ path }) => path)).toEqual(['/wide/straw-299 needling.txt'])
+  expect(await search('q=needling&vm_name=marks')).toEqual([])
+  expect(await search('q=needling&vm_name=nobody')).toEqual([])
+  expect((await search('q=stanbul')).map(({ path }) => path)).toEqual(['/wide/İstanbul.txt'])
+})
+
 it('gives one file in one step', async () => {
   const vm = await readyVm(alone, { name: 'one step' })
   const id = await backUp(vm, {})
