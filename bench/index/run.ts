@@ -15,6 +15,9 @@ import { print, row, seconds } from '../support/measure.ts'
 
 const files = Number(process.env.SENDENSE_INDEX_FILES ?? 1_000_000)
 const rows = Number(process.env.SENDENSE_INDEX_ROWS ?? 10_000_000)
+const filesystem = process.env.SENDENSE_INDEX_FILESYSTEM === 'ext4' ? 'ext4' : 'xfs'
+/** Of one file, inode and name, and of all the rest. */
+const [bytesEach, bytesBesides] = [filesystem === 'ext4' ? 4608 : 1536, 600 * 2 ** 20]
 const folders = 1000
 const changedEach = 100
 const searches = 300
@@ -30,7 +33,7 @@ try {
   const folder = join(hub.folder, 'vms/many')
   mkdirSync(folder)
   const image = join(folder, 'disk0.raw')
-  filesystemImage(image, 'xfs', 600 * 2 ** 20 + files * 1536, (root) =>
+  filesystemImage(image, filesystem, bytesBesides + files * bytesEach, (root) =>
     python(
       `import os,sys\nfor d in range(${folders}):\n  p=os.path.join(sys.argv[1],"folder-%04d"%d); os.mkdir(p)\n  for f in range(${Math.ceil(files / folders)}): os.close(os.open(os.path.join(p,"report-%06d.txt"%(d*${Math.ceil(files / folders)}+f)),os.O_CREAT|os.O_WRONLY))`,
       root,
@@ -59,7 +62,7 @@ try {
   })
   await hub.api('DELETE', `/restore/${mount.mount_id}`)
   withLoop(image, (device) =>
-    withMounted('xfs', device, (root) =>
+    withMounted(filesystem, device, (root) =>
       python(
         `import os,sys\nn=0\nfor d in os.listdir(sys.argv[1]):\n  p=os.path.join(sys.argv[1],d)\n  for f in os.listdir(p):\n    n+=1\n    if n%${changedEach}==0: open(os.path.join(p,f),"w").write("changed")`,
         root,
@@ -114,7 +117,7 @@ try {
   await db.close()
   print([
     row(
-      `Index of ${files} files`,
+      `Index of ${files} files of ${filesystem}`,
       `${first.toFixed(1)} s`,
       `find -printf: ${find.toFixed(1)} s`,
       first / find,

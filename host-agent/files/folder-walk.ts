@@ -89,16 +89,28 @@ class SomeFolders {
     // Who is given many has few names in each, most likely.
     let atOnce = this.#waiting.length > moreFolders ? 2 * moreFolders : 1
     while (this.#waiting.length > 0 && this.#count < entriesAtOnce) {
-      if (this.#begun.names.length > 0) {
-        this.#tellNextPart()
-        continue
-      }
-      const folders = this.#next(atOnce)
-      atOnce *= moreFolders
-      this.#tellAll(folders, this.#namesOf(folders))
+      if (this.#begun.names.length > 0) this.#tellNextPart()
+      else if (this.#tellSome(atOnce)) atOnce *= moreFolders
+      else atOnce = 1
     }
     const lines = new Uint8Array(Buffer.from(this.#lines.join('')))
     return { lines, folders: fromFolders(this.#waiting), ...this.#begun }
+  }
+
+  /** @returns whether so many could be told */
+  #tellSome(atOnce: number): boolean {
+    // Others are read one by one: each takes as long as it takes among many.
+    const isByFind = this.#table !== undefined && this.#table.folder === undefined
+    const folders = this.#next(isByFind ? atOnce : 1)
+    const pathOf = ({ path }: Folder) => Buffer.concat([this.#root, path])
+    const names = isByFind ? readFolders(folders.map(pathOf)) : undefined
+    if (names) this.#tellAll(folders, names)
+    else {
+      const [first, ...others] = folders as [Folder, ...Folder[]]
+      this.#waiting.push(...others)
+      this.#tellAll([first], [this.#inTable(first) ?? readPlainFolder(pathOf(first))])
+    }
+    return names !== undefined
   }
 
   #next(most: number): Folder[] {
@@ -110,17 +122,14 @@ class SomeFolders {
     return folders
   }
 
-  #namesOf(folders: readonly Folder[]): Names[] {
+  /** Its names where the table has folders, too, and knows this one. */
+  #inTable({ path, inode }: Folder): Names | undefined {
     const table = this.#table
-    const pathOf = ({ path }: Folder) => Buffer.concat([this.#root, path])
-    if (!table) return folders.map((folder) => readPlainFolder(pathOf(folder)))
-    if (!table.folder) return readFolders(folders.map(pathOf))
-    return folders.map(
-      (folder) => unlessDamaged(() => table.folder!(folder.inode || table.root)) ?? readPlainFolder(pathOf(folder)),
-    )
+    const number = path.length === 0 ? table?.root : inode
+    return number ? unlessDamaged(() => table?.folder?.(number)) : undefined
   }
 
-  /** The last one with very many is begun to be told in parts; others like that come later. */
+  /** The last one with very many is begun to be told in parts. */
   #tellAll(folders: readonly Folder[], names: readonly Names[]): void {
     const wide: [Folder, Names, bits: number][] = []
     for (const [at, folder] of folders.entries()) {
@@ -130,6 +139,7 @@ class SomeFolders {
       else this.#waiting.push(...this.#tellPart(folder, names[at]!, count, { bits, from: 0, to: 2 ** bits }))
     }
     for (const [folder, unsorted, bits] of wide) {
+      while (this.#begun.names.length > 0) this.#tellNextPart()
       this.#waiting.push(folder)
       this.#begun = { names: new Uint8Array(unsorted.sorted().records), from: 0, bits, slice: 0 }
     }

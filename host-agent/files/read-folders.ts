@@ -20,19 +20,14 @@ export const readPlainFolder = (path: Buffer): Names => {
   }
 }
 
-/** @param paths absolute @returns the names of each; of one that can not be read none, or those that could be */
-export const readFolders = (paths: readonly Buffer[]): Names[] => {
-  const records = existsSync(find) ? ask(paths) : undefined
-  if (records) return byFolder(paths, records)
-  return paths.length === 1 ? [readPlainFolder(paths[0]!)] : paths.flatMap((path) => readFolders([path]))
-}
-
-const ask = (paths: readonly Buffer[]): Buffer | undefined => {
+/** @param paths absolute @returns the names of each, of one that can not be read none, or those that could be; undefined when they can not be asked for at once, or are too many */
+export const readFolders = (paths: readonly Buffer[]): Names[] | undefined => {
   const texts = paths.map((path) => path.toString('utf8'))
   // Arguments of a program are text in Node: other bytes would be changed.
-  if (texts.some((text, at) => !Buffer.from(text).equals(paths[at]!))) return undefined
+  if (!existsSync(find) || texts.some((text, at) => !Buffer.from(text).equals(paths[at]!))) return undefined
   const expression = ['-maxdepth', '1', '(', '-name', '.', '-printf', '%p\\0', '-o', '-printf', '%y%i %f\\0', ')']
-  return outputNow(find, [...texts.map((text) => `${text}${itself}`), ...expression], outputBytesMax)
+  const records = outputNow(find, [...texts.map((text) => `${text}${itself}`), ...expression], outputBytesMax)
+  return records && byFolder(paths, records)
 }
 
 const byFolder = (paths: readonly Buffer[], records: Buffer): Names[] => {

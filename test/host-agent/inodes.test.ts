@@ -18,7 +18,12 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import type { IndexedFolder } from '../../contract/agent.ts'
+import { toFingerprints } from '../../host-agent/files/fingerprints.ts'
+import type { Walk } from '../../host-agent/files/folder-tasks.ts'
+import { walkSome } from '../../host-agent/files/folder-walk.ts'
 import { type InodeTable, openInodeTable } from '../../host-agent/files/inodes/inode-table.ts'
+import { fromFolders, noNames } from '../../host-agent/files/walked-folders.ts'
 import { type Census, census, leftBehind } from '../support/census.ts'
 import { seeded } from '../support/damage.ts'
 import { withLoop } from '../support/images.ts'
@@ -37,7 +42,7 @@ afterAll(async () => {
 })
 
 const fill = (root: string) => {
-  for (const name of ['empty', 'some', 'wide', 'deep']) mkdirSync(join(root, name))
+  for (const name of ['empty', 'some', 'wide', 'deep', 'some/within', 'some/within/it']) mkdirSync(join(root, name))
   // More than one block, and nodes of a tree.
   for (let at = 0; at < 3000; at++) writeFileSync(join(root, `wide/a longer name of a file ${at}`), 'x'.repeat(at % 7))
   for (let at = 0; at < 200; at++) rmSync(join(root, `wide/a longer name of a file ${at * 13}`))
@@ -94,6 +99,39 @@ const lookThrough = (root: string, at: string, table: InodeTable, isTold: (path:
   return count
 }
 
+const typesOf = (stat: { isFile(): boolean; isDirectory(): boolean; isSymbolicLink(): boolean }) =>
+  stat.isFile() ? 'f' : stat.isDirectory() ? 'd' : stat.isSymbolicLink() ? 'l' : 'o'
+/** Every entry below a folder, as the mount has it. */
+const lookedAt = (root: string, at: string): string[] =>
+  readdirSync(join(root, at)).flatMap((name) => {
+    const path = `${at}/${name}`
+    const stat = lstatSync(join(root, path), { bigint: true })
+    const own = `${path} ${typesOf(stat)} ${stat.isFile() ? stat.size : 0} ${microseconds(stat.mtimeNs)}`
+    return stat.isDirectory() ? [own, ...lookedAt(root, path)] : [own]
+  })
+/** The same, as an index tells it. */
+const walked = (root: string, device: string, filesystem: string): string[] =>
+  linesOf(root, device, filesystem, Buffer.alloc(0)).flatMap(({ folder, entries }) =>
+    entries.map(([name, ...rest]) => `${folder as string}/${name as string} ${rest.join(' ')}`),
+  )
+const linesOf = (root: string, device: string, filesystem: string, fingerprints: Buffer): IndexedFolder[] => {
+  const fd = openSync(root, 'r')
+  const told: IndexedFolder[] = []
+  const known = toFingerprints(fingerprints)
+  const waiting: Walk[] = [{ folders: fromFolders([{ path: Buffer.alloc(0), inode: 0 }]), ...noNames() }]
+  try {
+    for (let walk = waiting.pop(); walk; walk = waiting.pop()) {
+      const { lines, ...left } = walkSome({ fd, image: device, filesystem, known, ...walk })
+      if (left.folders.length > 0) waiting.push(left)
+      for (const line of Buffer.from(lines).toString().split('\n'))
+        if (line !== '') told.push(JSON.parse(line) as IndexedFolder)
+    }
+  } finally {
+    closeSync(fd)
+  }
+  return told
+}
+
 type Layout = [name: string, filesystem: 'ext2' | 'ext3' | 'ext4' | 'xfs', bytes: number, mkfs: string[]]
 const ext = (name: string, filesystem: 'ext2' | 'ext3' | 'ext4', ...options: string[]): Layout => [
   name,
@@ -145,10 +183,44 @@ it.each(layouts)('%s: %s is read as the kernel reads it', (_, filesystem, bytes,
     try {
       // What lies within an inode is left to the mount. Those of ext have lost+found.
       const isTold = (path: string) => !options.includes('inline_data') || path === '/wide'
-      expect(lookThrough(mounted, '', table, isTold)).toBe(2844 + (filesystem === 'xfs' ? 0 : 1))
+      expect(lookThrough(mounted, '', table, isTold)).toBe(2846 + (filesystem === 'xfs' ? 0 : 1))
       expect(table.inode(2 ** 31), 'no inode').toBeUndefined()
+      expect(walked(mounted, device, filesystem).toSorted()).toEqual(lookedAt(mounted, '').toSorted())
     } finally {
       table.close()
+      execFileSync('/usr/bin/umount', [mounted])
+    }
+  })
+})
+
+it('many folders of very many names are each told once, in parts', () => {
+  rmSync(image, { force: true })
+  writeFileSync(image, '')
+  truncateSync(image, 320 * 2 ** 20)
+  execFileSync('/usr/sbin/mkfs.xfs', ['-q', '-f', image])
+  const mounted = join(folder, 'mounted')
+  mkdirSync(mounted, { recursive: true })
+  const [folders, files] = [12, 5200]
+  withLoop(image, (device) => {
+    execFileSync('/usr/bin/mount', ['-t', 'xfs', device, mounted])
+    try {
+      for (let at = 0; at < folders; at++) {
+        mkdirSync(join(mounted, `wide ${at}`))
+        for (let file = 0; file < files; file++) writeFileSync(join(mounted, `wide ${at}/${file}`), '')
+      }
+      execFileSync('/usr/bin/sync', ['-f', mounted])
+      const lines = linesOf(mounted, device, 'xfs', Buffer.alloc(0))
+      expect(lines.length).toBe(1 + 2 * folders)
+      const paths = lines.flatMap(({ folder, entries }) =>
+        entries.map(([name]) => `${folder as string}/${name as string}`),
+      )
+      expect(new Set(paths).size).toBe(folders * (files + 1))
+      expect(paths.length).toBe(folders * (files + 1))
+      const fingerprints = Buffer.concat(lines.map((line) => Buffer.from(line.fingerprints, 'base64')))
+      const again = linesOf(mounted, device, 'xfs', fingerprints)
+      expect(again.flatMap(({ entries }) => entries)).toEqual([])
+      expect(again.reduce((sum, { same }) => sum + same!, 0)).toBe(paths.length)
+    } finally {
       execFileSync('/usr/bin/umount', [mounted])
     }
   })
