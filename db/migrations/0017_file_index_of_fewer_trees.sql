@@ -52,4 +52,4 @@ CREATE TABLE IF NOT EXISTS `file_fingerprints` (
 	CONSTRAINT `file_fingerprints_volume_id_file_volumes_id_fk` FOREIGN KEY (`volume_id`) REFERENCES `file_volumes`(`id`) ON DELETE cascade ON UPDATE no action
 );
 --> statement-breakpoint
-UPDATE `file_indexes` SET `status` = 'pending', `entry_count` = 0 WHERE `status` IN ('running', 'completed');
+UPDATE `file_indexes` SET `status` = 'pending', `entry_count` = 0, `digests` = IF(`digests` = 'completed', 'pending', `digests`) WHERE `status` IN ('running', 'completed');

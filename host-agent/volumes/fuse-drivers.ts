@@ -7,7 +7,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { runHere, serveHere } from '../run-tool.ts'
 import { type Mounted, type NotMounted, ntfsIsDirty } from './mounted.ts'
 
-const fuse2fs = (image: string, path: string): string[] => [
+/** Arguments that read ext2, ext3 and ext4. */
+export const fuse2fs = (image: string, path: string): string[] => [
   '/usr/bin/fuse2fs',
   '-f',
   // Nothing changes under it: the kernel may keep what it was told.
