@@ -32,7 +32,9 @@ export class BlockFile {
   #piece(number: number): DataView {
     const known = this.#pieces.get(number)
     if (known) return known
-    const bytes = this.#memory()
+    // Never its memory again: who walks through a tree still holds views of the nodes above.
+    if (this.#pieces.size >= piecesMax) this.#pieces.delete(this.#pieces.keys().next().value!)
+    const bytes = new Uint8Array(pieceBytes)
     let filled = 0
     while (filled < pieceBytes) {
       const count = readSync(this.#fd, bytes, filled, pieceBytes - filled, number * pieceBytes + filled)
@@ -42,14 +44,6 @@ export class BlockFile {
     const piece = new DataView(bytes.buffer, 0, filled)
     this.#pieces.set(number, piece)
     return piece
-  }
-
-  /** That of the piece that has been there for the longest: nobody has it any more. */
-  #memory(): Uint8Array<ArrayBuffer> {
-    if (this.#pieces.size < piecesMax) return new Uint8Array(pieceBytes)
-    const [number, { buffer }] = this.#pieces.entries().next().value!
-    this.#pieces.delete(number)
-    return new Uint8Array(buffer as ArrayBuffer)
   }
 
   close(): void {
