@@ -8,9 +8,11 @@ import type { IndexedEntry } from './agent.ts'
 export type Said = IndexedEntry[0]
 /** As a table keeps it: text as it is; else its bytes as base64 behind a NUL, which no path holds. */
 export const stored = (said: Said): string => (typeof said === 'string' ? said : `\0${said.b64}`)
+export const saidOf = (kept: string): Said => (kept.startsWith('\0') ? { b64: kept.slice(1) } : kept)
 
 /** Bits of a name's hash: what a number of JavaScript holds exactly, and enough that ten million names of one folder make two of them equal once in two hundred folders. */
 const hashBits = 53
+export const hashMax = 2 ** hashBits - 1
 /** cyrb53 (bryc, public domain): two lanes of multiplications, where a SHA-256 would take as long as all the rest that is done with a name. @returns 0 to 2^53-1 */
 export const hashOfBytes = (bytes: Uint8Array, from = 0, to = bytes.length): number => {
   let one = 0xdeadbeef
@@ -41,7 +43,7 @@ export const nameHash = (kept: string): number => {
 }
 
 /** Names of a slice, about. */
-const namesOfSlice = 32
+export const namesOfSlice = 32
 export const sliceBitsMax = 24
 /** @param names of a folder @returns b: it has 2^b slices */
 export const sliceBits = (names: number): number =>

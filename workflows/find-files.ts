@@ -15,18 +15,13 @@ import type {
 } from '../contract/api/files.ts'
 import { HubError } from '../contract/errors.ts'
 import { wordsOf } from '../contract/names.ts'
-import {
-  contextsOfVm,
-  differences,
-  findIndex,
-  type IndexedPoint,
-  indexedPoints,
-  stillThere,
-  type VersionRow,
-  versionsOf,
-} from '../db/queries/file-index.ts'
+import { differences } from '../db/queries/file-differences.ts'
+import { versionsOf } from '../db/queries/file-history.ts'
+import { contextsOfVm, findIndex, type IndexedPoint, indexedPoints } from '../db/queries/file-index.ts'
 import { joinedPath, splitPath } from '../db/queries/file-paths.ts'
+import type { VersionRow } from '../db/queries/file-rows.ts'
 import { searchVersions } from '../db/queries/file-search.ts'
+import { isAt } from '../db/queries/file-timeline.ts'
 import type { Env } from '../runtime/bindings/index.ts'
 import { guestPath } from './guest-path.ts'
 import { fromPlaces, placesOf } from './restore-places.ts'
@@ -41,8 +36,8 @@ const kindLetters = { file: 'f', directory: 'd' } as const
 const timeOf = (microseconds: number) => new Date(Math.floor(microseconds / 1000)).toISOString()
 const versionOf = ({ kind, size, modified, sha256 }: Pick<VersionRow, 'kind' | 'size' | 'modified' | 'sha256'>) => ({
   type: kindWords[kind],
-  size: Number(size),
-  modified_time: timeOf(Number(modified)),
+  size,
+  modified_time: timeOf(modified),
   sha256: sha256?.toString('hex') ?? null,
 })
 const placeOf = ({ volume, folder, name }: Pick<VersionRow, 'volume' | 'folder' | 'name'>) => ({
@@ -59,7 +54,7 @@ const pointsByContext = async ({ DB }: Env<'DB'>, contexts: Iterable<string>): P
 }
 /** Points that have a version, the newest first. */
 const holdersOf = ({ contextId, firstAt, lastAt }: VersionRow, points: ReadonlyMap<string, IndexedPoint[]>) =>
-  (points.get(contextId) ?? []).filter(({ pointAt }) => pointAt >= Number(firstAt) && pointAt < Number(lastAt))
+  (points.get(contextId) ?? []).filter(({ pointAt }) => isAt({ firstAt, lastAt }, pointAt))
 
 export const searchFiles = async (
   env: Env<'DB'>,
@@ -98,7 +93,7 @@ export const searchFiles = async (
           ...versionOf(row),
           backup_id: newest.backupJobId,
           completed_at: new Date(newest.pointAt).toISOString(),
-          is_current: Number(row.lastAt) === stillThere,
+          is_current: newest === points.get(row.contextId)![0],
         },
       ]
     }),
@@ -157,7 +152,8 @@ export const diffPoints = async (
   if (from.vmBackupContextId !== to.vmBackupContextId)
     throw new HubError('NOT_INDEXED', 'These are not backups of one VM in one repository')
   const below = (path ?? '').replace(/\/+$/, '')
-  const rows = await differences(DB, from.vmBackupContextId, [from.pointAt, to.pointAt], {
+  const rows = await differences(DB, from.vmBackupContextId, {
+    points: [from.pointAt, to.pointAt],
     below,
     limit: limit + 1,
     offset,
@@ -166,21 +162,18 @@ export const diffPoints = async (
   return {
     backup_id: backupId,
     other_id: otherId,
-    changes: rows.slice(0, limit).map((row) => {
-      const side = (
-        kind: VersionRow['kind'] | null,
-        size: number | null,
-        modified: number | null,
-        sha256: Buffer | null,
-      ) => (kind === null ? null : versionOf({ kind, size: size!, modified: modified!, sha256 }))
-      const before = side(row.beforeKind, row.beforeSize, row.beforeModified, row.beforeSha256)
-      const after = side(row.afterKind, row.afterSize, row.afterModified, row.afterSha256)
-      return {
-        ...placeOf(row),
-        change: before === null ? 'added' : after === null ? 'removed' : 'changed',
-        before,
-        after,
-      }
+    changes: rows.slice(0, limit).flatMap(({ before, after }) => {
+      const row = before ?? after
+      // Deleted meanwhile.
+      if (!row) return []
+      return [
+        {
+          ...placeOf(row),
+          change: before ? (after ? 'changed' : 'removed') : 'added',
+          before: before ? versionOf(before) : null,
+          after: after ? versionOf(after) : null,
+        } as const,
+      ]
     }),
     has_more: hasMore,
     next_offset: hasMore ? offset + limit : null,

@@ -4,9 +4,11 @@ import { once } from 'node:events'
 import { mkdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { sliceBits } from '../../contract/index-slices.ts'
-import { openDatabase } from '../../db/database.ts'
-import { partOf } from '../../db/queries/file-places.ts'
+import type { IndexedEntry } from '../../contract/agent.ts'
+import { nameHash, sliceBits, sliceOf } from '../../contract/index-slices.ts'
+import { type Database, openDatabase } from '../../db/database.ts'
+import { ensureVolume } from '../../db/queries/file-index.ts'
+import { FileIndexWriter } from '../../db/queries/file-index-writer.ts'
 import { fuse2fs } from '../../host-agent/volumes/fuse-drivers.ts'
 import { databaseSocket } from '../../runtime/database-address.ts'
 import { registerVm, runBackup, startHub } from '../../test/support/hub.ts'
@@ -23,8 +25,7 @@ const folders = 1000
 const changedEach = 100
 const searches = 300
 const filesOfName = 5
-/** Names whose rows are made in one statement. */
-const each = 400_000
+const volumes = 100
 const [ofFind, ofFirst, goalMs] = [1.5, 0.2, 200]
 
 const python = (script: string, ...args: string[]) =>
@@ -58,6 +59,60 @@ const findOver = async (backupId: string): Promise<number> => {
     if (running.exitCode === null) await once(running, 'exit')
   }
 }
+/** Until a restore point's files are known. */
+const index = async (id: string): Promise<number> =>
+  seconds(async () => {
+    await hub.api('POST', `/backups/${id}/index`)
+    for (;;) {
+      const { file_index } = (await hub.api('GET', `/backups/${id}`)).body
+      if (file_index.status === 'completed') return
+      if (file_index.status === 'failed') throw new Error(file_index.error_message)
+      await sleep(100)
+    }
+  })
+/** An indexed restore point of another machine. */
+const indexOfCustomers = async () => {
+  const folder = join(hub.folder, 'vms/customers')
+  mkdirSync(folder)
+  filesystemImage(join(folder, 'disk0.raw'), 'ext4', 16 * 2 ** 20, () => undefined)
+  const { backup_id } = await runBackup(hub, await registerVm(hub, 'customers'), 'full')
+  await index(backup_id)
+  const { body } = await hub.api('GET', `/backups/${backup_id}`)
+  return { backupId: backup_id as string, contextId: body.vm_backup_context_id as string }
+}
+/** As if that point had all of these files: written as a walk's are. A name is that of five files, in folders of other customers. */
+const fillIndex = async (db: Database, { backupId, contextId }: Awaited<ReturnType<typeof indexOfCustomers>>) => {
+  const [[{ at }]] = (await db.pool.query('SELECT point_at AS at FROM file_indexes WHERE backup_job_id = ?', [
+    backupId,
+  ])) as any
+  await db.pool.query('DELETE FROM file_walks WHERE vm_backup_context_id = ?', [contextId])
+  const writer = await FileIndexWriter.open(db, contextId, at, [])
+  const bits = sliceBits(rows / folders)
+  for (let volume = 0; volume < volumes; volume++) {
+    const id = await ensureVolume(db.orm, contextId, `bench ${volume}`)
+    for (let folder = volume; folder < folders; folder += volumes) {
+      const entries: IndexedEntry[] = []
+      for (let from = 0; from < rows / filesOfName; from += folders)
+        for (let copy = 0; copy < filesOfName; copy++) {
+          const seq = from + ((folder + 211 * copy) % folders) + 1
+          entries.push([`invoice-${seq}-${wordOf(seq)}.pdf`, 'f', seq, 1_000_000])
+        }
+      const hashes = new Map(entries.map((entry) => [entry, nameHash(entry[0] as string)]))
+      entries.sort((a, b) => hashes.get(a)! - hashes.get(b)!)
+      const middle = Math.max(1, 2 ** (bits - 1))
+      const told = { folder: `/customers/${folder}`, bits, same: null, fingerprints: '' }
+      for (let [from, to] = [0, middle]; from < 2 ** bits; [from, to] = [to, 2 ** bits]) {
+        const isIn = (entry: IndexedEntry) =>
+          sliceOf(hashes.get(entry)!, bits) >= from && sliceOf(hashes.get(entry)!, bits) < to
+        await writer.add(id, { ...told, from, to, entries: entries.filter(isIn) })
+      }
+    }
+  }
+  await writer.commit(async () => undefined)
+  await writer.close()
+}
+const wordOf = (seq: number) => ((seq * 2654435761) % 4294967296).toString(16)
+
 try {
   const folder = join(hub.folder, 'vms/many')
   mkdirSync(folder)
@@ -69,16 +124,6 @@ try {
     ),
   )
   const vm = await registerVm(hub, 'many')
-  const index = async (id: string): Promise<number> =>
-    seconds(async () => {
-      await hub.api('POST', `/backups/${id}/index`)
-      for (;;) {
-        const { file_index } = (await hub.api('GET', `/backups/${id}`)).body
-        if (file_index.status === 'completed') return
-        if (file_index.status === 'failed') throw new Error(file_index.error_message)
-        await sleep(100)
-      }
-    })
   const full = await runBackup(hub, vm, 'full')
   const first = await index(full.backup_id)
   const find = await findOver(full.backup_id)
@@ -95,46 +140,16 @@ try {
 
   const settings = readSettings({ SENDENSE_DATA_DIR: join(hub.folder, 'data') })
   const db = openDatabase({ socketPath: databaseSocket(settings), user: 'root', database: 'sendense' })
-  const connection = await db.pool.getConnection()
-  const run = (statement: string, values: unknown[] = []) => connection.query(statement, values)
-  const context = (await hub.api('GET', `/backups/${full.backup_id}`)).body.vm_backup_context_id
-  await run(
-    "INSERT INTO file_volumes (vm_backup_context_id, volume) SELECT ?, concat('bench ', seq) FROM seq_1_to_100",
-    [context],
-  )
-  // A name is that of five files, in folders of other customers and on other machines.
+  await fillIndex(db, await indexOfCustomers())
   const names = Math.ceil(rows / filesOfName)
-  const name = "concat('invoice-', s.seq, '-', lower(hex(s.seq * 2654435761 % 4294967296)), '.pdf')"
-  // Any 53 bits: whoever searches asks for no name by its hash.
-  const hash = `CAST(CONV(LEFT(SHA2(${name}, 256), 14), 16, 10) AS UNSIGNED) >> 3`
-  const [[{ least }]] = (await run("SELECT min(id) AS least FROM file_volumes WHERE volume LIKE 'bench%'")) as any
-  await run(
-    `INSERT INTO file_folders (id, volume_id, path_hash, path)
-     SELECT 10000000 + seq, ${least} + seq % 100, unhex(left(sha2(concat('/customers/', seq), 256), 32)), concat('/customers/', seq) FROM seq_1_to_${folders}`,
-  )
-  const partsOfFolder = partOf(0, sliceBits(rows / folders))
-  for (let from = 1; from <= names; from += each) {
-    const of = `SELECT 10000001 + (s.seq * 7919 + c.seq * 211) % ${folders} AS folder, ${hash} AS hash, ${name} AS name, s.seq
-      FROM seq_${from}_to_${Math.min(names, from + each - 1)} s JOIN seq_1_to_${filesOfName} c`
-    await run(
-      `INSERT INTO file_versions SELECT folder, hash, name, 'f', seq, 1000000, 1, ${Number.MAX_SAFE_INTEGER} FROM (${of}) f ORDER BY folder, hash`,
-    )
-    const part = `${partsOfFolder} + FLOOR(hash / ${2 ** 53 / partsOfFolder})`
-    for (const word of ["'invoice'", "'pdf'", 'seq', 'lower(hex(seq * 2654435761 % 4294967296))'])
-      await run(
-        `INSERT IGNORE INTO file_words SELECT ${word} AS word, folder, ${part} AS part FROM (${of}) f ORDER BY word, folder, part`,
-      )
-  }
-  await run('ANALYZE TABLE file_words, file_versions')
   const taken: number[] = []
   for (let turn = 0; turn < searches; turn++) {
     const seq = 1 + Math.floor((turn * names) / searches)
-    const word = ((seq * 2654435761) % 4294967296).toString(16)
+    const word = wordOf(seq)
     const asked = [`invoice ${word}`, word.slice(0, 5), `pdf ${seq}`, 'invoice', `report 00${turn}`][turn % 5]!
     taken.push(await seconds(() => hub.api('GET', `/search?${new URLSearchParams({ q: asked })}`)))
   }
   const p99 = taken.toSorted((a, b) => a - b)[Math.floor(searches * 0.99)]! * 1000
-  connection.release()
   await db.close()
   print([
     row(

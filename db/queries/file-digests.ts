@@ -1,6 +1,12 @@
 /** Digests of what files hold: which of a restore point have none yet, and keeping them. */
+import { namesOfSlice, stored } from '../../contract/index-slices.ts'
 import type { Database } from '../database.ts'
 import { joinedPath } from './file-paths.ts'
+import { type Piece, piecesOf } from './file-pieces.ts'
+import { placeOfSlices } from './file-places.ts'
+import { keyOfContent, readDigests, readFolders } from './file-rows.ts'
+import { isAt } from './file-timeline.ts'
+import { readVersions } from './file-versions.ts'
 import { loadRows } from './load-rows.ts'
 
 export type FileWithoutDigest = {
@@ -14,8 +20,6 @@ export type FileWithoutDigest = {
   name: string
 }
 
-/** Folders whose files are looked for in one go. */
-const foldersAtOnce = 500
 /** Files of one batch, and what they may hold together, but for one that is larger. */
 const [filesAtOnce, bytesAtOnce] = [2_000, 4 * 1024 ** 3]
 
@@ -25,34 +29,50 @@ export async function* filesWithoutDigest(
   contextId: string,
   at: number,
 ): AsyncGenerator<FileWithoutDigest[]> {
-  const [folders] = (await pool.query(
-    'SELECT f.id FROM file_volumes o JOIN file_folders f ON f.volume_id = o.id WHERE o.vm_backup_context_id = ? ORDER BY f.id',
-    [contextId],
-  )) as unknown as [{ id: number }[]]
-  for (let from = 0; from < folders.length; from += foldersAtOnce) {
-    const ids = folders.slice(from, from + foldersAtOnce).map(({ id }) => id)
-    let last = { folderId: 0, nameHash: -1 }
-    for (;;) {
-      const [files] = (await pool.query(
-        `SELECT o.id AS volumeId, o.volume, v.folder_id AS folderId, v.name_hash AS nameHash, v.size, v.modified, f.path AS folder, v.name
-         FROM file_versions v JOIN file_folders f ON f.id = v.folder_id JOIN file_volumes o ON o.id = f.volume_id
-         LEFT JOIN file_digests d ON d.folder_id = v.folder_id AND d.name_hash = v.name_hash AND d.size = v.size AND d.modified = v.modified
-         WHERE v.folder_id IN (?) AND v.kind = 'f' AND v.first_at <= ? AND v.last_at > ? AND d.folder_id IS NULL
-           AND (v.folder_id > ? OR (v.folder_id = ? AND v.name_hash > ?)) ORDER BY v.folder_id, v.name_hash LIMIT ?`,
-        [ids, at, at, last.folderId, last.folderId, last.nameHash, filesAtOnce],
-      )) as unknown as [FileWithoutDigest[]]
-      for (const batch of byBytes(files)) yield batch
-      if (files.length < filesAtOnce) break
-      last = files.at(-1)!
+  for await (const pieces of piecesOf(pool, contextId, { withPast: true })) {
+    let some: Piece[] = []
+    let slices = 0
+    for (const [number, piece] of pieces.entries()) {
+      some.push(piece)
+      slices += piece.to - piece.from
+      if (slices * namesOfSlice < filesAtOnce && number < pieces.length - 1) continue
+      for (const batch of byBytes(await withoutDigest(pool, some, at))) yield batch
+      some = []
+      slices = 0
     }
   }
+}
+
+const withoutDigest = async (
+  pool: Database['pool'],
+  pieces: readonly Piece[],
+  at: number,
+): Promise<FileWithoutDigest[]> => {
+  const places = pieces.map(({ folderId, bits, from, to }) => placeOfSlices(folderId, bits, from, to))
+  const files = (await readVersions(pool, places)).filter((version) => version.entry[1] === 'f' && isAt(version, at))
+  const known = await readDigests(pool, files)
+  const folders = await readFolders(
+    pool,
+    files.map(({ folderId }) => folderId),
+  )
+  const volumes = new Map(pieces.map(({ folderId, volumeId }) => [folderId, volumeId]))
+  return files.flatMap((file) => {
+    const { folderId, hash: nameHash, entry } = file
+    const place = folders.get(folderId)
+    if (!place || known.has(keyOfContent(file))) return []
+    const [name, , size, modified] = entry
+    const { volume, folder } = place
+    const volumeId = volumes.get(folderId)!
+    return [{ volumeId, volume, folderId, nameHash, size, modified, folder, name: stored(name) }]
+  })
 }
 
 function* byBytes(files: readonly FileWithoutDigest[]): Generator<FileWithoutDigest[]> {
   let batch: FileWithoutDigest[] = []
   let bytes = 0
   for (const file of files) {
-    if (batch.length > 0 && (bytes + file.size > bytesAtOnce || file.volumeId !== batch[0]!.volumeId)) {
+    const isFull = batch.length === filesAtOnce || bytes + file.size > bytesAtOnce
+    if (batch.length > 0 && (isFull || file.volumeId !== batch[0]!.volumeId)) {
       yield batch
       batch = []
       bytes = 0

@@ -1,94 +1,98 @@
 /** Takes out of the index what only deleted restore points had, and what a hub had begun that died. */
 import type { PoolConnection, RowDataPacket } from 'mysql2/promise'
-import { stillThere } from './file-index.ts'
-import type { IndexPoint } from './file-index-writer.ts'
+import { placeOfName, versionsIn } from './file-places.ts'
+import { contentKey } from './file-rows.ts'
+import { readVersions } from './file-versions.ts'
 import { forgetWords, type LostName } from './file-words.ts'
 
-const forgottenColumns = `(folder_id INT NOT NULL, name_hash BIGINT NOT NULL, first_at BIGINT NOT NULL, name VARCHAR(1400) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin NOT NULL,
-  PRIMARY KEY (folder_id, name_hash, first_at))`
 /** Before every point. */
 const never = -1
+/** Names that are looked at in one go. */
+const namesAtOnce = 500
 
 /**
- * Else what deleted points had would be taken for what `point` has: what they alone had goes, and what the next point has, too, begins there. Says that `point` is walked
- * through from now on.
+ * Takes out versions that lie between two points and were in none but deleted ones, and says that the point of `at` is walked through from now on.
  * @param points when the indexed points of that VM were completed, the newest first
+ * @returns whether something is kept of what is newer than all of them: the next walk of a newer one puts that right
  */
-export const forgetWhatNoPointHas = async (
+export const forgetDeletedPoints = async (
   connection: PoolConnection,
-  { contextId, at, before = never, after }: IndexPoint,
+  { contextId, at }: { contextId: string; at: number },
   points: readonly number[],
-): Promise<void> => {
-  const run = (sql: string, more: Record<string, unknown> = {}) =>
-    connection.query({ sql, namedPlaceholders: true } as never, {
-      contextId,
-      at,
-      before,
-      after,
-      ...more,
-    }) as Promise<unknown>
-  const [walks] = (await run('SELECT at FROM file_walks WHERE vm_backup_context_id = :contextId')) as [{ at: number }[]]
+): Promise<boolean> => {
+  const [walks] = await connection.query<({ at: number } & RowDataPacket)[]>(
+    'SELECT at FROM file_walks WHERE vm_backup_context_id = ?',
+    [contextId],
+  )
   const gone = walks.map((walk) => walk.at).filter((one) => !points.includes(one))
-  // Older than another: what begins between the two, with points that were deleted, begins with the other.
-  if (gone.length === 0 && after === undefined) return void (await run(sayWalked))
-  await run(`CREATE OR REPLACE TEMPORARY TABLE file_forgotten ${forgottenColumns}`)
+  const newest = points[0] ?? never
+  const between = gone.filter((one) => one < newest)
   await connection.beginTransaction()
   try {
-    // Between two points that are left: what begins and ends there no point has.
-    const bounds = [stillThere, ...points, never]
-    for (const [number, from] of bounds.slice(1).entries()) {
-      const to = bounds[number]!
-      if (!gone.some((one) => one > from && one < to)) continue
-      // What the oldest begins with is no change, and all of it may have to go.
-      const [source, where] =
-        from === never && to === stillThere ? [versions, ''] : [changed, 'AND c.at > :from AND c.at <= :to']
-      await run(
-        `INSERT IGNORE INTO file_forgotten SELECT v.folder_id, v.name_hash, v.first_at, v.name FROM ${source}
-         WHERE o.vm_backup_context_id = :contextId ${where} AND v.first_at > :from AND v.last_at <= :to`,
-        { from, to },
-      )
+    for (const [number, to] of points.entries()) {
+      const from = points[number + 1] ?? never
+      if (between.some((one) => one > from && one < to)) await forgetBetween(connection, contextId, from, to)
     }
-    await run(
-      `DELETE v FROM file_forgotten x JOIN file_versions v ON v.folder_id = x.folder_id AND v.name_hash = x.name_hash AND v.first_at = x.first_at`,
-    )
-    if (after !== undefined) {
-      const begunThere = 'v.first_at > :before AND v.first_at < :after AND v.last_at > :after'
-      await run(
-        `INSERT IGNORE INTO file_changes SELECT o.id, :after, v.folder_id, v.name_hash FROM ${versions} WHERE o.vm_backup_context_id = :contextId AND ${begunThere}`,
-      )
-      await run(
-        `UPDATE ${versions} SET v.first_at = :after WHERE o.vm_backup_context_id = :contextId AND ${begunThere}`,
-      )
-    }
-    await run(
-      `DELETE d FROM file_forgotten x JOIN file_digests d ON d.folder_id = x.folder_id AND d.name_hash = x.name_hash
-       LEFT JOIN file_versions v ON v.folder_id = d.folder_id AND v.name_hash = d.name_hash AND v.size = d.size AND v.modified = d.modified
-       WHERE v.folder_id IS NULL`,
-    )
-    const [lost] = (await run(
-      `SELECT DISTINCT x.folder_id AS folderId, x.name_hash AS nameHash, x.name FROM file_forgotten x
-       LEFT JOIN file_versions v ON v.folder_id = x.folder_id AND v.name_hash = x.name_hash WHERE v.folder_id IS NULL`,
-    )) as [(LostName & RowDataPacket)[]]
-    await forgetWords(connection, lost)
     // Nothing is asked of what was before the oldest.
-    const oldest = Math.min(points.at(-1) ?? stillThere, at)
-    await run(
-      'DELETE c FROM file_volumes o JOIN file_changes c ON c.volume_id = o.id WHERE o.vm_backup_context_id = :contextId AND c.at < :oldest',
-      { oldest },
-    )
-    await run('DELETE FROM file_walks WHERE vm_backup_context_id = :contextId AND at IN (:gone)', {
-      gone: [never, ...gone],
-    })
-    await run(sayWalked)
+    if (between.length > 0) {
+      await connection.query(
+        'DELETE c FROM file_volumes o JOIN file_changes c ON c.volume_id = o.id WHERE o.vm_backup_context_id = ? AND c.at < ?',
+        [contextId, Math.min(points.at(-1)!, at)],
+      )
+      await connection.query('DELETE FROM file_walks WHERE vm_backup_context_id = ? AND at IN (?)', [
+        contextId,
+        between,
+      ])
+    }
+    await connection.query('INSERT IGNORE INTO file_walks (vm_backup_context_id, at) VALUES (?, ?)', [contextId, at])
     await connection.commit()
   } catch (error) {
     await connection.rollback().catch(() => undefined)
     throw error
   }
-  await run('DROP TEMPORARY TABLE file_forgotten')
+  return gone.length > between.length
 }
 
-const sayWalked = 'INSERT IGNORE INTO file_walks (vm_backup_context_id, at) VALUES (:contextId, :at)'
-const versions = 'file_volumes o JOIN file_folders f ON f.volume_id = o.id JOIN file_versions v ON v.folder_id = f.id'
-const changed =
-  'file_volumes o JOIN file_changes c ON c.volume_id = o.id JOIN file_versions v ON v.folder_id = c.folder_id AND v.name_hash = c.name_hash'
+/** What begins and ends between two points. */
+const forgetBetween = async (connection: PoolConnection, contextId: string, from: number, to: number) => {
+  const dead = 'v.first_at > ? AND v.last_at <= ?'
+  for (let last = { folderId: 0, hash: -1 }; ; ) {
+    const [names] = await connection.query<(LostName & RowDataPacket)[]>(
+      `SELECT DISTINCT v.folder_id AS folderId, v.name_hash AS hash, v.name
+       FROM file_volumes o JOIN file_changes c ON c.volume_id = o.id JOIN file_versions v ON v.folder_id = c.folder_id AND v.name_hash = c.name_hash
+       WHERE o.vm_backup_context_id = ? AND c.at > ? AND c.at <= ? AND ${dead}
+         AND (v.folder_id > ? OR (v.folder_id = ? AND v.name_hash > ?)) ORDER BY v.folder_id, v.name_hash LIMIT ?`,
+      [contextId, from, to, from, to, last.folderId, last.folderId, last.hash, namesAtOnce],
+    )
+    for (const place of versionsIn(names.map(({ folderId, hash }) => placeOfName(folderId, hash))))
+      await connection.query(`DELETE v FROM file_versions v WHERE ${place} AND ${dead}`, [from, to])
+    await forgetNames(connection, names)
+    if (names.length < namesAtOnce) return
+    last = names.at(-1)!
+  }
+}
+
+/** Takes out digests and words of these names that no version has any more. @param names of which versions are gone */
+export const forgetNames = async (
+  connection: Pick<PoolConnection, 'query'>,
+  names: readonly LostName[],
+): Promise<void> => {
+  const places = names.map(({ folderId, hash }) => placeOfName(folderId, hash))
+  const left = new Set(
+    (await readVersions(connection, places)).map(({ folderId, hash, entry: [, , size, modified] }) =>
+      contentKey(folderId, hash, size, modified),
+    ),
+  )
+  for (const place of versionsIn(places)) {
+    const [digests] = await connection.query<RowDataPacket[]>(
+      `SELECT v.folder_id AS folderId, v.name_hash AS hash, v.size, v.modified FROM file_digests v WHERE ${place}`,
+    )
+    for (const { folderId, hash, size, modified } of digests)
+      if (!left.has(contentKey(folderId, hash, size, modified)))
+        await connection.query(
+          'DELETE FROM file_digests WHERE folder_id = ? AND name_hash = ? AND size = ? AND modified = ?',
+          [folderId, hash, size, modified],
+        )
+  }
+  await forgetWords(connection, names)
+}

@@ -1,35 +1,50 @@
-/** Places of the table of versions: a folder, or names of it whose hashes lie in a range. */
-import { firstOfSlice, sliceOf } from '../../contract/index-slices.ts'
+/** Places of the index: of a folder, the names whose hashes lie in a range. */
+import { firstOfSlice, hashMax, sliceBitsMax, sliceOf } from '../../contract/index-slices.ts'
 
-/** Of a folder: all of it; names with hashes from one to another; or names with these hashes. */
-export type Place = { folderId: number } & ({ hashes: [least: number, most: number] | undefined } | { each: number[] })
+/** Of a folder, names with hashes from `least` to `most`. */
+export type Place = { folderId: number; least: number; most: number }
 
 /** Places that are asked of at once. */
 const placesAtOnce = 500
-/** What a statement can ask of at once. @param versions name of the table in it */
-export const conditionsOf = (places: readonly Place[], versions = 'v'): string[] => {
+
+export const wholeFolder = (folderId: number): Place => ({ folderId, least: 0, most: hashMax })
+/** Slices of a folder from one to another. */
+export const placeOfSlices = (folderId: number, bits: number, from: number, to: number): Place => ({
+  folderId,
+  least: firstOfSlice(from, bits),
+  most: firstOfSlice(to, bits) - 1,
+})
+export const placeOfName = (folderId: number, hash: number): Place => ({ folderId, least: hash, most: hash })
+
+/** Where larger slices begin that have this hash, too: how many slices a folder was dealt into is not known beforehand. */
+const beginningsAround = (hash: number): number[] => {
+  const found = new Set<number>()
+  for (let bits = 0; bits <= sliceBitsMax; bits++) found.add(firstOfSlice(sliceOf(hash, bits), bits))
+  return [...found]
+}
+const inParts = (places: readonly Place[], condition: (place: Place) => string, table: string): string[] => {
   const conditions: string[] = []
   for (let at = 0; at < places.length; at += placesAtOnce) {
-    const some = places.slice(at, at + placesAtOnce)
     const whole: number[] = []
     const parts: string[] = []
-    for (const place of some) {
-      const isThere = `(${versions}.folder_id = ${place.folderId} AND ${versions}.name_hash`
-      if ('each' in place) parts.push(`${isThere} IN (${place.each}))`)
-      else if (place.hashes) parts.push(`${isThere} BETWEEN ${place.hashes[0]} AND ${place.hashes[1]})`)
-      else whole.push(place.folderId)
-    }
-    if (whole.length > 0) parts.push(`${versions}.folder_id IN (${whole})`)
+    for (const place of places.slice(at, at + placesAtOnce))
+      if (place.least === 0 && place.most === hashMax) whole.push(place.folderId)
+      else parts.push(`(${table}.folder_id = ${place.folderId} AND ${condition(place)})`)
+    if (whole.length > 0) parts.push(`${table}.folder_id IN (${whole})`)
     conditions.push(`(${parts.join(' OR ')})`)
   }
   return conditions
 }
-
-/** Slices of a folder from one to another. */
-export const placeOfSlices = (folderId: number, bits: number, from: number, to: number): Place => ({
-  folderId,
-  hashes: to - from === 2 ** bits ? undefined : [firstOfSlice(from, bits), firstOfSlice(to, bits) - 1],
-})
+/** What a statement can ask of rows `s` with slices: conditions of some places each. Slices that reach into a place are found, too. */
+export const slicesIn = (places: readonly Place[]): string[] =>
+  inParts(
+    places,
+    ({ least, most }) => `(s.least IN (${beginningsAround(least)}) OR s.least BETWEEN ${least} AND ${most})`,
+    's',
+  )
+/** As slicesIn, of rows `v` with versions. */
+export const versionsIn = (places: readonly Place[]): string[] =>
+  inParts(places, ({ least, most }) => `v.name_hash BETWEEN ${least} AND ${most}`, 'v')
 
 /**
  * A slice of a folder as one number: 1 is all of it, 2 and 3 are its halves by the hashes of names, 4 to 7 its quarters, and so on. How many slices a folder has depends on how many names;

@@ -1,9 +1,14 @@
 /** Finds versions of files by the words of their names, or by what they hold. */
+import type { Connection, RowDataPacket } from 'mysql2/promise'
 import { HubError } from '../../contract/errors.ts'
+import { stored } from '../../contract/index-slices.ts'
 import { wordsOf } from '../../contract/names.ts'
 import { type Database, databaseErrorCode } from '../database.ts'
-import { like, rowsOf, sameContent, stillThere, type VersionRow, versionColumns, versionJoins } from './file-index.ts'
-import { conditionsOf, placeOfPart } from './file-places.ts'
+import { newestIndexed } from './file-index.ts'
+import { placeOfName, placeOfPart } from './file-places.ts'
+import { contentKey, readFolders, toRows, type VersionRow } from './file-rows.ts'
+import { isAt } from './file-timeline.ts'
+import { type Placed, readVersions } from './file-versions.ts'
 
 export type Search = {
   /** In small letters; each begins a word of the name. */
@@ -17,159 +22,203 @@ export type Search = {
   limit: number
   offset: number
 }
-type Key = { folderId: number; nameHash: number; firstAt: number }
 type Part = { word: string; folderId: number; part: number }
+type Connected = Pick<Connection, 'query'>
 
 /** A search that takes longer asks for too much. */
 const searchSecondsMax = 10
 /** Parts of folders that are looked through at once: few at first, for a page is soon full; then more by the factor. */
 const partsAtOnce = { first: 100, factor: 3, most: 2_700 }
+/** Files with one content that are looked at in one go. */
+const contentsAtOnce = 500
 const allWords = Number.POSITIVE_INFINITY
-
-/** The words, the rarest first: that is looked for, and the others in what it finds. The server estimates how many there are without counting them. */
-const rarestFirst = async (db: Pick<Database, 'pool'>, words: readonly string[]): Promise<string[]> => {
-  if (words.length < 2) return [...words]
-  const counted = []
-  for (const word of words) {
-    const explain = 'EXPLAIN SELECT 1 FROM file_words WHERE word LIKE ?'
-    const [plan] = await rowsOf<{ rows: number | null }>(db, explain, [`${like(word)}%`])
-    counted.push({ word, count: plan?.rows ?? 0 })
-  }
-  return counted.sort((a, b) => a.count - b.count).map(({ word }) => word)
-}
-/** A word is letters and digits (wordsOf): nothing of it means anything to the expression. */
-const beginningOfWord = (word: string) => `(?i)(^|[^\\p{L}\\p{N}])${word}`
-
-/** Of versions `v`, but for the word that is looked for. */
-const conditionsFor = ({ withOld, kind }: Search, words: readonly string[]): [string, unknown][] => [
-  ...words.map((word): [string, unknown] => ['v.name REGEXP ?', beginningOfWord(word)]),
-  ...(withOld ? [] : [['v.last_at = ?', stillThere] as [string, unknown]]),
-  ...(kind === undefined ? [] : [['v.kind = ?', kind] as [string, unknown]]),
-]
-/** Volumes of a VM, of all VMs when none is said. */
-const volumesOf = async (vmName: string | undefined, ask: Ask): Promise<number[] | undefined> =>
-  vmName === undefined
-    ? undefined
-    : (
-        await ask<{ id: number }>(
-          'SELECT o.id FROM vm_backup_contexts c JOIN file_volumes o ON o.vm_backup_context_id = c.context_id WHERE c.vm_name = ?',
-          [vmName],
-        )
-      ).map(({ id }) => id)
-/** Folders of these volumes, of rows with a `folder_id`. */
-const isIn = (volumes: readonly number[] | undefined, rows: string) =>
-  volumes === undefined
-    ? ['', '']
-    : [`JOIN file_folders f ON f.id = ${rows}.folder_id`, `AND f.volume_id IN (${[never, ...volumes]})`]
-/** Of no volume. */
-const never = 0
-const keyColumns = 'v.folder_id AS folderId, v.name_hash AS nameHash, v.first_at AS firstAt'
 
 /**
  * Versions of files whose names have such words, or whose contents have that digest; one of both is given. Their order stays the same.
  * @throws VALIDATION_FAILED when it takes too long
  */
-export const searchVersions = async (db: Pick<Database, 'pool'>, search: Search): Promise<VersionRow[]> => {
-  const until = performance.now() + searchSecondsMax * 1000
-  /** @throws VALIDATION_FAILED */
-  const inTime = <Row>(statement: string, values: unknown[]): Promise<Row[]> => {
-    const left = (until - performance.now()) / 1000
-    if (left <= 0) throw tooMuch()
-    return rowsOf<Row>(db, `SET STATEMENT max_statement_time = ${left.toFixed(3)} FOR ${statement}`, values)
-  }
+export const searchVersions = async (db: Pick<Database, 'pool' | 'orm'>, search: Search): Promise<VersionRow[]> => {
+  const inTime = withinSeconds(db.pool, searchSecondsMax)
   try {
-    const found = search.sha256 === undefined ? await byWords(db, search, inTime) : await byContent(search, inTime)
-    return await versionsAt(found, inTime)
+    const volumes = await volumesOf(search.vmName, inTime)
+    const matching = new Matching(db, inTime, search)
+    const end = search.offset + search.limit
+    const found: Placed[] = []
+    const some = search.sha256 === undefined ? byWords(inTime, search, volumes) : byContent(inTime, search.sha256)
+    for await (const versions of some) {
+      found.push(...(await matching.of(versions)))
+      if (found.length >= end) break
+    }
+    const rows = await toRows(inTime, found.slice(search.offset, end))
+    return rows.filter((row) => row !== undefined)
   } catch (error) {
     throw databaseErrorCode(error) === 'ER_STATEMENT_TIMEOUT' ? tooMuch() : error
   }
 }
-type Ask = <Row>(statement: string, values: unknown[]) => Promise<Row[]>
 const tooMuch = () => {
   const message = 'finds too much to look through: say more words, or the machine'
   return new HubError('VALIDATION_FAILED', 'The request is not valid', {
     fields: [{ field: 'q', message, code: 'RANGE' }],
   })
 }
+/** @throws VALIDATION_FAILED, ER_STATEMENT_TIMEOUT when all statements together take longer */
+const withinSeconds = (pool: Database['pool'], most: number): Connected => {
+  const until = performance.now() + most * 1000
+  const query = (asked: string | { sql: string }, values?: unknown[]) => {
+    const left = (until - performance.now()) / 1000
+    if (left <= 0) throw tooMuch()
+    const { sql, ...more } = typeof asked === 'string' ? { sql: asked } : asked
+    return pool.query({ ...more, sql: `SET STATEMENT max_statement_time = ${left.toFixed(3)} FOR ${sql}` }, values)
+  }
+  return { query: query as Connected['query'] }
+}
+const rowsOf = async <Row>(db: Connected, statement: string, values: unknown[]): Promise<Row[]> =>
+  (await db.query<RowDataPacket[]>(statement, values))[0] as Row[]
 
-const byContent = async (search: Search, ask: Ask): Promise<Key[]> => {
-  const conditions = conditionsFor(search, search.words)
-  const [join, isOfVm] = isIn(await volumesOf(search.vmName, ask), 'v')
-  return ask(
-    `SELECT STRAIGHT_JOIN ${keyColumns} FROM file_digests x JOIN file_versions v ON ${sameContent('x')} ${join}
-     WHERE ${['x.sha256 = ?', ...conditions.map(([text]) => text)].join(' AND ')} ${isOfVm} ORDER BY v.folder_id, v.name_hash, v.first_at LIMIT ? OFFSET ?`,
-    [Buffer.from(search.sha256!, 'hex'), ...conditions.map(([, value]) => value), search.limit, search.offset],
-  )
+/** Volumes of a VM, of all VMs when none is said. */
+const volumesOf = async (vmName: string | undefined, db: Connected): Promise<number[] | undefined> =>
+  vmName === undefined
+    ? undefined
+    : (
+        await rowsOf<{ id: number }>(
+          db,
+          'SELECT o.id FROM vm_backup_contexts c JOIN file_volumes o ON o.vm_backup_context_id = c.context_id WHERE c.vm_name = ?',
+          [vmName],
+        )
+      ).map(({ id }) => id)
+
+/** What is to be found of versions that may be it, each once. */
+class Matching {
+  readonly #db: Pick<Database, 'orm'>
+  readonly #inTime: Connected
+  readonly #search: Search
+  readonly #seen = new Set<string>()
+  /** By folders of VMs: when the newest indexed point was completed. */
+  readonly #newest = new Map<string, number>()
+
+  constructor(db: Pick<Database, 'orm'>, inTime: Connected, search: Search) {
+    this.#db = db
+    this.#inTime = inTime
+    this.#search = search
+  }
+
+  async of(versions: readonly Placed[]): Promise<Placed[]> {
+    const { words, kind, vmName, withOld } = this.#search
+    const fit = versions.filter((version) => {
+      const [name, itsKind] = version.entry
+      if (kind !== undefined && itsKind !== kind) return false
+      if (words.length === 0) return this.#isNew(version)
+      const own = wordsOf(stored(name), allWords)
+      return words.every((word) => own.some((one) => one.startsWith(word))) && this.#isNew(version)
+    })
+    const folders = await readFolders(
+      this.#inTime,
+      fit.map(({ folderId }) => folderId),
+    )
+    const unknown = new Set(
+      [...folders.values()].map(({ contextId }) => contextId).filter((id) => !this.#newest.has(id)),
+    )
+    for (const [contextId, at] of await newestIndexed(this.#db.orm, [...unknown])) this.#newest.set(contextId, at)
+    return fit.filter((version) => {
+      const folder = folders.get(version.folderId)
+      const newest = folder && this.#newest.get(folder.contextId)
+      if (newest === undefined || (vmName !== undefined && folder!.vmName !== vmName)) return false
+      return withOld || isAt(version, newest)
+    })
+  }
+
+  /** A name has several words that begin alike, and its folder may have been told in other parts before. */
+  #isNew({ folderId, hash, firstAt }: Placed): boolean {
+    const key = `${folderId} ${hash} ${firstAt}`
+    if (this.#seen.has(key)) return false
+    this.#seen.add(key)
+    return true
+  }
 }
 
-/** Part by part of folders that have the word, until a page is full. */
-const byWords = async (db: Pick<Database, 'pool'>, search: Search, ask: Ask): Promise<Key[]> => {
-  const [word, ...others] = (await rarestFirst(db, search.words)) as [string, ...string[]]
-  const conditions = conditionsFor(search, others)
-  const volumes = await volumesOf(search.vmName, ask)
-  const found: Key[] = []
-  const seen = new Set<string>()
-  const end = search.offset + search.limit
+async function* byContent(db: Connected, sha256: string): AsyncGenerator<Placed[]> {
+  for (let offset = 0; ; offset += contentsAtOnce) {
+    const contents = await rowsOf<{ folderId: number; hash: number; size: number; modified: number }>(
+      db,
+      `SELECT folder_id AS folderId, name_hash AS hash, size, modified FROM file_digests WHERE sha256 = ?
+       ORDER BY folder_id, name_hash, size, modified LIMIT ? OFFSET ?`,
+      [Buffer.from(sha256, 'hex'), contentsAtOnce, offset],
+    )
+    const keys = new Set(
+      contents.map(({ folderId, hash, size, modified }) => contentKey(folderId, hash, size, modified)),
+    )
+    const places = contents.map(({ folderId, hash }) => placeOfName(folderId, hash))
+    const versions = await readVersions(db, places)
+    yield versions.filter(
+      ({ folderId, hash, entry: [, kind, size, modified] }) =>
+        kind === 'f' && keys.has(contentKey(folderId, hash, size, modified)),
+    )
+    if (contents.length < contentsAtOnce) return
+  }
+}
+
+/** Part by part of folders that have the rarest word. */
+async function* byWords(
+  db: Connected,
+  { words }: Search,
+  volumes: readonly number[] | undefined,
+): AsyncGenerator<Placed[]> {
+  const word = await rarestOf(db, words)
+  const looked = new Set<string>()
   let most = partsAtOnce.first
   for (let last: Part | undefined; ; ) {
-    const parts = await partsOf(word, volumes, last, most, ask)
-    const places = new Map(parts.map(({ folderId, part }) => [`${folderId} ${part}`, placeOfPart(folderId, part)]))
-    for (const place of conditionsOf([...places.values()])) {
-      const rows = await ask<Key & { name: string }>(
-        `SELECT ${keyColumns}, v.name FROM file_versions v WHERE ${[place, ...conditions.map(([text]) => text)].join(' AND ')}
-         ORDER BY v.folder_id, v.name_hash, v.first_at`,
-        conditions.map(([, value]) => value),
-      )
-      for (const { name, ...key } of rows) {
-        const text = `${key.folderId} ${key.nameHash} ${key.firstAt}`
-        // A name has several words that begin like this, or its folder was told in other parts before.
-        if (seen.has(text) || !wordsOf(name, allWords).some((one) => one.startsWith(word))) continue
-        seen.add(text)
-        found.push(key)
-      }
-      if (found.length >= end) return found.slice(search.offset, end)
+    const parts = await partsOf(db, word, volumes, last, most)
+    const places = []
+    for (const { folderId, part } of parts) {
+      const key = `${folderId} ${part}`
+      if (!looked.has(key)) places.push(placeOfPart(folderId, part))
+      looked.add(key)
     }
-    if (parts.length < most) return found.slice(search.offset, end)
+    yield await readVersions(db, places)
+    if (parts.length < most) return
     last = parts.at(-1)!
     most = Math.min(most * partsAtOnce.factor, partsAtOnce.most)
   }
 }
+/** The server estimates how many there are without counting them. */
+const rarestOf = async (db: Connected, words: readonly string[]): Promise<string> => {
+  let [rarest, least] = [words[0]!, Number.POSITIVE_INFINITY]
+  if (words.length > 1)
+    for (const word of words) {
+      const explain = 'EXPLAIN SELECT 1 FROM file_words WHERE word LIKE ?'
+      const [plan] = await rowsOf<{ rows: number | null }>(db, explain, [beginsWith(word)])
+      const count = plan?.rows ?? 0
+      if (count < least) [rarest, least] = [word, count]
+    }
+  return rarest
+}
+/** For LIKE. Words are letters and digits: nothing in them stands for others. */
+const beginsWith = (word: string) => `${word}%`
 
 /** The next ones in their order. @param volumes of which only are looked at, when they are said */
 const partsOf = (
+  db: Connected,
   word: string,
   volumes: readonly number[] | undefined,
   last: Part | undefined,
   most: number,
-  ask: Ask,
 ) => {
   const isNext = last
     ? 'AND (x.word > ? OR (x.word = ? AND x.folder_id > ?) OR (x.word = ? AND x.folder_id = ? AND x.part > ?))'
     : ''
-  const [join, isOfVm] = isIn(volumes, 'x')
-  return ask<Part>(
+  const [join, isOfVm] = volumes
+    ? ['JOIN file_folders f ON f.id = x.folder_id', `AND f.volume_id IN (${[ofNothing, ...volumes]})`]
+    : ['', '']
+  return rowsOf<Part>(
+    db,
     `SELECT STRAIGHT_JOIN x.word, x.folder_id AS folderId, x.part FROM file_words x ${join} WHERE x.word LIKE ? ${isNext} ${isOfVm}
      ORDER BY x.word, x.folder_id, x.part LIMIT ?`,
     [
-      `${like(word)}%`,
+      beginsWith(word),
       ...(last ? [last.word, last.word, last.folderId, last.word, last.folderId, last.part] : []),
       most,
     ],
   )
 }
-
-/** All that is told of them, in their order. */
-const versionsAt = async (keys: readonly Key[], ask: Ask): Promise<VersionRow[]> => {
-  if (keys.length === 0) return []
-  const textOf = ({ folderId, nameHash, firstAt }: Key) => `${folderId} ${nameHash} ${firstAt}`
-  const places = keys.map(
-    ({ folderId, nameHash, firstAt }) =>
-      `(v.folder_id = ${folderId} AND v.name_hash = ${nameHash} AND v.first_at = ${firstAt})`,
-  )
-  const rows = await ask<VersionRow & Key>(
-    `SELECT STRAIGHT_JOIN ${versionColumns}, v.folder_id AS folderId, v.name_hash AS nameHash FROM file_versions v ${versionJoins} WHERE ${places.join(' OR ')}`,
-    [],
-  )
-  const byKey = new Map(rows.map((row) => [textOf(row), row]))
-  return keys.flatMap((key) => byKey.get(textOf(key)) ?? [])
-}
+/** The number of no volume. */
+const ofNothing = 0

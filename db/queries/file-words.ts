@@ -1,7 +1,9 @@
 /** Words of files' names: keeping in which part of which folder each is, and taking out those that no name has any more. */
 import type { Pool, PoolConnection, RowDataPacket } from 'mysql2/promise'
+import { stored } from '../../contract/index-slices.ts'
 import { wordsOf } from '../../contract/names.ts'
-import { conditionsOf, isInPart, partOf, placeOfPart } from './file-places.ts'
+import { isInPart, partOf, placeOfPart } from './file-places.ts'
+import { readVersions } from './file-versions.ts'
 import { loadRows, Rows } from './load-rows.ts'
 
 const wordsMax = 12
@@ -82,6 +84,12 @@ export class WordWriter {
     // Looked at in its turn; until then a rejection is not an unhandled one.
     this.#writing.catch(() => undefined)
   }
+  /** Does something else with words while none are being written. */
+  async between(work: () => Promise<void>): Promise<void> {
+    this.#writing = this.#writing.then(work)
+    this.#writing.catch(() => undefined)
+    await this.#writing
+  }
   /** All that was collected is written then. */
   async end(): Promise<void> {
     await this.flush(true)
@@ -113,21 +121,22 @@ export class WordWriter {
 }
 
 /** A name that has a version less. */
-export type LostName = { folderId: number; nameHash: number; name: string }
+export type LostName = { folderId: number; hash: number; name: string }
+type Connected = Pick<PoolConnection, 'query'>
 
 /** Takes out what led to these names alone. Their versions are to be gone already. */
-export const forgetWords = async (connection: PoolConnection, lost: readonly LostName[]): Promise<void> => {
+export const forgetWords = async (connection: Connected, lost: readonly LostName[]): Promise<void> => {
   for (let at = 0; at < lost.length; at += namesAtOnce) await forgetSome(connection, lost.slice(at, at + namesAtOnce))
 }
 
-const forgetSome = async (connection: PoolConnection, lost: readonly LostName[]): Promise<void> => {
+const forgetSome = async (connection: Connected, lost: readonly LostName[]): Promise<void> => {
   const hashes = new Map<string, number[]>()
-  for (const { folderId, nameHash, name } of lost)
+  for (const { folderId, hash, name } of lost)
     for (const word of wordsOf(name, allWords)) {
       const key = `${word}\t${folderId}`
       const known = hashes.get(key)
-      if (known) known.push(nameHash)
-      else hashes.set(key, [nameHash])
+      if (known) known.push(hash)
+      else hashes.set(key, [hash])
     }
   if (hashes.size === 0) return
   await connection.query(`CREATE OR REPLACE TEMPORARY TABLE word_lost ${wordColumns}`)
@@ -141,21 +150,17 @@ const forgetSome = async (connection: PoolConnection, lost: readonly LostName[])
     hashes.get(`${word}\t${folderId}`)!.some((hash) => isInPart(hash, part)),
   )
   const places = new Map(touched.map(({ folderId, part }) => [`${folderId} ${part}`, placeOfPart(folderId, part)]))
-  /** By folder: what is still there. */
-  const left = new Map<number, { hash: number; words: Set<string> }[]>()
-  for (const condition of conditionsOf([...places.values()])) {
-    const [names] = await connection.query<({ folderId: number; hash: number; name: string } & RowDataPacket)[]>(
-      `SELECT DISTINCT v.folder_id AS folderId, v.name_hash AS hash, v.name FROM file_versions v WHERE ${condition}`,
-    )
-    for (const { folderId, hash, name } of names) {
-      const known = left.get(folderId) ?? []
-      known.push({ hash, words: new Set(wordsOf(name, allWords)) })
-      left.set(folderId, known)
-    }
+  /** By folder: names that are still there. */
+  const left = new Map<number, Map<string, { hash: number; words: Set<string> }>>()
+  for (const version of await readVersions(connection, [...places.values()])) {
+    const names = left.get(version.folderId) ?? new Map()
+    const name = stored(version.entry[0])
+    if (!names.has(name)) names.set(name, { hash: version.hash, words: new Set(wordsOf(name, allWords)) })
+    left.set(version.folderId, names)
   }
   const gone = touched.filter(
     ({ word, folderId, part }) =>
-      !left.get(folderId)?.some(({ hash, words }) => words.has(word) && isInPart(hash, part)),
+      ![...(left.get(folderId)?.values() ?? [])].some(({ hash, words }) => words.has(word) && isInPart(hash, part)),
   )
   await connection.query(`CREATE OR REPLACE TEMPORARY TABLE word_lost ${wordColumns}`)
   await loadRows(

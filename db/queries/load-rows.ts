@@ -37,19 +37,20 @@ export class Rows {
   }
 }
 
+type Into = { table: string; columns: readonly string[]; set?: string; isReplaced?: boolean }
 /**
- * Puts rows into a table; what has the primary key of one that is there already is left out. Needs a server that allows it (`local_infile`, as by default); the file that
+ * Puts rows into a table; what has the primary key of one that is there already is left out, or `isReplaced`. Needs a server that allows it (`local_infile`, as by default); the file that
  * a server asks for is never opened: it gets these rows whatever it asks for.
  * @param into the table with its columns, and what is set besides
  * @throws SERVICE_UNAVAILABLE when the server does not allow it
  */
 export const loadRows = async (
   connection: Pick<Connection, 'query'>,
-  { table, columns, set = '' }: { table: string; columns: readonly string[]; set?: string },
+  { table, columns, set = '', isReplaced = false }: Into,
   rows: readonly string[] | Buffer,
 ): Promise<void> => {
   if (rows.length === 0) return
-  const sql = `LOAD DATA LOCAL INFILE 'rows' INTO TABLE ${table} CHARACTER SET utf8mb4 (${columns.join(', ')}) ${set}`
+  const sql = `LOAD DATA LOCAL INFILE 'rows' ${isReplaced ? 'REPLACE' : ''} INTO TABLE ${table} CHARACTER SET utf8mb4 (${columns.join(', ')}) ${set}`
   try {
     const bytes = Buffer.isBuffer(rows) ? rows : Buffer.from(`${rows.join('\n')}\n`)
     await connection.query({ sql, infileStreamFactory: () => Readable.from([bytes]) })

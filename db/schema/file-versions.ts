@@ -3,8 +3,8 @@ import { big } from './columns.ts'
 import { fileFolders } from './file-folders.ts'
 
 /**
- * Versions of files: each is one row, however many restore points hold it. It is in those points of its VM whose time is `firstAt` or later and before
- * `lastAt`; the greatest number stands for a version that the newest point has.
+ * Versions of files that the newest indexed point does not have any more: each is one row, however many restore points hold it. It is in those points of its VM whose time
+ * is `firstAt` or later and before `lastAt`.
  */
 export const fileVersions = mysqlTable(
   'file_versions',
@@ -23,6 +23,6 @@ export const fileVersions = mysqlTable(
     firstAt: big().notNull(),
     lastAt: big().notNull(),
   },
-  // What lies in one folder lies together: a walk reads and writes folder by folder. Each further index would take as long to be written as all of this.
+  // What lies in one folder lies together: a walk reads and writes folder by folder.
   (table) => [primaryKey({ columns: [table.folderId, table.nameHash, table.firstAt] })],
 )

@@ -1,8 +1,8 @@
 import type { IndexedEntry, IndexedFolder } from '../../contract/agent.ts'
 import { nameHash, sliceOf, stored } from '../../contract/index-slices.ts'
 
-/** In parts, as a folder of very many entries is told. */
-const bits = 2
+/** In parts, as a folder of very many entries is told: in more of them when it grows. */
+const bitsOf = (entries: number) => (entries < 3 ? 0 : entries < 6 ? 1 : 2)
 
 /** Fingerprints of the fake's own: entries as they are, each with its folder in a line. */
 const lineOf = (folder: string, entry: IndexedEntry) => `${JSON.stringify([folder, entry])}\n`
@@ -16,12 +16,14 @@ export const toldFolders = (folder: string, entries: readonly IndexedEntry[], kn
     .map((line) => JSON.parse(line) as [string, IndexedEntry])
     .filter(([of]) => of === folder)
     .map(([, entry]) => entry)
+  const bits = bitsOf(entries.length)
+  const isAlike = known.length > 0 && bitsOf(before.length) === bits
   return Array.from({ length: 2 ** bits }, (_, from) => {
     const isOwn = ([name]: IndexedEntry) => sliceOf(nameHash(stored(name)), bits) === from
     const [own, old] = [entries.filter(isOwn), before.filter(isOwn)]
     const names = (of: IndexedEntry[]) => JSON.stringify(of.map(([name]) => stored(name)).sort())
     const isAsBefore = (entry: IndexedEntry) => old.some((one) => JSON.stringify(one) === JSON.stringify(entry))
-    const told = known.length > 0 && names(own) === names(old) ? own.filter((entry) => !isAsBefore(entry)) : undefined
+    const told = isAlike && names(own) === names(old) ? own.filter((entry) => !isAsBefore(entry)) : undefined
     return {
       folder,
       bits,

@@ -1,0 +1,159 @@
+/** What becomes of the index when some folders of a point are told: compared with what is known of them, nobody is asked. */
+import type { IndexedEntry, IndexedFolder } from '../../contract/agent.ts'
+import { firstOfSlice, nameHash, sliceOf, stored } from '../../contract/index-slices.ts'
+import { FolderSlices, type KeptSlice } from './file-slices.ts'
+import { type Bounds, isAlike, stillThere, type Version, versionAt, withPoint } from './file-timeline.ts'
+import type { Placed } from './file-versions.ts'
+import type { LostName, WordWriter } from './file-words.ts'
+import { columnText, Rows } from './load-rows.ts'
+
+/** Of the column; longer than any that has 255 characters, or bytes that are none. */
+const nameLengthMax = 1400
+
+/** What is told of one folder: all of these slices, or what has changed in them. */
+export type ToldPart = Pick<IndexedFolder, 'bits' | 'from' | 'to' | 'same' | 'entries'> & {
+  volumeId: number
+  folderId: number
+}
+/** Names of one slice that are told. */
+type ToldSlice = { number: number; entries: IndexedEntry[]; hashes: number[] }
+
+/** What the table has of a folder: slices, and versions that the newest point does not have. */
+export type Known = { slices: readonly KeptSlice[]; past: readonly Placed[] }
+
+/** Rows of one go, with a tab between columns; what is gone goes first. */
+export class Go {
+  readonly slices: Rows
+  readonly versions: string[] = []
+  readonly changes: string[] = []
+  /** Names of which something is known no more. */
+  readonly lost: LostName[] = []
+  readonly goneSlices: { folderId: number; least: number }[] = []
+  readonly goneVersions: { folderId: number; hash: number; firstAt: number }[] = []
+  /** Folders that were told to their end. */
+  readonly seen: string[] = []
+  readonly folders = new Set<number>()
+  /** Entries that are none: with too long a name, or not of the slices that they are told in. */
+  leftOut = 0
+  readonly #point: Bounds
+  readonly #words: WordWriter
+
+  /** @param sliceBytes that there is room for at first */
+  constructor(point: Bounds, words: WordWriter, sliceBytes: number | undefined) {
+    this.#point = point
+    this.#words = words
+    this.slices = new Rows(sliceBytes)
+  }
+
+  /** All that is told of one folder in this go. @param known of these slices; undefined: nothing is known of the whole machine */
+  addFolder(parts: readonly ToldPart[], known: Known | undefined): void {
+    const { folderId } = parts[0]!
+    this.folders.add(folderId)
+    const slices = new FolderSlices(known?.slices ?? [])
+    for (const part of parts) {
+      const told = this.#dealt(part)
+      if (!known) for (const slice of told) this.#addNew(part, slice, slices)
+      else if (part.same === null) this.#compare(part, part.from, part.to, told, slices, known.past)
+      else for (const slice of told) this.#compare(part, slice.number, slice.number + 1, [slice], slices, known.past)
+      if (part.to === 2 ** part.bits) this.seen.push(`${folderId}`)
+    }
+    for (const { least, bits, files } of slices.changed())
+      this.slices.add(`${folderId}\t${least}\t${bits}\t${columnText(files)}`)
+    for (const least of slices.gone()) this.goneSlices.push({ folderId, least })
+  }
+
+  #dealt({ bits, from, to, entries }: ToldPart): ToldSlice[] {
+    const dealt: (ToldSlice | undefined)[] = []
+    for (const entry of entries) {
+      const name = stored(entry[0])
+      const hash = nameHash(name)
+      const number = sliceOf(hash, bits)
+      if (name.length > nameLengthMax || number < from || number >= to) {
+        this.leftOut++
+        continue
+      }
+      const slice = dealt[number - from]
+      if (!slice) dealt[number - from] = { number, entries: [entry], hashes: [hash] }
+      else {
+        slice.entries.push(entry)
+        slice.hashes.push(hash)
+      }
+    }
+    return dealt.filter((slice) => slice !== undefined)
+  }
+
+  #addNew({ bits, folderId }: ToldPart, { number, entries, hashes }: ToldSlice, slices: FolderSlices): void {
+    slices.set({ bits, least: firstOfSlice(number, bits), groups: [[this.#point.at, entries]] })
+    for (const [at, [name]] of entries.entries()) this.#words.add(stored(name), folderId, hashes[at]!, bits)
+  }
+
+  #compare(
+    part: ToldPart,
+    from: number,
+    to: number,
+    told: readonly ToldSlice[],
+    slices: FolderSlices,
+    past: readonly Placed[],
+  ): void {
+    const { bits } = part
+    const names = new Map<string, { hash: number; versions: Version[]; entry: IndexedEntry | undefined }>()
+    const nameOf = (said: IndexedEntry, ofHash?: number) => {
+      const name = stored(said[0])
+      let found = names.get(name)
+      if (!found) {
+        found = { hash: ofHash ?? nameHash(name), versions: [], entry: undefined }
+        names.set(name, found)
+      }
+      return found
+    }
+    for (const { entry, firstAt } of slices.take(bits, from, to))
+      nameOf(entry).versions.push({ entry, firstAt, lastAt: stillThere })
+    for (const { hash, entry, firstAt, lastAt } of past) {
+      const number = sliceOf(hash, bits)
+      if (number >= from && number < to) nameOf(entry, hash).versions.push({ entry, firstAt, lastAt })
+    }
+    for (const { entries, hashes } of told)
+      for (const [at, entry] of entries.entries()) nameOf(entry, hashes[at]!).entry = entry
+    for (const [name, { hash, versions, entry }] of names) {
+      // Not told, where only changes are: it is as it was.
+      const isSame = part.same !== null && !entry
+      const kept = isSame ? versions : this.#know(part, name, hash, versions, entry)
+      for (const version of kept) if (version.lastAt === stillThere) slices.put(bits, sliceOf(hash, bits), version)
+    }
+  }
+
+  /** @returns the name's versions from now on */
+  #know(
+    { volumeId, folderId, bits }: ToldPart,
+    name: string,
+    hash: number,
+    known: readonly Version[],
+    entry: IndexedEntry | undefined,
+  ): Version[] {
+    const { versions, changedAt } = withPoint(known, entry, this.#point)
+    for (const at of changedAt) this.changes.push(`${volumeId}\t${at}\t${folderId}\t${hash}`)
+    for (const version of known)
+      if (isPast(version) && !hasSame(versions, version))
+        this.goneVersions.push({ folderId, hash, firstAt: version.firstAt })
+    for (const version of versions) {
+      if (!isPast(version) || hasSame(known, version)) continue
+      const {
+        entry: [, kind, size, modified],
+        firstAt,
+        lastAt,
+      } = version
+      this.versions.push([folderId, hash, columnText(name), kind, size, modified, firstAt, lastAt].join('\t'))
+    }
+    // Those of a walk that was cut off may not have been kept.
+    const { before, after } = this.#point
+    if (entry && !versionAt(known, before) && !versionAt(known, after)) this.#words.add(name, folderId, hash, bits)
+    if (known.some((version) => !versions.some((one) => isAlike(one.entry, version.entry))))
+      this.lost.push({ folderId, hash, name })
+    return versions
+  }
+}
+
+const isPast = ({ lastAt }: Version) => lastAt !== stillThere
+/** Both of one name. */
+const hasSame = (versions: readonly Version[], { entry, firstAt, lastAt }: Version) =>
+  versions.some((one) => one.firstAt === firstAt && one.lastAt === lastAt && isAlike(one.entry, entry))
