@@ -404,7 +404,12 @@ const crons = (stallSeconds: number): Cron[] => [
     bindings: startsBackups,
   },
   { pattern: '*/2 * * * * *', function: 'jobs/copy', bindings: ['DB', 'AGENT', 'CLOCK'] },
-  { pattern: '* * * * * *', function: 'jobs/index-files', bindings: ['DB', 'AGENT', 'CLOCK'] },
+  {
+    pattern: '* * * * * *',
+    function: 'jobs/index-files',
+    bindings: ['DB', 'AGENT', 'CLOCK'],
+    after: ['backups/complete', 'backups/index-files'],
+  },
   { pattern: '*/2 * * * * *', function: 'jobs/merge', bindings: ['DB', 'AGENT', 'CLOCK'] },
   { pattern: '*/2 * * * * *', function: 'jobs/send-notifications', bindings: ['DB', 'KEYS', 'CLOCK', 'NOTIFIER'] },
   { pattern: '*/5 * * * *', function: 'jobs/watch-storage', bindings: ['DB', 'AGENT', 'CLOCK', 'KEYS'] },

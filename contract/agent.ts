@@ -296,6 +296,8 @@ export type FetchBody = z.input<typeof fetchBody>
 
 /** Name (its bytes where they are no text), kind (file, directory, link, other), size in bytes, time of the last change in microseconds since 1970. */
 export type IndexedEntry = [name: string | { b64: string }, kind: 'f' | 'd' | 'l' | 'o', size: number, modified: number]
+export type UnnamedEntry = [prefix: number, ...rest: TailOf<IndexedEntry>]
+type TailOf<T extends unknown[]> = T extends [unknown, ...infer Tail] ? Tail : never
 /**
  * Files of one folder. Its path has no slash at its end: the uppermost one is ''. A folder of very many entries is told in several lines, the one with its last slice last.
  */
@@ -308,6 +310,8 @@ export type IndexedFolder = {
   /** null: `entries` are all that the slices have. Else they have the names that they had, so many of them are as they were, and `entries` are the others. */
   same: number | null
   entries: IndexedEntry[]
+  /** Further ones of those, by the first 32 bits of the hashes of their names: who tells of them has not read the names. None where `same` is null. */
+  unnamed: UnnamedEntry[]
   /** As base64: to be kept, and given to the next walk. */
   fingerprints: string
 }

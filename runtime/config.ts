@@ -39,7 +39,14 @@ export type Route = {
   audited?: 'refusals' | 'downloads'
 }
 
-export type Cron = { pattern: string; function: string; bindings: readonly BindingName[]; atStart?: boolean }
+export type Cron = {
+  pattern: string
+  function: string
+  bindings: readonly BindingName[]
+  atStart?: boolean
+  /** Functions that may have made work for it: once one has answered, it runs without waiting for its next time. */
+  after?: readonly string[]
+}
 export type Limits = {
   /** Bytes of a request body unless the function says more. */
   bodyMaxBytes: number

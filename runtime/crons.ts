@@ -4,8 +4,14 @@ import type { Bindings } from './bindings/index.ts'
 import type { LoadedCron } from './load.ts'
 import { causes, log } from './log.ts'
 
-/** @returns a function that stops them and waits for what is running */
-export const startCrons = (crons: readonly LoadedCron[], bindings: Bindings): (() => Promise<void>) => {
+export type Crons = {
+  /** Runs those at once that may have work after that function. */
+  answered: (functionName: string) => void
+  /** Waits for what is running. */
+  stop: () => Promise<void>
+}
+
+export const startCrons = (crons: readonly LoadedCron[], bindings: Bindings): Crons => {
   const running = new Set<Promise<void>>()
 
   const run = async (cron: LoadedCron) => {
@@ -22,8 +28,15 @@ export const startCrons = (crons: readonly LoadedCron[], bindings: Bindings): ((
 
   const jobs = crons.map((cron) => new Cron(cron.pattern, { protect: true, unref: true }, () => run(cron)))
   for (const cron of crons) if (cron.atStart) void run(cron)
-  return async () => {
-    for (const job of jobs) job.stop()
-    await Promise.all(running)
+  let isStopped = false
+  return {
+    answered: (functionName) => {
+      for (const cron of crons) if (!isStopped && cron.after?.includes(functionName)) void run(cron)
+    },
+    stop: async () => {
+      isStopped = true
+      for (const job of jobs) job.stop()
+      await Promise.all(running)
+    },
   }
 }

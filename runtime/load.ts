@@ -70,6 +70,11 @@ export const loadFunctions = async (map: RouteMap, folder: URL, suffix: '.ts' | 
     }
   }
 
+  const routed = new Set(map.routes.map((route) => route.function))
+  for (const cron of map.crons)
+    for (const name of cron.after ?? [])
+      if (!routed.has(name)) problems.push(`cron ${cron.pattern} runs after functions/${name}, which is in no route`)
+
   const mapped = new Set([...map.routes, ...map.crons].map((entry) => entry.function))
   for (const file of files)
     if (!mapped.has(file)) problems.push(`functions/${file} is in no route and no cron of the map`)

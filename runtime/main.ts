@@ -16,7 +16,7 @@ import { openLogins } from './bindings/logins.ts'
 import { openNodeClient } from './bindings/node.ts'
 import { openNotifier } from './bindings/notifier.ts'
 import { RequestLog } from './bindings/runtime-info.ts'
-import { startCrons } from './crons.ts'
+import { type Crons, startCrons } from './crons.ts'
 import { databaseAddress } from './database-address.ts'
 import { loadGui } from './gui.ts'
 import { loadFunctions } from './load.ts'
@@ -87,7 +87,13 @@ const bindings: Bindings = {
 if (settings.tokenlessCallbacks)
   log.warn('callbacks from loopback are accepted without a token (SENDENSE_TOKENLESS_CALLBACKS)')
 
-const app = createApp(loaded.routes, bindings, { limits: map.limits, corsOrigins: settings.corsOrigins, gui })
+let crons: Crons | undefined
+const app = createApp(loaded.routes, bindings, {
+  limits: map.limits,
+  corsOrigins: settings.corsOrigins,
+  gui,
+  answered: (functionName) => crons?.answered(functionName),
+})
 const server = createAdaptorServer({
   fetch: app.fetch,
   // A request must be here within a minute; answers may take as long as they flow.
@@ -97,7 +103,7 @@ await new Promise<void>((resolve, reject) => {
   server.once('error', reject)
   server.listen(settings.port, settings.host, resolve)
 })
-const stopCrons = startCrons(loaded.crons, bindings)
+crons = startCrons(loaded.crons, bindings)
 log.info({ host: settings.host, port: settings.port }, 'hub is ready')
 process.send?.('ready')
 
@@ -112,7 +118,7 @@ const stop = async (why: string) => {
   server.close()
   sftp?.close()
   bindings.EVENTS.close()
-  await stopCrons()
+  await crons?.stop()
   await db.close()
   agent.close()
   process.exit(0)

@@ -34,6 +34,8 @@ export type RouterOptions = {
   checkAnswers?: boolean
   /** Pages for people: what no route has and the console has is answered by it. */
   gui?: Gui | undefined
+  /** Told the name of each function that has done its work. */
+  answered?: (functionName: string) => void
 }
 
 const exposedHeaders = [
@@ -281,6 +283,7 @@ export const createApp = (routes: readonly LoadedRoute[], bindings: Bindings, op
         await noteOutcome(status, code)
         throw error
       })
+      options.answered?.(route.function)
       await noteOutcome(reply.status, null)
       if (reply.stream !== undefined) return sendStream(c, reply, options.limits)
       if (options.checkAnswers) checkAnswer(route, reply.status, reply.body)

@@ -1,8 +1,8 @@
 /** What readers of guests' files tell, line by line. A reader may have been taken over by what it reads: nothing is believed that is not looked at. */
 import type { Readable } from 'node:stream'
-import type { DigestLine, IndexedEntry, IndexedFolder, IndexLine } from '../contract/agent.ts'
+import type { DigestLine, IndexedEntry, IndexedFolder, IndexLine, UnnamedEntry } from '../contract/agent.ts'
 import { HubError } from '../contract/errors.ts'
-import { sliceBitsMax } from '../contract/index-slices.ts'
+import { prefixMax, sliceBitsMax } from '../contract/index-slices.ts'
 
 /** Of a line: some thousand entries with the longest of names are less. */
 const lineBytesMax = 64 * 1024 * 1024
@@ -21,8 +21,10 @@ const isSaid = (value: unknown): value is IndexedEntry[0] =>
     : isObject(value) && typeof value.b64 === 'string' && base64.test(value.b64)
 const isCount = (value: unknown, most = Number.MAX_SAFE_INTEGER): value is number =>
   Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= most
-const isEntry = (value: unknown): value is IndexedEntry =>
-  Array.isArray(value) && isSaid(value[0]) && kinds.has(value[1]) && isCount(value[2]) && Number.isSafeInteger(value[3])
+const isTail = (value: readonly unknown[]) => kinds.has(value[1]) && isCount(value[2]) && Number.isSafeInteger(value[3])
+const isEntry = (value: unknown): value is IndexedEntry => Array.isArray(value) && isSaid(value[0]) && isTail(value)
+const isUnnamed = (value: unknown): value is UnnamedEntry =>
+  Array.isArray(value) && isCount(value[0], prefixMax) && isTail(value)
 const isFolder = (line: Record<string, unknown>): line is IndexedFolder =>
   isSaid(line.folder) &&
   isCount(line.bits, sliceBitsMax) &&
@@ -31,6 +33,8 @@ const isFolder = (line: Record<string, unknown>): line is IndexedFolder =>
   (line.same === null || isCount(line.same)) &&
   Array.isArray(line.entries) &&
   line.entries.every(isEntry) &&
+  Array.isArray(line.unnamed) &&
+  line.unnamed.every(isUnnamed) &&
   typeof line.fingerprints === 'string' &&
   base64.test(line.fingerprints)
 const isIndexLine = (line: unknown): line is IndexLine =>

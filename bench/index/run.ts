@@ -100,7 +100,7 @@ const fillIndex = async (db: Database, { backupId, contextId }: Awaited<ReturnTy
       const hashes = new Map(entries.map((entry) => [entry, nameHash(entry[0] as string)]))
       entries.sort((a, b) => hashes.get(a)! - hashes.get(b)!)
       const middle = Math.max(1, 2 ** (bits - 1))
-      const told = { folder: `/customers/${folder}`, bits, same: null, fingerprints: '' }
+      const told = { folder: `/customers/${folder}`, bits, same: null, unnamed: [], fingerprints: '' }
       for (let [from, to] = [0, middle]; from < 2 ** bits; [from, to] = [to, 2 ** bits]) {
         const isIn = (entry: IndexedEntry) =>
           sliceOf(hashes.get(entry)!, bits) >= from && sliceOf(hashes.get(entry)!, bits) < to

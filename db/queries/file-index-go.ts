@@ -11,7 +11,7 @@ import { columnText, Rows } from './load-rows.ts'
 const nameLengthMax = 1400
 
 /** What is told of one folder: all of these slices, or what has changed in them. */
-export type ToldPart = Pick<IndexedFolder, 'bits' | 'from' | 'to' | 'same' | 'entries'> & {
+export type ToldPart = Pick<IndexedFolder, 'bits' | 'from' | 'to' | 'same' | 'entries' | 'unnamed'> & {
   volumeId: number
   folderId: number
 }
@@ -51,7 +51,7 @@ export class Go {
     this.folders.add(folderId)
     const slices = new FolderSlices(known?.slices ?? [])
     for (const part of parts) {
-      const told = this.#dealt(part)
+      const told = this.#dealt(part, slices)
       if (!known) for (const slice of told) this.#addNew(part, slice, slices)
       else if (part.same === null) this.#compare(part, part.from, part.to, told, slices, known.past)
       else for (const slice of told) this.#compare(part, slice.number, slice.number + 1, [slice], slices, known.past)
@@ -62,9 +62,11 @@ export class Go {
     for (const least of slices.gone()) this.goneSlices.push({ folderId, least })
   }
 
-  #dealt({ bits, from, to, entries }: ToldPart): ToldSlice[] {
+  #dealt({ bits, from, to, entries, unnamed }: ToldPart, slices: FolderSlices): ToldSlice[] {
     const dealt: (ToldSlice | undefined)[] = []
-    for (const entry of entries) {
+    const named = unnamed.length > 0 ? slices.named(unnamed) : []
+    this.leftOut += unnamed.length - named.length
+    for (const entry of named.length > 0 ? [...entries, ...named] : entries) {
       const name = stored(entry[0])
       const hash = nameHash(name)
       const number = sliceOf(hash, bits)

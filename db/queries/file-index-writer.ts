@@ -5,7 +5,7 @@
 import type { PoolConnection, RowDataPacket } from 'mysql2/promise'
 import type { IndexedFolder } from '../../contract/agent.ts'
 import { HubError } from '../../contract/errors.ts'
-import { namesOfSlice, sliceOf, stored } from '../../contract/index-slices.ts'
+import { namesOfSlice, sliceOf, sliceOfPrefix, stored } from '../../contract/index-slices.ts'
 import type { Database } from '../database.ts'
 import { type KnownVolume, keepFingerprints, knownFingerprints } from './file-fingerprints.ts'
 import { forgetDeletedPoints, forgetNames } from './file-index-forget.ts'
@@ -109,12 +109,13 @@ export class FileIndexWriter {
   async add(volumeId: number, { folder: said, fingerprints, ...told }: IndexedFolder): Promise<void> {
     const folder = stored(said)
     if (folder.length > folderLengthMax) return
-    this.#count += told.entries.length + (told.same ?? 0)
+    const entries = told.entries.length + told.unnamed.length
+    this.#count += entries + (told.same ?? 0)
     const own = Buffer.from(fingerprints, 'base64')
     const all = this.#fingerprints.get(volumeId)
     if (all) all.push(own)
     else this.#fingerprints.set(volumeId, [own])
-    await this.#take({ ...told, volumeId, folder }, told.entries.length)
+    await this.#take({ ...told, volumeId, folder }, entries)
   }
 
   /** @param finish what belongs into the same transaction */
@@ -205,7 +206,7 @@ export class FileIndexWriter {
     })
     for await (const some of pieces) {
       for (const { folderId, ...piece } of some) {
-        const part = { ...piece, folder: folderId, same: null, entries: [] }
+        const part = { ...piece, folder: folderId, same: null, entries: [], unnamed: [] }
         await this.#take(part, (piece.to - piece.from) * namesOfSlice)
       }
       // What it looks for next is what is there then.
@@ -297,8 +298,9 @@ export class FileIndexWriter {
 const keyOf = (volumeId: number, path: string) => `${volumeId} ${path}`
 
 /** Where the table has what is to be compared of a part. */
-const placesOf = ({ folderId, bits, from, to, same, entries }: ToldPart): Place[] => {
+const placesOf = ({ folderId, bits, from, to, same, entries, unnamed }: ToldPart): Place[] => {
   if (same === null) return [placeOfSlices(folderId, bits, from, to)]
   const slices = new Set(entries.map((entry) => sliceOf(hashOfEntry(entry), bits)))
+  for (const [prefix] of unnamed) slices.add(sliceOfPrefix(prefix, bits))
   return [...slices].map((slice) => placeOfSlices(folderId, bits, slice, slice + 1))
 }

@@ -2,8 +2,8 @@
  * What the newest indexed point has of a folder lies in the table by the slice, some thirty names in a row: a server takes as long for a row as for many names in it.
  * A folder that grows is dealt into more slices when it is told anew; no name is ever in two.
  */
-import type { IndexedEntry } from '../../contract/agent.ts'
-import { firstOfSlice, nameHash, sliceOf, stored } from '../../contract/index-slices.ts'
+import type { IndexedEntry, UnnamedEntry } from '../../contract/agent.ts'
+import { firstOfSlice, nameHash, prefixOf, sliceOf, stored } from '../../contract/index-slices.ts'
 
 /** Files with the point that each is in since. */
 export type Group = [firstAt: number, entries: IndexedEntry[]]
@@ -35,6 +35,17 @@ export class FolderSlices {
       this.#slices.set(slice.least, toSlice(slice))
       this.#kept.set(slice.least, slice.files)
     }
+  }
+
+  /** What is told without names, with the names that it has here; but for what is not here, and never was told. */
+  named(unnamed: readonly UnnamedEntry[]): IndexedEntry[] {
+    const names = new Map<number, IndexedEntry[0]>()
+    for (const slice of this.#slices.values())
+      for (const { entry } of entriesOf(slice)) names.set(prefixOf(hashOfEntry(entry)), entry[0])
+    return unnamed.flatMap(([prefix, ...rest]) => {
+      const name = names.get(prefix)
+      return name === undefined ? [] : [[name, ...rest] satisfies IndexedEntry]
+    })
   }
 
   /** Takes out all that is in slices `from` to `to` of 2^bits. What larger slices have besides is dealt into as many as that. */

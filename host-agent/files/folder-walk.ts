@@ -3,7 +3,7 @@ import { type BigIntStats, lstatSync, readlinkSync } from 'node:fs'
 import type { IndexedEntry, IndexedFolder } from '../../contract/agent.ts'
 import { sliceBits, sliceOf } from '../../contract/index-slices.ts'
 import { safeSize } from './entries.ts'
-import { type Fingerprints, FolderPrint, findFingerprint, placeOf } from './fingerprints.ts'
+import { type Changed, type Fingerprints, FolderPrint, findFingerprint, placeOf } from './fingerprints.ts'
 import type { FolderTasks, Walk } from './folder-tasks.ts'
 import { type Inode, type InodeTable, openInodeTable } from './inodes/inode-table.ts'
 import { asSafe } from './inodes/mode.ts'
@@ -20,6 +20,8 @@ const moreFolders = 8
 const pathsBytesMax = 512 * 1024
 /** Of so many one is looked at by lstat as well. */
 const checkedOf = 2048
+/** The same of folders whose names are not read. */
+const foldersCheckedOf = 32
 const slash = Buffer.from('/')
 /** Whole ones, of times before 1970 as well. */
 const microseconds = (nanoseconds: bigint): number =>
@@ -38,6 +40,27 @@ const unlessDamaged = <T>(work: () => T): T | undefined => {
 const typeOf = { f: fileType.file, d: fileType.folder, l: fileType.link }
 /** What slices of a folder are told: `from` to `to` of 2^bits. */
 type Slices = Pick<IndexedFolder, 'bits' | 'from' | 'to'>
+
+const seenAs = (stat: BigIntStats): Inode => ({
+  kind: kindOf(stat),
+  size: stat.isFile() ? safeSize(stat.size) : 0,
+  modified: microseconds(stat.mtimeNs),
+})
+const lineOf = (
+  path: Buffer,
+  slices: Slices,
+  same: number | null,
+  entries: IndexedEntry[],
+  unnamed: Changed[],
+  fingerprints: Buffer,
+): IndexedFolder => ({
+  folder: said(path),
+  ...slices,
+  same,
+  entries,
+  unnamed,
+  fingerprints: fingerprints.toString('base64'),
+})
 
 /** Whether a folder said that a name is of such a kind. */
 const isOfType = (type: number, kind: Inode['kind']) =>
@@ -70,6 +93,7 @@ class SomeFolders {
   readonly #lines: string[] = []
   #count = 0
   #looked = 0
+  #unread = 0
 
   constructor(
     fd: number,
@@ -103,6 +127,7 @@ class SomeFolders {
     const isByFind = this.#table !== undefined && this.#table.folder === undefined
     const folders = this.#next(isByFind ? atOnce : 1)
     const pathOf = ({ path }: Folder) => Buffer.concat([this.#root, path])
+    if (folders.length === 0) return true
     const names = isByFind ? readFolders(folders.map(pathOf)) : undefined
     if (names) this.#tellAll(folders, names)
     else {
@@ -113,20 +138,70 @@ class SomeFolders {
     return names !== undefined
   }
 
+  /** Of those whose names have to be read. */
   #next(most: number): Folder[] {
     const folders: Folder[] = []
     for (let bytes = 0; folders.length < most && this.#waiting.length > 0 && bytes < pathsBytesMax; ) {
-      folders.push(this.#waiting.pop()!)
-      bytes += folders.at(-1)!.path.length + this.#root.length
+      const folder = this.#waiting.pop()!
+      if (this.#tellUnread(folder)) {
+        if (this.#count >= entriesAtOnce) break
+        continue
+      }
+      folders.push(folder)
+      bytes += folder.path.length + this.#root.length
     }
     return folders
   }
 
+  /** Of a folder that has the names that it had, as its inode says: its inodes are all that is read. @returns whether it could be told so */
+  #tellUnread(folder: Folder): boolean {
+    const { path } = folder
+    const number = this.#numberOf(folder)
+    const mark = this.#markOf(folder)
+    if (mark === 0 || !this.#isAsMounted(path, number)) return false
+    const lines: IndexedFolder[] = []
+    const found: Folder[] = []
+    let total = 1
+    for (let [from, isWhole] = [0, false]; !isWhole; ) {
+      const known = findFingerprint(this.#known, placeOf(path, from))
+      if (known?.mark !== mark || known.from !== from || known.to <= from) return false
+      const now = known.now((inode) => unlessDamaged(() => this.#table?.inode(inode)))
+      if (!now) return false
+      const { bits, to, count } = known
+      lines.push(lineOf(path, { bits, from, to }, count - now.changed.length, [], now.changed, now.bytes))
+      for (const { start, end, inode } of now.folders)
+        if (path.length + end - start < pathBytesMax)
+          found.push({ path: Buffer.concat([path, slash, now.folders.bytes.subarray(start, end)]), inode })
+      total += count
+      from = to
+      isWhole = to >= 2 ** bits
+    }
+    // One by one: there may be more than a call can take.
+    for (const one of found) this.#waiting.push(one)
+    this.#tell(lines, total)
+    return true
+  }
+  #numberOf({ path, inode }: Folder): number {
+    return path.length === 0 ? (this.#table?.root ?? 0) : inode
+  }
+  /** What the table says of a folder is believed when the mount says the same of some of them. */
+  #isAsMounted(path: Buffer, number: number): boolean {
+    if (this.#unread++ % foldersCheckedOf > 0) return true
+    const kept = unlessDamaged(() => this.#table?.inode(number))
+    const stat = unlessDamaged(() => lstatSync(Buffer.concat([this.#root, path]), { bigint: true }))
+    const isSameFolder = stat !== undefined && kept?.kind === 'd' && isSame(kept, seenAs(stat))
+    if (!isSameFolder) this.#table = undefined
+    return isSameFolder
+  }
+  #tell(lines: readonly IndexedFolder[], count: number): void {
+    for (const line of lines) this.#lines.push(`${JSON.stringify(line)}\n`)
+    this.#count += count
+  }
+
   /** Its names where the table has folders, too, and knows this one. */
-  #inTable({ path, inode }: Folder): Names | undefined {
-    const table = this.#table
-    const number = path.length === 0 ? table?.root : inode
-    return number ? unlessDamaged(() => table?.folder?.(number)) : undefined
+  #inTable(folder: Folder): Names | undefined {
+    const number = this.#numberOf(folder)
+    return number > 0 ? unlessDamaged(() => this.#table?.folder?.(number)) : undefined
   }
 
   /** The last one with very many is begun to be told in parts. */
@@ -173,7 +248,8 @@ class SomeFolders {
     const { path } = folder
     const { bytes } = names
     const place = placeOf(path, slices.from)
-    const print = new FolderPrint(place, slices.bits, names.records, count)
+    const mark = this.#markOf(folder)
+    const print = new FolderPrint({ place, ...slices, count, mark }, names.records)
     const before = isKnown ? findFingerprint(this.#known, place) : undefined
     const known = before && print.hasNamesOf(before) ? before : undefined
     const prefix = Buffer.concat([this.#root, path, slash])
@@ -183,7 +259,7 @@ class SomeFolders {
     for (const named of names) {
       const { start, end } = named
       const inode = this.#look(prefix, bytes, named)
-      print.add(inode)
+      print.add(inode, bytes, named)
       if (inode?.kind === 'd' && path.length + end - start < pathBytesMax)
         folders.push({ path: Buffer.concat([path, slash, bytes.subarray(start, end)]), inode: named.inode })
       if (known && print.isAsIn(known)) same += inode ? 1 : 0
@@ -191,28 +267,21 @@ class SomeFolders {
       // Its name is there as before, and it is not: that is only told by telling of all.
       else if (known) return this.#tellPart(folder, names, count, slices, false)
     }
-    const line: IndexedFolder = {
-      folder: said(path),
-      ...slices,
-      same: known ? same : null,
-      entries: told,
-      fingerprints: print.bytes.toString('base64'),
-    }
-    this.#lines.push(`${JSON.stringify(line)}\n`)
-    this.#count += count + 1
+    this.#tell([lineOf(path, slices, known ? same : null, told, [], print.bytes)], count + 1)
     return folders
   }
 
+  /** What its inode says of whether names come and go; 0 when that is not known. */
+  #markOf(folder: Folder): number {
+    const number = this.#numberOf(folder)
+    return (number > 0 && unlessDamaged(() => this.#table?.mark(number))) || 0
+  }
   /** @returns what it is; undefined when it is not there */
   #look(prefix: Buffer, bytes: Buffer, { start, end, type, inode }: Named): Inode | undefined {
     const kept = inode > 0 ? unlessDamaged(() => this.#table?.inode(inode)) : undefined
     if (kept && isOfType(type, kept.kind) && this.#looked++ % checkedOf > 0) return kept
     const stat = unlessDamaged(() => lstatSync(Buffer.concat([prefix, bytes.subarray(start, end)]), { bigint: true }))
-    const seen = stat && {
-      kind: kindOf(stat),
-      size: stat.isFile() ? safeSize(stat.size) : 0,
-      modified: microseconds(stat.mtimeNs),
-    }
+    const seen = stat && seenAs(stat)
     // Where both are the same, what is kept may say more of the time.
     if (kept && seen && isSame(kept, seen)) return kept
     if (kept) this.#table = undefined

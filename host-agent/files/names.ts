@@ -69,7 +69,7 @@ export class Names {
 
   get count(): number {
     let count = 0
-    for (let at = this.#from; at < this.#to; at = this.bytes.indexOf(0, at) + 1) count++
+    for (let at = this.#from; at < this.#to; at = this.#endFrom(at) + 1) count++
     return count
   }
   /** A view of them all. */
@@ -85,9 +85,15 @@ export class Names {
       for (let digit = this.bytes[at++]!; digit !== space && at < this.#to; digit = this.bytes[at++]!)
         named.inode = named.inode * 10 + digit - zero
       named.start = at
-      named.end = this.bytes.indexOf(0, at)
+      named.end = this.#endFrom(at)
       yield named
     }
+  }
+
+  /** Where a record ends, at the latest where all of them do: not all of them were written here. */
+  #endFrom(at: number): number {
+    const end = this.bytes.indexOf(0, at)
+    return end < 0 || end > this.#to ? this.#to : end
   }
 
   /** The same names in the order of their hashes. */

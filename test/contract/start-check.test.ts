@@ -30,9 +30,10 @@ it('names every disagreement at once', async () => {
       { method: 'GET', path: '/invented', function: 'greedy', role: 'viewer', bindings: ['DB', 'AGENT'] },
       { method: 'GET', path: '/replications', function: 'greedy', role: 'viewer', bindings: ['DB', 'AGENT'] },
     ],
-    crons: [],
+    crons: [{ pattern: '* * * * *', function: 'ghost', bindings: [], after: ['nobody'] }],
     limits,
   })
+  expect(message).toContain('cron * * * * * runs after functions/nobody, which is in no route')
   expect(message).toContain('functions/greedy uses AGENT, which the map does not grant')
   expect(message).toContain('functions/greedy is granted CLOCK, which it does not use')
   expect(message).toContain('GET /backups names functions/ghost, which does not exist')

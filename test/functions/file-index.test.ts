@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { IndexedEntry, IndexedFolder, IndexLine } from '../../contract/agent.ts'
-import { nameHash, sliceOf } from '../../contract/index-slices.ts'
+import { nameHash, prefixOf, sliceOf } from '../../contract/index-slices.ts'
 import { findBackup } from '../../db/queries/backups.ts'
 import { ensureVolume, indexedPoints } from '../../db/queries/file-index.ts'
 import { FileIndexWriter } from '../../db/queries/file-index-writer.ts'
@@ -230,7 +230,7 @@ it('believes nothing that a reader says without looking at it', async () => {
   const whole = alone.agent.readIndex.bind(alone.agent)
   const volume = { volume: 'disk 0 partition 0' }
   const told = (folder: unknown, entries: unknown, more: object = {}) => ({
-    ...{ folder, bits: 0, from: 0, to: 1, same: null, entries, fingerprints: '' },
+    ...{ folder, bits: 0, from: 0, to: 1, same: null, entries, unnamed: [], fingerprints: '' },
     ...more,
   })
   const folder = (entry: unknown) => told('', [entry])
@@ -246,6 +246,9 @@ it('believes nothing that a reader says without looking at it', async () => {
     told({}, []),
     ...[{ bits: 25 }, { bits: -1 }, { bits: 0.5 }, { from: 1 }, { from: -1 }, { same: -1 }, { same: '1' }].map((more) =>
       told('', [], more),
+    ),
+    ...['?', [1], [['name', 'f', 1, 1]], [[-1, 'f', 1, 1]], [[2 ** 32, 'f', 1, 1]], [[1, 'f', -1, 1]]].map((unnamed) =>
+      told('', [], { unnamed }),
     ),
     ...[['AAAA'], '?', 7, null].map((fingerprints) => told('', [], { fingerprints })),
     ...[-1, 0, 2, '1', null].map((to) => told('', [], { to })),
@@ -323,9 +326,11 @@ it('is told only of what is new since the point before', async () => {
   const of = (folder: string) => lines.filter((line) => line.folder === folder)
   expect(of('/other').map(({ entries, same }) => [entries.length, same])).toEqual([[0, 1]])
   // Where a name is new or gone, all names of that part; else what has changed.
-  for (const { from, bits, same, entries } of of('/folder')) {
+  for (const { from, bits, same, entries, unnamed } of of('/folder')) {
     const isIn = (path: string) => sliceOf(nameHash(path.slice('/folder/'.length)), bits) === from
-    const names = entries.map(([name]) => `/folder/${name as string}`).toSorted()
+    const byPrefix = new Map(paths.map((path) => [prefixOf(nameHash(path.slice('/folder/'.length))), path]))
+    const named = entries.map(([name]) => `/folder/${name as string}`)
+    const names = [...named, ...unnamed.map(([prefix]) => byPrefix.get(prefix)!)].toSorted()
     const all = Object.keys(changed).filter((path) => path.startsWith('/folder/') && isIn(path))
     const isWhole = isIn('/folder/new') || isIn(gone)
     expect(names).toEqual(isWhole ? all.toSorted() : [paths[1]!].filter(isIn))
@@ -446,7 +451,16 @@ const dieWhileIndexing = async ({ id, tree }: { id: string; tree: Tree }) => {
   for (const [path, content] of Object.entries(tree)) {
     const { folder, name } = splitPath(Buffer.from(path))
     const entry: IndexedEntry = [name, 'f', content!.length, 1e6]
-    const line: IndexedFolder = { folder, bits: 0, from: 0, to: 1, same: null, entries: [entry], fingerprints: '' }
+    const line: IndexedFolder = {
+      folder,
+      bits: 0,
+      from: 0,
+      to: 1,
+      same: null,
+      entries: [entry],
+      unnamed: [],
+      fingerprints: '',
+    }
     await writer.add(volumeId, line)
   }
   await writer.close()

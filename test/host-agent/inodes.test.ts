@@ -8,6 +8,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   symlinkSync,
   truncateSync,
@@ -18,7 +19,8 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import type { IndexedFolder } from '../../contract/agent.ts'
+import type { IndexedEntry, IndexedFolder } from '../../contract/agent.ts'
+import { nameHash, prefixOf, sliceOf } from '../../contract/index-slices.ts'
 import { toFingerprints } from '../../host-agent/files/fingerprints.ts'
 import type { Walk } from '../../host-agent/files/folder-tasks.ts'
 import { walkSome } from '../../host-agent/files/folder-walk.ts'
@@ -47,6 +49,7 @@ const fill = (root: string) => {
   for (let at = 0; at < 3000; at++) writeFileSync(join(root, `wide/a longer name of a file ${at}`), 'x'.repeat(at % 7))
   for (let at = 0; at < 200; at++) rmSync(join(root, `wide/a longer name of a file ${at * 13}`))
   mkdirSync(join(root, `${'deep/'.repeat(30)}`), { recursive: true })
+  writeFileSync(join(root, 'some/within/file'), '')
   writeFileSync(join(root, 'some/sparse'), '')
   // As large as ext2 with blocks of 1 KiB lets a file be.
   truncateSync(join(root, 'some/sparse'), 16 * 2 ** 30)
@@ -65,6 +68,18 @@ const fill = (root: string) => {
     writeFileSync(join(root, 'some', name), name)
     utimesSync(join(root, 'some', name), seconds, seconds)
   }
+}
+/** Files that change, come, go and are called otherwise, and folders, too. */
+const change = (root: string) => {
+  writeFileSync(join(root, 'some/within/file'), 'longer')
+  writeFileSync(join(root, 'wide/a new file'), 'new')
+  rmSync(join(root, 'wide/a longer name of a file 1'))
+  writeFileSync(join(root, 'wide/a longer name of a file 2'), 'changed')
+  renameSync(join(root, 'some/1965'), join(root, 'some/1966'))
+  rmSync(join(root, 'deep/deep/deep'), { recursive: true })
+  renameSync(join(root, 'empty'), join(root, 'some/empty'))
+  rmSync(join(root, 'some/link'))
+  mkdirSync(join(root, 'some/link'))
 }
 /** Exact up to what a JSON number can carry: the year 2255. */
 const microseconds = (nanoseconds: bigint) => {
@@ -109,11 +124,32 @@ const lookedAt = (root: string, at: string): string[] =>
     const own = `${path} ${typesOf(stat)} ${stat.isFile() ? stat.size : 0} ${microseconds(stat.mtimeNs)}`
     return stat.isDirectory() ? [own, ...lookedAt(root, path)] : [own]
   })
-/** The same, as an index tells it. */
-const walked = (root: string, device: string, filesystem: string): string[] =>
-  linesOf(root, device, filesystem, Buffer.alloc(0)).flatMap(({ folder, entries }) =>
-    entries.map(([name, ...rest]) => `${folder as string}/${name as string} ${rest.join(' ')}`),
-  )
+/** The same, as an index tells it: first all of it, then what has changed. */
+const known = (first: readonly IndexedFolder[], next?: readonly IndexedFolder[]): string[] => {
+  const entries = new Map<string, IndexedEntry>()
+  for (const { folder, entries: own } of first)
+    for (const entry of own) entries.set(`${folder as string}/${entry[0] as string}`, entry)
+  const isIn = ({ folder, bits, from, to }: IndexedFolder, path: string) => {
+    const slice = sliceOf(nameHash(path.slice(path.lastIndexOf('/') + 1)), bits)
+    return path.slice(0, path.lastIndexOf('/')) === folder && slice >= from && slice < to
+  }
+  for (const line of next ?? []) {
+    const paths = [...entries.keys()].filter((path) => isIn(line, path))
+    if (line.same === null) for (const path of paths) entries.delete(path)
+    else expect(paths.length).toBe(line.same + line.entries.length + line.unnamed.length)
+    for (const entry of line.entries) entries.set(`${line.folder as string}/${entry[0] as string}`, entry)
+    for (const [prefix, ...rest] of line.unnamed) {
+      const path = paths.find((one) => prefixOf(nameHash(one.slice(one.lastIndexOf('/') + 1))) === prefix)!
+      entries.set(path, [path.slice(path.lastIndexOf('/') + 1), ...rest])
+    }
+  }
+  const folders = new Set((next ?? first).map(({ folder }) => folder))
+  return [...entries]
+    .filter(([path]) => folders.has(path.slice(0, path.lastIndexOf('/'))))
+    .map(([path, [, ...rest]]) => `${path} ${rest.join(' ')}`)
+}
+const fingerprintsOf = (lines: readonly IndexedFolder[]) =>
+  Buffer.concat(lines.map((line) => Buffer.from(line.fingerprints, 'base64')))
 const linesOf = (root: string, device: string, filesystem: string, fingerprints: Buffer): IndexedFolder[] => {
   const fd = openSync(root, 'r')
   const told: IndexedFolder[] = []
@@ -171,6 +207,8 @@ it.each(layouts)('%s: %s is read as the kernel reads it', (_, filesystem, bytes,
   execFileSync(mkfs!, [...options, image])
   const mounted = join(folder, 'mounted')
   mkdirSync(mounted, { recursive: true })
+  const hasMarks = !options.includes('128') && !mkfs!.endsWith('ext2') && !mkfs!.endsWith('ext3')
+  let told: IndexedFolder[] = []
   withLoop(image, (device) => {
     execFileSync('/usr/bin/mount', ['-t', filesystem, device, mounted])
     try {
@@ -183,11 +221,31 @@ it.each(layouts)('%s: %s is read as the kernel reads it', (_, filesystem, bytes,
     try {
       // What lies within an inode is left to the mount. Those of ext have lost+found.
       const isTold = (path: string) => !options.includes('inline_data') || path === '/wide'
-      expect(lookThrough(mounted, '', table, isTold)).toBe(2846 + (filesystem === 'xfs' ? 0 : 1))
+      expect(lookThrough(mounted, '', table, isTold)).toBe(2847 + (filesystem === 'xfs' ? 0 : 1))
       expect(table.inode(2 ** 31), 'no inode').toBeUndefined()
-      expect(walked(mounted, device, filesystem).toSorted()).toEqual(lookedAt(mounted, '').toSorted())
+      told = linesOf(mounted, device, filesystem, Buffer.alloc(0))
+      expect(known(told).toSorted()).toEqual(lookedAt(mounted, '').toSorted())
+      const again = linesOf(mounted, device, filesystem, fingerprintsOf(told))
+      expect(again.flatMap(({ entries, unnamed }) => [entries, unnamed].flat())).toEqual([])
+      expect(known(told, again).toSorted()).toEqual(lookedAt(mounted, '').toSorted())
     } finally {
       table.close()
+      execFileSync('/usr/bin/umount', [mounted])
+    }
+    execFileSync('/usr/bin/mount', ['-t', filesystem, device, mounted])
+    try {
+      change(mounted)
+    } finally {
+      execFileSync('/usr/bin/umount', [mounted])
+    }
+    execFileSync('/usr/bin/mount', ['-t', filesystem, '-o', 'ro', device, mounted])
+    try {
+      const next = linesOf(mounted, device, filesystem, fingerprintsOf(told))
+      expect(known(told, next).toSorted()).toEqual(lookedAt(mounted, '').toSorted())
+      // Where inodes say to the nanosecond when a folder was changed, names that stay are not read.
+      const unread = next.filter(({ unnamed }) => unnamed.length > 0).map(({ folder }) => folder)
+      expect(unread).toEqual(hasMarks ? ['/some/within'] : [])
+    } finally {
       execFileSync('/usr/bin/umount', [mounted])
     }
   })
@@ -253,7 +311,7 @@ it('what is damaged or made to do harm is undefined or an error, and ends', () =
         })
         const table = openInodeTable(image, filesystem)
         for (const number of [1, 2, 11, 12, 13, 128, 131, random(100_000), 2 ** 40])
-          for (const look of [() => table?.inode(number), () => table?.folder?.(number)])
+          for (const look of [() => table?.inode(number), () => table?.folder?.(number), () => table?.mark(number)])
             try {
               look()
             } catch (error) {

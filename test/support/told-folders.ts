@@ -1,5 +1,5 @@
 import type { IndexedEntry, IndexedFolder } from '../../contract/agent.ts'
-import { nameHash, sliceOf, stored } from '../../contract/index-slices.ts'
+import { nameHash, prefixOf, sliceOf, stored } from '../../contract/index-slices.ts'
 
 /** In parts, as a folder of very many entries is told: in more of them when it grows. */
 const bitsOf = (entries: number) => (entries < 3 ? 0 : entries < 6 ? 1 : 2)
@@ -24,13 +24,17 @@ export const toldFolders = (folder: string, entries: readonly IndexedEntry[], kn
     const names = (of: IndexedEntry[]) => JSON.stringify(of.map(([name]) => stored(name)).sort())
     const isAsBefore = (entry: IndexedEntry) => old.some((one) => JSON.stringify(one) === JSON.stringify(entry))
     const told = isAlike && names(own) === names(old) ? own.filter((entry) => !isAsBefore(entry)) : undefined
+    // As where the names of a folder have not been read.
+    const isUnnamed = ([name]: IndexedEntry) => told !== undefined && prefixOf(nameHash(stored(name))) % 2 === 0
+    const unnamed = (told ?? own).filter(isUnnamed)
     return {
       folder,
       bits,
       from,
       to: from + 1,
       same: told ? own.length - told.length : null,
-      entries: told ?? own,
+      entries: (told ?? own).filter((entry) => !isUnnamed(entry)),
+      unnamed: unnamed.map(([name, ...rest]) => [prefixOf(nameHash(stored(name))), ...rest]),
       fingerprints: Buffer.from(own.map((entry) => lineOf(folder, entry)).join('')).toString('base64'),
     }
   })

@@ -3,7 +3,7 @@ import { fileType, Names } from '../names.ts'
 import type { BlockFile } from './block-file.ts'
 import { blocksOf } from './ext-blocks.ts'
 import type { Inode, InodeTable } from './inode-table.ts'
-import { asSafe, kindOfMode } from './mode.ts'
+import { asSafe, kindOfMode, markOf, type Range } from './mode.ts'
 
 const superblockAt = 1024
 const superblockBytes = 1024
@@ -16,6 +16,17 @@ const flags = { encrypted: 0x800, inline: 0x10000000 }
 const groupBytes = 32
 /** An inode's first part, which all have. */
 const commonBytes = 128
+/** Of what an inode has besides, when it says when it was changed to the nanosecond, and its version. */
+const extraBytesWithVersion = 28
+/** What a change to a folder changes: size, times but for that of the last access, version, generation. */
+const marks: Range[] = [
+  [4, 8],
+  [12, 20],
+  [36, 40],
+  [100, 104],
+  [132, 140],
+  [152, 156],
+]
 /** Of a folder that is read here; one with more is read by way of its mount. */
 const folderBlocksMax = 100_000
 const entryBytes = 8
@@ -80,6 +91,13 @@ export class ExtInodes implements InodeTable {
     const extra = hasExtra ? bytes.getUint32(at + 136, true) : 0
     const seconds = bytes.getInt32(at + 16, true) + (extra & 3) * 2 ** 32
     return { kind, size: asSafe(size), modified: asSafe(seconds * 1e6 + Math.floor((extra >>> 2) / 1000)) }
+  }
+
+  mark(number: number): number | undefined {
+    if (this.#geometry.inodeBytes <= commonBytes || this.inode(number)?.kind !== 'd') return undefined
+    const { bytes, at } = this.#placeOf(number)!
+    // Times without parts of a second may be those of two changes.
+    return bytes.getUint16(at + 128, true) >= extraBytesWithVersion ? markOf(bytes, at, marks) : undefined
   }
 
   folder(number: number): Names | undefined {

@@ -14,9 +14,11 @@ export type Inode = { kind: IndexedEntry[1]; size: number; modified: number }
 export interface InodeTable {
   /** undefined when it is not what a filesystem would write: damaged, or not in use. */
   inode(number: number): Inode | undefined
+  /** A number that is another one whenever names have come into a folder or gone; undefined where `inode` is, and for what is no folder. Greater than 0. */
+  mark(number: number): number | undefined
   /** Where folders can be read, too: their names; undefined when not all of them can be read. */
   folder?: (number: number) => Names | undefined
-  /** Of the uppermost folder; 0 where nobody asks for it. */
+  /** Of the uppermost folder. */
   readonly root: number
   close(): void
 }

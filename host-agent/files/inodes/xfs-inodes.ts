@@ -1,7 +1,7 @@
 /** Inodes of XFS: a number says where its inode is. The layout is that of the kernel's fs/xfs/libxfs/xfs_format.h; all numbers are big-endian. */
-import type { BlockFile } from './block-file.ts'
+import type { BlockFile, Place } from './block-file.ts'
 import type { Inode, InodeTable } from './inode-table.ts'
-import { asSafe, kindOfMode } from './mode.ts'
+import { asSafe, kindOfMode, markOf, type Range } from './mode.ts'
 
 const superblockMagic = 0x58465342
 const superblockBytes = 264
@@ -9,8 +9,14 @@ const inodeMagic = 0x494e
 /** `di_flags2`: times are nanoseconds since 1901, in 64 bits. */
 const bigTimes = 8
 const bigTimesBeginSeconds = -(2 ** 31)
-/** The first with `di_flags2`. */
-const versionWithFlags2 = 3
+/** The first with `di_flags2`, and with a count of changes. */
+const [versionWithFlags2, versionWithCount] = [3, 3]
+/** What a change to a folder changes: times of the last change to its content and to itself, size, generation. */
+const marks: Range[] = [
+  [40, 64],
+  [92, 96],
+]
+const changeCount: Range = [104, 112]
 
 type Geometry = {
   blockBytes: number
@@ -23,14 +29,14 @@ type Geometry = {
 }
 
 export class XfsInodes implements InodeTable {
-  readonly root = 0
+  readonly root: number
   readonly #blocks: BlockFile
   readonly #geometry: Geometry
 
   static of(blocks: BlockFile): InodeTable | undefined {
     const { bytes, at } = blocks.at(0, superblockBytes)
     if (bytes.getUint32(at) !== superblockMagic) return undefined
-    return new XfsInodes(blocks, {
+    return new XfsInodes(blocks, bytes.getUint32(at + 56) * 2 ** 32 + bytes.getUint32(at + 60), {
       blockBytes: bytes.getUint32(at + 4),
       groupBlocks: bytes.getUint32(at + 84),
       groups: bytes.getUint32(at + 88),
@@ -39,19 +45,16 @@ export class XfsInodes implements InodeTable {
       groupSpan: 2 ** bytes.getUint8(at + 124),
     })
   }
-  private constructor(blocks: BlockFile, geometry: Geometry) {
+  private constructor(blocks: BlockFile, root: number, geometry: Geometry) {
+    this.root = root
     this.#blocks = blocks
     this.#geometry = geometry
   }
 
   inode(number: number): Inode | undefined {
-    const { blockBytes, groupBlocks, groups, inodeBytes, inodesOfBlock, groupSpan } = this.#geometry
-    const block = Math.floor(number / inodesOfBlock)
-    const group = Math.floor(block / groupSpan)
-    const inGroup = block % groupSpan
-    if (!Number.isSafeInteger(number) || group >= groups || inGroup >= groupBlocks) return undefined
-    const place = (group * groupBlocks + inGroup) * blockBytes + (number % inodesOfBlock) * inodeBytes
-    const { bytes, at } = this.#blocks.at(place, inodeBytes)
+    const place = this.#placeOf(number)
+    if (!place) return undefined
+    const { bytes, at } = place
     if (bytes.getUint16(at) !== inodeMagic) return undefined
     const kind = kindOfMode(bytes.getUint16(at + 2))
     if (kind === undefined) return undefined
@@ -59,6 +62,22 @@ export class XfsInodes implements InodeTable {
     const hasBigTimes =
       bytes.getUint8(at + 4) >= versionWithFlags2 && (bytes.getUint32(at + 124) & bigTimes) === bigTimes
     return { kind, size: asSafe(size), modified: asSafe(hasBigTimes ? bigTime(bytes, at + 40) : time(bytes, at + 40)) }
+  }
+
+  mark(number: number): number | undefined {
+    if (this.inode(number)?.kind !== 'd') return undefined
+    const { bytes, at } = this.#placeOf(number)!
+    return markOf(bytes, at, bytes.getUint8(at + 4) >= versionWithCount ? [...marks, changeCount] : marks)
+  }
+
+  #placeOf(number: number): Place | undefined {
+    const { blockBytes, groupBlocks, groups, inodeBytes, inodesOfBlock, groupSpan } = this.#geometry
+    const block = Math.floor(number / inodesOfBlock)
+    const group = Math.floor(block / groupSpan)
+    const inGroup = block % groupSpan
+    if (!Number.isSafeInteger(number) || group >= groups || inGroup >= groupBlocks) return undefined
+    const place = (group * groupBlocks + inGroup) * blockBytes + (number % inodesOfBlock) * inodeBytes
+    return this.#blocks.at(place, inodeBytes)
   }
 
   close(): void {
