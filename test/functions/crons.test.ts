@@ -26,10 +26,10 @@ it('runs a cron at once after a function that may have made work for it, and non
     [cron('other', {}), cron('at start', { atStart: true }), cron('index', { after: ['backups/complete'] })],
     alone.bindings,
   )
-  await waitFor('the one at start', async () => (ran.length > 0 ? true : undefined), 5_000)
+  await waitFor('the one at start', async () => ran.length > 0, 5_000)
   crons.answered('backups/list')
   crons.answered('backups/complete')
-  await waitFor('the one after it', async () => (ran.length > 1 ? true : undefined), 5_000)
+  await waitFor('the one after it', async () => ran.length > 1, 5_000)
   await crons.stop()
   crons.answered('backups/complete')
   expect(ran).toEqual(['at start', 'index'])
