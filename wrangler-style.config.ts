@@ -416,6 +416,7 @@ const crons = (stallSeconds: number): Cron[] => [
   { pattern: '0 2 * * *', function: 'jobs/queue-copies', bindings: ['DB', 'CLOCK'] },
   { pattern: '41 * * * *', function: 'jobs/scrub', bindings: ['DB', 'CLOCK'] },
   { pattern: '11 5 * * *', function: 'jobs/examine', bindings: ['AGENT'] },
+  { pattern: '23 4 * * 0', function: 'jobs/forget-words', bindings: ['DB'] },
   { pattern: '17 3 * * *', function: 'jobs/apply-retention', bindings: ['DB', 'AGENT', 'CLOCK'] },
 ]
 

@@ -2,6 +2,7 @@
 import type { Pool, PoolConnection, RowDataPacket } from 'mysql2/promise'
 import { stored } from '../../contract/index-slices.ts'
 import { wordsOf } from '../../contract/names.ts'
+import type { Database } from '../database.ts'
 import { isInPart, partOf, placeOfPart } from './file-places.ts'
 import { readVersions } from './file-versions.ts'
 import { loadRows, Rows } from './load-rows.ts'
@@ -172,4 +173,30 @@ const forgetSome = async (connection: Connected, lost: readonly LostName[]): Pro
     'DELETE w FROM word_lost l JOIN file_words w ON w.word = l.word AND w.folder_id = l.folder_id AND w.part = l.part',
   )
   await connection.query('DROP TEMPORARY TABLE word_lost')
+}
+
+/** Rows that are looked at in one statement: no search waits for it. */
+const wordsLookedAt = 20_000
+type Row = { word: string; folderId: number; part: number }
+
+/**
+ * Takes out words of folders that are gone with their machine: words come first in the table, so that nothing finds those of one folder without looking at all.
+ * @param most rows that are looked at in one go
+ */
+export const forgetDeletedFolders = async ({ pool }: Pick<Database, 'pool'>, most = wordsLookedAt): Promise<void> => {
+  const behind = '(w.word > ? OR (w.word = ? AND w.folder_id > ?) OR (w.word = ? AND w.folder_id = ? AND w.part > ?))'
+  const place = ({ word, folderId, part }: Row) => [word, word, folderId, word, folderId, part]
+  for (let last: Row = { word: '', folderId: 0, part: 0 }; ; ) {
+    const [[next]] = await pool.query<(Row & RowDataPacket)[]>(
+      `SELECT w.word, w.folder_id AS folderId, w.part FROM file_words w WHERE ${behind} ORDER BY w.word, w.folder_id, w.part LIMIT 1 OFFSET ?`,
+      [...place(last), most - 1],
+    )
+    const [upTo, values] = next ? [`AND NOT ${behind}`, place(next)] : ['', []]
+    await pool.query(
+      `DELETE w FROM file_words w LEFT JOIN file_folders f ON f.id = w.folder_id WHERE ${behind} ${upTo} AND f.id IS NULL`,
+      [...place(last), ...values],
+    )
+    if (!next) return
+    last = next
+  }
 }

@@ -8,6 +8,7 @@ import { FileIndexWriter } from '../../db/queries/file-index-writer.ts'
 import { splitPath } from '../../db/queries/file-paths.ts'
 import { wholeFolder } from '../../db/queries/file-places.ts'
 import { readVersions } from '../../db/queries/file-versions.ts'
+import { forgetDeletedFolders } from '../../db/queries/file-words.ts'
 import { runIndexes } from '../../workflows/index-files.ts'
 import { keyOf } from '../fakes/agent.ts'
 import { type Alone, openAlone, readyVm } from '../support/alone.ts'
@@ -377,6 +378,22 @@ it('finds page by page, each file once, by whatever words lead to it', async () 
   expect(await search('q=needling&vm_name=marks')).toEqual([])
   expect(await search('q=needling&vm_name=nobody')).toEqual([])
   expect((await search('q=stanbul')).map(({ path }) => path)).toEqual(['/wide/İstanbul.txt'])
+})
+
+it('forgets the words of a machine that is gone, and no others', async () => {
+  const count = async () =>
+    ((await alone.db.pool.query('SELECT word FROM file_words')) as unknown as [{ word: string }[]])[0].map(
+      ({ word }) => word,
+    )
+  const before = (await count()).toSorted()
+  const vm = await readyVm(alone, { name: 'soon gone' })
+  const id = await backUp(vm, Object.fromEntries(Array.from({ length: 50 }, (_, at) => [`/a/vanishing ${at}`, 'x'])))
+  await index(id)
+  expect((await count()).length).toBeGreaterThan(before.length + 50)
+  expect((await alone.call('DELETE', `/backups/${id}`)).status).toBe(200)
+  await alone.db.pool.query("DELETE FROM vm_backup_contexts WHERE vm_name = 'soon gone'")
+  await forgetDeletedFolders(alone.db, 7)
+  expect((await count()).toSorted()).toEqual(before)
 })
 
 it('gives one file in one step', async () => {
