@@ -1,7 +1,7 @@
 /** What becomes of the index when some folders of a point are told: compared with what is known of them, nobody is asked. */
 import type { IndexedEntry, IndexedFolder } from '../../contract/agent.ts'
-import { firstOfSlice, nameHash, sliceOf, stored } from '../../contract/index-slices.ts'
-import { FolderSlices, type KeptSlice } from './file-slices.ts'
+import { firstOfSlice, nameHash, prefixOf, sliceOf, sliceOfPrefix, stored } from '../../contract/index-slices.ts'
+import { FolderSlices, hashOfEntry, type KeptSlice, type Present } from './file-slices.ts'
 import { type Bounds, isAlike, stillThere, type Version, versionAt, withPoint } from './file-timeline.ts'
 import type { Placed } from './file-versions.ts'
 import type { LostName, WordWriter } from './file-words.ts'
@@ -51,10 +51,9 @@ export class Go {
     this.folders.add(folderId)
     const slices = new FolderSlices(known?.slices ?? [])
     for (const part of parts) {
-      const told = this.#dealt(part, slices)
-      if (!known) for (const slice of told) this.#addNew(part, slice, slices)
-      else if (part.same === null) this.#compare(part, part.from, part.to, told, slices, known.past)
-      else for (const slice of told) this.#compare(part, slice.number, slice.number + 1, [slice], slices, known.past)
+      if (!known) for (const slice of this.#dealt(part)) this.#addNew(part, slice, slices)
+      else if (part.same === null) this.#compare(part, slices, known.past)
+      else this.#change(part, slices)
       if (part.to === 2 ** part.bits) this.seen.push(`${folderId}`)
     }
     for (const { least, bits, files } of slices.changed())
@@ -62,11 +61,11 @@ export class Go {
     for (const least of slices.gone()) this.goneSlices.push({ folderId, least })
   }
 
-  #dealt({ bits, from, to, entries, unnamed }: ToldPart, slices: FolderSlices): ToldSlice[] {
+  #dealt({ bits, from, to, entries, unnamed }: ToldPart): ToldSlice[] {
     const dealt: (ToldSlice | undefined)[] = []
-    const named = unnamed.length > 0 ? slices.named(unnamed) : []
-    this.leftOut += unnamed.length - named.length
-    for (const entry of named.length > 0 ? [...entries, ...named] : entries) {
+    // Of what is not known nobody can tell without its name.
+    this.leftOut += unnamed.length
+    for (const entry of entries) {
       const name = stored(entry[0])
       const hash = nameHash(name)
       const number = sliceOf(hash, bits)
@@ -89,15 +88,9 @@ export class Go {
     for (const [at, [name]] of entries.entries()) this.#words.add(stored(name), folderId, hashes[at]!, bits)
   }
 
-  #compare(
-    part: ToldPart,
-    from: number,
-    to: number,
-    told: readonly ToldSlice[],
-    slices: FolderSlices,
-    past: readonly Placed[],
-  ): void {
-    const { bits } = part
+  /** All of these slices is told. */
+  #compare(part: ToldPart, slices: FolderSlices, past: readonly Placed[]): void {
+    const { bits, from, to } = part
     const names = new Map<string, { hash: number; versions: Version[]; entry: IndexedEntry | undefined }>()
     const nameOf = (said: IndexedEntry, ofHash?: number) => {
       const name = stored(said[0])
@@ -114,24 +107,40 @@ export class Go {
       const number = sliceOf(hash, bits)
       if (number >= from && number < to) nameOf(entry, hash).versions.push({ entry, firstAt, lastAt })
     }
-    for (const { entries, hashes } of told)
+    for (const { entries, hashes } of this.#dealt(part))
       for (const [at, entry] of entries.entries()) nameOf(entry, hashes[at]!).entry = entry
-    for (const [name, { hash, versions, entry }] of names) {
-      // Not told, where only changes are: it is as it was.
-      const isSame = part.same !== null && !entry
-      const kept = isSame ? versions : this.#know(part, name, hash, versions, entry)
-      for (const version of kept) if (version.lastAt === stillThere) slices.put(bits, sliceOf(hash, bits), version)
+    for (const [name, { hash, versions, entry }] of names) this.#know(part, slices, name, hash, versions, entry)
+  }
+
+  /** The newest point is told, and all in these slices is as it was, but for what is told. */
+  #change(part: ToldPart, slices: FolderSlices): void {
+    const { bits, unnamed } = part
+    for (const { number, entries, hashes } of this.#dealt({ ...part, unnamed: [] }))
+      for (const [at, entry] of entries.entries()) {
+        const name = stored(entry[0])
+        const known = slices.takeOne(bits, number, (one) => stored(one[0]) === name)
+        this.#know(part, slices, name, hashes[at]!, versionsOf(known), entry)
+      }
+    for (const [prefix, ...rest] of unnamed) {
+      const number = sliceOfPrefix(prefix, bits)
+      const isIn = number >= part.from && number < part.to
+      const known = isIn && slices.takeOne(bits, number, (one) => prefixOf(hashOfEntry(one)) === prefix)
+      if (known) {
+        const [name] = known.entry
+        this.#know(part, slices, stored(name), hashOfEntry(known.entry), versionsOf(known), [name, ...rest])
+      } else this.leftOut++
     }
   }
 
-  /** @returns the name's versions from now on */
+  /** Keeps what is known of a name from now on. */
   #know(
     { volumeId, folderId, bits }: ToldPart,
+    slices: FolderSlices,
     name: string,
     hash: number,
     known: readonly Version[],
     entry: IndexedEntry | undefined,
-  ): Version[] {
+  ): void {
     const { versions, changedAt } = withPoint(known, entry, this.#point)
     for (const at of changedAt) this.changes.push(`${volumeId}\t${at}\t${folderId}\t${hash}`)
     for (const version of known)
@@ -151,10 +160,11 @@ export class Go {
     if (entry && !versionAt(known, before) && !versionAt(known, after)) this.#words.add(name, folderId, hash, bits)
     if (known.some((version) => !versions.some((one) => isAlike(one.entry, version.entry))))
       this.lost.push({ folderId, hash, name })
-    return versions
+    for (const version of versions) if (!isPast(version)) slices.put(bits, sliceOf(hash, bits), version)
   }
 }
 
+const versionsOf = (present: Present | undefined): Version[] => (present ? [{ ...present, lastAt: stillThere }] : [])
 const isPast = ({ lastAt }: Version) => lastAt !== stillThere
 /** Both of one name. */
 const hasSame = (versions: readonly Version[], { entry, firstAt, lastAt }: Version) =>

@@ -22,6 +22,8 @@ import { loadRows } from './load-rows.ts'
 /** Entries, and folders, that are compared and written in one go. */
 const entriesOfOneGo = 10_000
 const foldersAtOnce = 2_000
+/** One of a slice that is known costs as much as so many new ones: all of its slice is read and written again. */
+const entriesLikeOneChanged = 16
 /** Goes that may wait to be written: now the server is slower for a moment, now who compares. */
 const goesAtOnce = 4
 /** Of the column; longer than any that a path of 4096 bytes has. */
@@ -115,7 +117,7 @@ export class FileIndexWriter {
     const all = this.#fingerprints.get(volumeId)
     if (all) all.push(own)
     else this.#fingerprints.set(volumeId, [own])
-    await this.#take({ ...told, volumeId, folder }, entries)
+    await this.#take({ ...told, volumeId, folder }, told.same === null ? entries : entriesLikeOneChanged * entries)
   }
 
   /** @param finish what belongs into the same transaction */

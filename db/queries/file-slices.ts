@@ -2,8 +2,8 @@
  * What the newest indexed point has of a folder lies in the table by the slice, some thirty names in a row: a server takes as long for a row as for many names in it.
  * A folder that grows is dealt into more slices when it is told anew; no name is ever in two.
  */
-import type { IndexedEntry, UnnamedEntry } from '../../contract/agent.ts'
-import { firstOfSlice, nameHash, prefixOf, sliceOf, stored } from '../../contract/index-slices.ts'
+import type { IndexedEntry } from '../../contract/agent.ts'
+import { firstOfSlice, nameHash, sliceOf, stored } from '../../contract/index-slices.ts'
 
 /** Files with the point that each is in since. */
 export type Group = [firstAt: number, entries: IndexedEntry[]]
@@ -37,15 +37,21 @@ export class FolderSlices {
     }
   }
 
-  /** What is told without names, with the names that it has here; but for what is not here, and never was told. */
-  named(unnamed: readonly UnnamedEntry[]): IndexedEntry[] {
-    const names = new Map<number, IndexedEntry[0]>()
-    for (const slice of this.#slices.values())
-      for (const { entry } of entriesOf(slice)) names.set(prefixOf(hashOfEntry(entry)), entry[0])
-    return unnamed.flatMap(([prefix, ...rest]) => {
-      const name = names.get(prefix)
-      return name === undefined ? [] : [[name, ...rest] satisfies IndexedEntry]
-    })
+  /** Takes out one entry of a slice of 2^bits. */
+  takeOne(bits: number, number: number, isIt: (entry: IndexedEntry) => boolean): Present | undefined {
+    const least = firstOfSlice(number, bits)
+    if (this.#slices.get(least)?.bits !== bits)
+      for (const present of this.take(bits, number, number + 1)) this.put(bits, number, present)
+    const slice = this.#slices.get(least)
+    for (const [firstAt, entries] of slice?.groups ?? []) {
+      const at = entries.findIndex(isIt)
+      if (at < 0) continue
+      const [entry] = entries.splice(at, 1)
+      slice!.groups = slice!.groups.filter(([, left]) => left.length > 0)
+      this.set(slice!)
+      return { entry: entry!, firstAt }
+    }
+    return undefined
   }
 
   /** Takes out all that is in slices `from` to `to` of 2^bits. What larger slices have besides is dealt into as many as that. */
@@ -82,12 +88,12 @@ export class FolderSlices {
   *changed(): Generator<KeptSlice> {
     for (const least of this.#changed) {
       const slice = this.#slices.get(least)
-      const kept = slice && toKept(slice)
+      const kept = slice && slice.groups.length > 0 ? toKept(slice) : undefined
       if (kept && kept.files !== this.#kept.get(least)) yield kept
     }
   }
   /** `least` of those that the table is to have no more. */
   gone(): number[] {
-    return [...this.#kept.keys()].filter((least) => !this.#slices.has(least))
+    return [...this.#kept.keys()].filter((least) => !this.#slices.get(least)?.groups.length)
   }
 }

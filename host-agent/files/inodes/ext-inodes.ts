@@ -16,16 +16,14 @@ const flags = { encrypted: 0x800, inline: 0x10000000 }
 const groupBytes = 32
 /** An inode's first part, which all have. */
 const commonBytes = 128
-/** Of what an inode has besides, when it says when it was changed to the nanosecond, and its version. */
-const extraBytesWithVersion = 28
-/** What a change to a folder changes: size, times but for that of the last access, version, generation. */
+/** Of what an inode has besides, when it says to the nanosecond when it was changed. */
+const extraBytesWithTimes = 12
+/** What a change to a folder changes: size, times but for that of the last access, generation. */
 const marks: Range[] = [
   [4, 8],
   [12, 20],
-  [36, 40],
   [100, 104],
   [132, 140],
-  [152, 156],
 ]
 /** Of a folder that is read here; one with more is read by way of its mount. */
 const folderBlocksMax = 100_000
@@ -96,8 +94,9 @@ export class ExtInodes implements InodeTable {
   mark(number: number): number | undefined {
     if (this.#geometry.inodeBytes <= commonBytes || this.inode(number)?.kind !== 'd') return undefined
     const { bytes, at } = this.#placeOf(number)!
-    // Times without parts of a second may be those of two changes.
-    return bytes.getUint16(at + 128, true) >= extraBytesWithVersion ? markOf(bytes, at, marks) : undefined
+    // Times in whole seconds may be those of two changes.
+    const isExact = bytes.getUint16(at + 128, true) >= extraBytesWithTimes && bytes.getUint32(at + 132, true) >>> 2 > 0
+    return isExact ? markOf(bytes, at, marks) : undefined
   }
 
   folder(number: number): Names | undefined {

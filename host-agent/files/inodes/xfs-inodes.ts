@@ -9,14 +9,13 @@ const inodeMagic = 0x494e
 /** `di_flags2`: times are nanoseconds since 1901, in 64 bits. */
 const bigTimes = 8
 const bigTimesBeginSeconds = -(2 ** 31)
-/** The first with `di_flags2`, and with a count of changes. */
-const [versionWithFlags2, versionWithCount] = [3, 3]
-/** What a change to a folder changes: times of the last change to its content and to itself, size, generation. */
+/** The first with `di_flags2`. */
+const versionWithFlags2 = 3
+/** What a change to a folder changes: times of the last change to its content and to itself, size, generation. Its count of changes counts who has read it, too. */
 const marks: Range[] = [
   [40, 64],
   [92, 96],
 ]
-const changeCount: Range = [104, 112]
 
 type Geometry = {
   blockBytes: number
@@ -67,7 +66,7 @@ export class XfsInodes implements InodeTable {
   mark(number: number): number | undefined {
     if (this.inode(number)?.kind !== 'd') return undefined
     const { bytes, at } = this.#placeOf(number)!
-    return markOf(bytes, at, bytes.getUint8(at + 4) >= versionWithCount ? [...marks, changeCount] : marks)
+    return markOf(bytes, at, marks)
   }
 
   #placeOf(number: number): Place | undefined {
