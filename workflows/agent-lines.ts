@@ -1,6 +1,13 @@
 /** What readers of guests' files tell, line by line. A reader may have been taken over by what it reads: nothing is believed that is not looked at. */
 import type { Readable } from 'node:stream'
-import type { DigestLine, IndexedEntry, IndexedFolder, IndexLine, UnnamedEntry } from '../contract/agent.ts'
+import type {
+  DigestLine,
+  Fingerprints,
+  IndexedEntry,
+  IndexedFolder,
+  IndexLine,
+  UnnamedEntry,
+} from '../contract/agent.ts'
 import { HubError } from '../contract/errors.ts'
 import { prefixMax, sliceBitsMax } from '../contract/index-slices.ts'
 
@@ -16,15 +23,21 @@ const digest = /^[0-9a-f]{64}$/
 const nonsense = () => new HubError('SERVICE_UNAVAILABLE', 'What reads the files of the backup says what can not be')
 const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null
 const isSaid = (value: unknown): value is IndexedEntry[0] =>
-  typeof value === 'string'
-    ? !value.includes('\0')
-    : isObject(value) && typeof value.b64 === 'string' && base64.test(value.b64)
+  typeof value === 'string' ? !value.includes('\0') : isObject(value) && isBase64(value.b64)
 const isCount = (value: unknown, most = Number.MAX_SAFE_INTEGER): value is number =>
   Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= most
 const isTail = (value: readonly unknown[]) => kinds.has(value[1]) && isCount(value[2]) && Number.isSafeInteger(value[3])
 const isEntry = (value: unknown): value is IndexedEntry => Array.isArray(value) && isSaid(value[0]) && isTail(value)
 const isUnnamed = (value: unknown): value is UnnamedEntry =>
   Array.isArray(value) && isCount(value[0], prefixMax) && isTail(value)
+const isBase64 = (value: unknown): value is string => typeof value === 'string' && base64.test(value)
+const isPrints = (value: unknown): value is Fingerprints =>
+  isObject(value)
+    ? isCount(value.from) &&
+      isCount(value.bytes) &&
+      Array.isArray(value.over) &&
+      value.over.every((one) => Array.isArray(one) && isCount(one[0]) && isBase64(one[1]))
+    : isBase64(value)
 const isFolder = (line: Record<string, unknown>): line is IndexedFolder =>
   isSaid(line.folder) &&
   isCount(line.bits, sliceBitsMax) &&
@@ -35,8 +48,7 @@ const isFolder = (line: Record<string, unknown>): line is IndexedFolder =>
   line.entries.every(isEntry) &&
   Array.isArray(line.unnamed) &&
   line.unnamed.every(isUnnamed) &&
-  typeof line.fingerprints === 'string' &&
-  base64.test(line.fingerprints)
+  isPrints(line.fingerprints)
 const isIndexLine = (line: unknown): line is IndexLine =>
   isObject(line) &&
   ('folder' in line

@@ -1,11 +1,12 @@
 /** Fingerprints that a volume's newest walk told (contract/agent.ts): what the next walk is given, so that it tells only what is new. Nobody here knows what they mean. */
 import type { PoolConnection, RowDataPacket } from 'mysql2/promise'
+import type { Fingerprints } from '../../contract/agent.ts'
 import { fingerprintsBytesMax } from '../../contract/index-slices.ts'
 
 /** Of one row, in bytes: less than any server takes in a statement. */
 const rowBytes = 1024 * 1024
 
-export type KnownVolume = { volume: string; fingerprints: Buffer }
+export type KnownVolume = { id: number; volume: string; fingerprints: Buffer }
 
 /** @param at when the point was completed that the walk was of */
 export const knownFingerprints = async (
@@ -14,13 +15,27 @@ export const knownFingerprints = async (
   at: number,
 ): Promise<KnownVolume[]> => {
   const [rows] = await connection.query<RowDataPacket[]>(
-    `SELECT o.volume, p.fingerprints FROM file_volumes o JOIN file_fingerprints p ON p.volume_id = o.id
+    `SELECT o.id, o.volume, p.fingerprints FROM file_volumes o JOIN file_fingerprints p ON p.volume_id = o.id
      WHERE o.vm_backup_context_id = ? AND p.point_at = ? ORDER BY o.id, p.part`,
     [contextId, at],
   )
-  const volumes = new Map<string, Buffer[]>()
-  for (const { volume, fingerprints } of rows) volumes.set(volume, [...(volumes.get(volume) ?? []), fingerprints])
-  return [...volumes].map(([volume, parts]) => ({ volume, fingerprints: Buffer.concat(parts) }))
+  const volumes = new Map<number, { volume: string; parts: Buffer[] }>()
+  for (const { id, volume, fingerprints } of rows) {
+    const known = volumes.get(id)
+    if (known) known.parts.push(fingerprints)
+    else volumes.set(id, { volume, parts: [fingerprints] })
+  }
+  return [...volumes].map(([id, { volume, parts }]) => ({ id, volume, fingerprints: Buffer.concat(parts) }))
+}
+
+/** What a walk told of a part. @param given to that walk @returns undefined for what can not be: it is told anew then */
+export const toldFingerprints = (told: Fingerprints, given: Buffer | undefined): Buffer | undefined => {
+  if (typeof told === 'string') return Buffer.from(told, 'base64')
+  const { from, bytes, over } = told
+  if (!given || from + bytes > given.length) return undefined
+  const part = Buffer.from(given.subarray(from, from + bytes))
+  for (const [at, written] of over) Buffer.from(written, 'base64').copy(part, Math.min(at, bytes))
+  return part
 }
 
 /** Of one machine, in place of those of an earlier walk: of as many volumes as there is room for. */

@@ -7,7 +7,7 @@ import type { IndexedFolder } from '../../contract/agent.ts'
 import { HubError } from '../../contract/errors.ts'
 import { namesOfSlice, sliceOf, sliceOfPrefix, stored } from '../../contract/index-slices.ts'
 import type { Database } from '../database.ts'
-import { type KnownVolume, keepFingerprints, knownFingerprints } from './file-fingerprints.ts'
+import { type KnownVolume, keepFingerprints, knownFingerprints, toldFingerprints } from './file-fingerprints.ts'
 import { forgetDeletedPoints, forgetNames } from './file-index-forget.ts'
 import { Go, type Known, type ToldPart } from './file-index-go.ts'
 import { hashOfFolder } from './file-paths.ts'
@@ -113,10 +113,11 @@ export class FileIndexWriter {
     if (folder.length > folderLengthMax) return
     const entries = told.entries.length + told.unnamed.length
     this.#count += entries + (told.same ?? 0)
-    const own = Buffer.from(fingerprints, 'base64')
-    const all = this.#fingerprints.get(volumeId)
-    if (all) all.push(own)
-    else this.#fingerprints.set(volumeId, [own])
+    const given = this.known.find(({ id }) => id === volumeId)?.fingerprints
+    const own = toldFingerprints(fingerprints, given)
+    const all = this.#fingerprints.get(volumeId) ?? []
+    if (own) all.push(own)
+    this.#fingerprints.set(volumeId, all)
     await this.#take({ ...told, volumeId, folder }, told.same === null ? entries : entriesLikeOneChanged * entries)
   }
 

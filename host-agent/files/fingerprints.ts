@@ -92,8 +92,8 @@ const isOneEach = (head: Buffer): boolean => {
   return prefixes.every((prefix, entry) => entry === 0 || prefix !== prefixes[entry - 1])
 }
 
-/** Never that of one that is not there. */
-const writePrint = (bytes: Buffer, from: number, { kind, size, modified }: Inode): void => {
+/** Never that of one that is not there. @returns whether another one was there */
+const writePrint = (bytes: Buffer, from: number, { kind, size, modified }: Inode): boolean => {
   let one = Math.imul(kind.charCodeAt(0) ^ 0x9e3779b9, 2654435761)
   let two = Math.imul(kind.charCodeAt(0) ^ 0x85ebca6b, 1597334677)
   for (const number of [size, modified]) {
@@ -104,8 +104,11 @@ const writePrint = (bytes: Buffer, from: number, { kind, size, modified }: Inode
   }
   one ^= one >>> 16
   two ^= two >>> 15
-  bytes.writeUInt32LE(one >>> 0, from)
-  bytes.writeUInt16LE(((two & 0xffff) | 1) >>> 0, from + 4)
+  const [first, second] = [one >>> 0, ((two & 0xffff) | 1) >>> 0]
+  if (bytes.readUInt32LE(from) === first && bytes.readUInt16LE(from + 4) === second) return false
+  bytes.writeUInt32LE(first, from)
+  bytes.writeUInt16LE(second, from + 4)
+  return true
 }
 
 /** With its sign in the lowest bit: inodes of a folder most often follow each other. @returns where the next one is */
@@ -129,8 +132,12 @@ export class KnownPart {
   readonly bits: number
   readonly mark: number
 
+  /** Where it lies among those that were given. */
+  readonly offset: number
+
   /** @param bytes of it, and of what follows */
-  constructor(bytes: Uint8Array) {
+  constructor(bytes: Uint8Array, offset: number) {
+    this.offset = offset
     const all = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     this.bytes = all.subarray(0, all.readUInt32LE(at.bytes))
     this.count = all.readUInt32LE(at.count)
@@ -142,14 +149,14 @@ export class KnownPart {
 
   /**
    * The same part as it is now, where its names are what they were: what each of them is, is asked of its inode.
-   * @returns `folders`: records of Names; undefined when not all of it can be said so
+   * @returns `over`: what is written over these bytes, at which of them; `folders`: records of Names; undefined when not all of it can be said so
    */
   now(
     inodeOf: (number: number) => Inode | undefined,
-  ): { bytes: Buffer; changed: Changed[]; folders: Names } | undefined {
+  ): { over: [at: number, bytes: string][]; changed: Changed[]; folders: Names } | undefined {
     if (this.bytes[at.isOneEach] !== 1) return undefined
     const now = Buffer.from(this.bytes)
-    const own = Buffer.alloc(printBytes)
+    const over: [number, string][] = []
     const changed: Changed[] = []
     let next = headBytes + this.count * entryBytes
     let inode = 0
@@ -166,9 +173,8 @@ export class KnownPart {
       const found = inode > 0 ? inodeOf(inode) : undefined
       if (!found) return undefined
       if (found.kind === 'd') folderCount++
-      writePrint(own, 0, found)
-      if (own.compare(now, entry, entry + printBytes) === 0) continue
-      own.copy(now, entry)
+      if (!writePrint(now, entry, found)) continue
+      over.push([entry, now.toString('base64', entry, entry + printBytes)])
       changed.push([now.readUInt32LE(entry + printBytes), found.kind, found.size, found.modified])
     }
     const folders = Names.of(now.subarray(next))
@@ -176,7 +182,7 @@ export class KnownPart {
       folderCount--
       if (!isName(folders.bytes.subarray(start, end))) return undefined
     }
-    return folderCount === 0 ? { bytes: now, changed, folders } : undefined
+    return folderCount === 0 ? { over, changed, folders } : undefined
   }
 }
 
@@ -223,5 +229,5 @@ export const findFingerprint = ({ bytes, places, offsets }: Fingerprints, place:
     if (places[middle]! < place) from = middle + 1
     else to = middle
   }
-  return places[from] === place ? new KnownPart(bytes.subarray(offsets[from]!)) : undefined
+  return places[from] === place ? new KnownPart(bytes.subarray(offsets[from]!), offsets[from]!) : undefined
 }

@@ -52,14 +52,14 @@ const lineOf = (
   same: number | null,
   entries: IndexedEntry[],
   unnamed: Changed[],
-  fingerprints: Buffer,
+  fingerprints: IndexedFolder['fingerprints'],
 ): IndexedFolder => ({
   folder: said(path),
   ...slices,
   same,
   entries,
   unnamed,
-  fingerprints: fingerprints.toString('base64'),
+  fingerprints,
 })
 
 /** Whether a folder said that a name is of such a kind. */
@@ -168,7 +168,8 @@ class SomeFolders {
       const now = known.now((inode) => unlessDamaged(() => this.#table?.inode(inode)))
       if (!now) return false
       const { bits, to, count } = known
-      lines.push(lineOf(path, { bits, from, to }, count - now.changed.length, [], now.changed, now.bytes))
+      const prints = { from: known.offset, bytes: known.bytes.length, over: now.over }
+      lines.push(lineOf(path, { bits, from, to }, count - now.changed.length, [], now.changed, prints))
       for (const { start, end, inode } of now.folders)
         if (path.length + end - start < pathBytesMax)
           found.push({ path: Buffer.concat([path, slash, now.folders.bytes.subarray(start, end)]), inode })
@@ -267,7 +268,7 @@ class SomeFolders {
       // Its name is there as before, and it is not: that is only told by telling of all.
       else if (known) return this.#tellPart(folder, names, count, slices, false)
     }
-    this.#tell([lineOf(path, slices, known ? same : null, told, [], print.bytes)], count + 1)
+    this.#tell([lineOf(path, slices, known ? same : null, told, [], print.bytes.toString('base64'))], count + 1)
     return folders
   }
 

@@ -251,7 +251,9 @@ it('believes nothing that a reader says without looking at it', async () => {
     ...['?', [1], [['name', 'f', 1, 1]], [[-1, 'f', 1, 1]], [[2 ** 32, 'f', 1, 1]], [[1, 'f', -1, 1]]].map((unnamed) =>
       told('', [], { unnamed }),
     ),
-    ...[['AAAA'], '?', 7, null].map((fingerprints) => told('', [], { fingerprints })),
+    ...[['AAAA'], '?', 7, null, {}, { from: -1, bytes: 0, over: [] }, { from: 0, bytes: 0, over: [[0, '?']] }].map(
+      (fingerprints) => told('', [], { fingerprints }),
+    ),
     ...[-1, 0, 2, '1', null].map((to) => told('', [], { to })),
     folder(['name', 'f\t0\n1\t1\t1\tforged', 1, 1]),
     folder(['name', 'f', '1\t1', 1]),

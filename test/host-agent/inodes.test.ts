@@ -29,6 +29,7 @@ import { fromFolders, noNames } from '../../host-agent/files/walked-folders.ts'
 import { type Census, census, leftBehind } from '../support/census.ts'
 import { seeded } from '../support/damage.ts'
 import { withLoop } from '../support/images.ts'
+import { fingerprintsOf } from '../support/index-lines.ts'
 
 let before: Census
 let folder: string
@@ -148,8 +149,6 @@ const known = (first: readonly IndexedFolder[], next?: readonly IndexedFolder[])
     .filter(([path]) => folders.has(path.slice(0, path.lastIndexOf('/'))))
     .map(([path, [, ...rest]]) => `${path} ${rest.join(' ')}`)
 }
-const fingerprintsOf = (lines: readonly IndexedFolder[]) =>
-  Buffer.concat(lines.map((line) => Buffer.from(line.fingerprints, 'base64')))
 const linesOf = (root: string, device: string, filesystem: string, fingerprints: Buffer): IndexedFolder[] => {
   const fd = openSync(root, 'r')
   const told: IndexedFolder[] = []
@@ -244,6 +243,8 @@ it.each(layouts)('%s: %s is read as the kernel reads it', (_, filesystem, bytes,
       expect(known(told, next).toSorted()).toEqual(lookedAt(mounted, '').toSorted())
       // Where inodes say to the nanosecond when a folder was changed, names that stay are not read.
       const unread = next.filter(({ unnamed }) => unnamed.length > 0).map(({ folder }) => folder)
+      const later = linesOf(mounted, device, filesystem, fingerprintsOf(next, fingerprintsOf(told)))
+      expect(later.flatMap(({ entries, unnamed }) => [entries, unnamed].flat())).toEqual([])
       expect(unread.toSorted()).toEqual(hasMarks ? ['/deep', '/some/within'] : [])
     } finally {
       execFileSync('/usr/bin/umount', [mounted])
@@ -274,7 +275,7 @@ it('many folders of very many names are each told once, in parts', () => {
       )
       expect(new Set(paths).size).toBe(folders * (files + 1))
       expect(paths.length).toBe(folders * (files + 1))
-      const fingerprints = Buffer.concat(lines.map((line) => Buffer.from(line.fingerprints, 'base64')))
+      const fingerprints = fingerprintsOf(lines)
       const again = linesOf(mounted, device, 'xfs', fingerprints)
       expect(again.flatMap(({ entries }) => entries)).toEqual([])
       expect(again.reduce((sum, { same }) => sum + same!, 0)).toBe(paths.length)

@@ -24,6 +24,7 @@ export const toldFolders = (folder: string, entries: readonly IndexedEntry[], kn
     const names = (of: IndexedEntry[]) => JSON.stringify(of.map(([name]) => stored(name)).sort())
     const isAsBefore = (entry: IndexedEntry) => old.some((one) => JSON.stringify(one) === JSON.stringify(entry))
     const told = isAlike && names(own) === names(old) ? own.filter((entry) => !isAsBefore(entry)) : undefined
+    const prints = Buffer.from(own.map((entry) => lineOf(folder, entry)).join(''))
     // As where the names of a folder have not been read.
     const isUnnamed = ([name]: IndexedEntry) => told !== undefined && prefixOf(nameHash(stored(name))) % 2 === 0
     const unnamed = (told ?? own).filter(isUnnamed)
@@ -35,7 +36,10 @@ export const toldFolders = (folder: string, entries: readonly IndexedEntry[], kn
       same: told ? own.length - told.length : null,
       entries: (told ?? own).filter((entry) => !isUnnamed(entry)),
       unnamed: unnamed.map(([name, ...rest]) => [prefixOf(nameHash(stored(name))), ...rest]),
-      fingerprints: Buffer.from(own.map((entry) => lineOf(folder, entry)).join('')).toString('base64'),
+      fingerprints:
+        told?.length === 0
+          ? { from: known.indexOf(prints), bytes: prints.length, over: [] }
+          : prints.toString('base64'),
     }
   })
 }

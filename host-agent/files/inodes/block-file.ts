@@ -34,7 +34,8 @@ export class BlockFile {
     if (known) return known
     // Never its memory again: who walks through a tree still holds views of the nodes above.
     if (this.#pieces.size >= piecesMax) this.#pieces.delete(this.#pieces.keys().next().value!)
-    const bytes = new Uint8Array(pieceBytes)
+    // Not zeroed: only what was read is looked at.
+    const bytes = Buffer.allocUnsafeSlow(pieceBytes)
     let filled = 0
     while (filled < pieceBytes) {
       const count = readSync(this.#fd, bytes, filled, pieceBytes - filled, number * pieceBytes + filled)
