@@ -4,11 +4,13 @@ import { once } from 'node:events'
 import { mkdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { IndexedEntry } from '../../contract/agent.ts'
 import { nameHash, sliceBits, sliceOf } from '../../contract/index-slices.ts'
 import { type Database, openDatabase } from '../../db/database.ts'
 import { ensureVolume } from '../../db/queries/file-index.ts'
-import { FileIndexWriter } from '../../db/queries/file-index-writer.ts'
+import { hashOfFolder } from '../../db/queries/file-paths.ts'
+import { partOf } from '../../db/queries/file-places.ts'
+import { FolderSlices } from '../../db/queries/file-slices.ts'
+import { columnText, loadRows } from '../../db/queries/load-rows.ts'
 import { fuse2fs } from '../../host-agent/volumes/fuse-drivers.ts'
 import { databaseSocket } from '../../runtime/database-address.ts'
 import { registerVm, runBackup, startHub } from '../../test/support/hub.ts'
@@ -80,37 +82,66 @@ const indexOfCustomers = async () => {
   const { body } = await hub.api('GET', `/backups/${backup_id}`)
   return { backupId: backup_id as string, contextId: body.vm_backup_context_id as string }
 }
-/** As if that point had all of these files: written as a walk's are. A name is that of five files, in folders of other customers. */
+/** As if that point had all of these files. A name is that of five files, in folders of other customers. */
 const fillIndex = async (db: Database, { backupId, contextId }: Awaited<ReturnType<typeof indexOfCustomers>>) => {
   const [[{ at }]] = (await db.pool.query('SELECT point_at AS at FROM file_indexes WHERE backup_job_id = ?', [
     backupId,
   ])) as any
-  await db.pool.query('DELETE FROM file_walks WHERE vm_backup_context_id = ?', [contextId])
-  const writer = await FileIndexWriter.open(db, contextId, at, [])
   const bits = sliceBits(rows / folders)
-  for (let volume = 0; volume < volumes; volume++) {
-    const id = await ensureVolume(db.orm, contextId, `bench ${volume}`)
-    for (let folder = volume; folder < folders; folder += volumes) {
-      const entries: IndexedEntry[] = []
-      for (let from = 0; from < rows / filesOfName; from += folders)
-        for (let copy = 0; copy < filesOfName; copy++) {
-          const seq = from + ((folder + 211 * copy) % folders) + 1
-          entries.push([`invoice-${seq}-${wordOf(seq)}.pdf`, 'f', seq, 1_000_000])
-        }
-      const hashes = new Map(entries.map((entry) => [entry, nameHash(entry[0] as string)]))
-      entries.sort((a, b) => hashes.get(a)! - hashes.get(b)!)
-      const middle = Math.max(1, 2 ** (bits - 1))
-      const told = { folder: `/customers/${folder}`, bits, same: null, unnamed: [], fingerprints: '' }
-      for (let [from, to] = [0, middle]; from < 2 ** bits; [from, to] = [to, 2 ** bits]) {
-        const isIn = (entry: IndexedEntry) =>
-          sliceOf(hashes.get(entry)!, bits) >= from && sliceOf(hashes.get(entry)!, bits) < to
-        await writer.add(id, { ...told, from, to, entries: entries.filter(isIn) })
+  const volumeIds: number[] = []
+  for (let volume = 0; volume < volumes; volume++)
+    volumeIds.push(await ensureVolume(db.orm, contextId, `bench ${volume}`))
+  for (let folder = 0; folder < folders; folder++) {
+    const path = `/customers/${folder}`
+    await db.pool.query('INSERT INTO file_folders (id, volume_id, path_hash, path) VALUES ?', [
+      [[firstFolder + folder, volumeIds[folder % volumes], hashOfFolder(path), path]],
+    ])
+  }
+  const connection = await db.pool.getConnection()
+  const load = (table: string, columns: string[], lines: string[]) => loadRows(connection, { table, columns }, lines)
+  for (let folder = 0; folder < folders; folder++) {
+    const slices = new FolderSlices([])
+    for (let from = 0; from < rows / filesOfName; from += folders)
+      for (let copy = 0; copy < filesOfName; copy++) {
+        const seq = from + ((folder + copyStep * copy) % folders) + 1
+        const name = nameOf(seq)
+        slices.put(bits, sliceOf(nameHash(name), bits), { entry: [name, 'f', seq, 1_000_000], firstAt: at })
       }
+    const lines = [...slices.changed()].map(({ least, files }) =>
+      [firstFolder + folder, least, bits, columnText(files)].join('\t'),
+    )
+    await load('file_slices', ['folder_id', 'least', 'bits', 'files'], lines)
+  }
+  // In the order of the table: in any other one, filling it would take hours.
+  const loadWords = (lines: string[]) => load('file_words', ['word', 'folder_id', 'part'], lines.sort())
+  const placesOf = (seq: number): string[] =>
+    Array.from({ length: filesOfName }, (_, copy) => {
+      const folder = (((seq - 1 - copyStep * copy) % folders) + folders) % folders
+      return `${firstFolder + folder}\t${partOf(nameHash(nameOf(seq)), bits)}`
+    })
+  const names = Math.ceil(rows / filesOfName)
+  const wordsBy = async (prefixes: readonly string[], word: (seq: number) => string) => {
+    for (const prefix of prefixes) {
+      const lines: string[] = []
+      for (let seq = 1; seq <= names; seq++)
+        if (word(seq).startsWith(prefix)) for (const place of placesOf(seq)) lines.push(`${word(seq)}\t${place}`)
+      await loadWords(lines)
     }
   }
-  await writer.commit(async () => undefined)
-  await writer.close()
+  const digits = [...'123456789abcdef']
+  await wordsBy([...'123456789'], String)
+  await wordsBy(['0', ...digits], wordOf)
+  for (const word of ['invoice', 'pdf'])
+    for (let folder = 0; folder < folders; folder++)
+      await loadWords(
+        Array.from({ length: 2 ** bits }, (_, slice) => `${word}\t${firstFolder + folder}\t${2 ** bits + slice}`),
+      )
+  connection.release()
 }
+/** Far beyond those of the machine that was indexed. */
+const firstFolder = 10_000_000
+const copyStep = 211
+const nameOf = (seq: number) => `invoice-${seq}-${wordOf(seq)}.pdf`
 const wordOf = (seq: number) => ((seq * 2654435761) % 4294967296).toString(16)
 
 try {

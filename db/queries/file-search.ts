@@ -186,8 +186,9 @@ const rarestOf = async (db: Connected, words: readonly string[]): Promise<string
   if (words.length > 1)
     for (const word of words) {
       const explain = 'EXPLAIN SELECT 1 FROM file_words WHERE word LIKE ?'
-      const [plan] = await rowsOf<{ rows: number | null }>(db, explain, [beginsWith(word)])
-      const count = plan?.rows ?? 0
+      // Told as text.
+      const [plan] = await rowsOf<{ rows: string | null }>(db, explain, [beginsWith(word)])
+      const count = Number(plan?.rows ?? 0)
       if (count < least) [rarest, least] = [word, count]
     }
   return rarest
