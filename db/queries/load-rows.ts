@@ -37,6 +37,11 @@ export class Rows {
   }
 }
 
+/** One of them goes as one packet, of which a server takes 16 MiB at the most. */
+const pieceBytes = 1024 * 1024
+function* inPieces(bytes: Buffer): Generator<Buffer> {
+  for (let from = 0; from < bytes.length; from += pieceBytes) yield bytes.subarray(from, from + pieceBytes)
+}
 type Into = { table: string; columns: readonly string[]; set?: string; isReplaced?: boolean }
 /**
  * Puts rows into a table; what has the primary key of one that is there already is left out, or `isReplaced`. Needs a server that allows it (`local_infile`, as by default); the file that
@@ -53,7 +58,7 @@ export const loadRows = async (
   const sql = `LOAD DATA LOCAL INFILE 'rows' ${isReplaced ? 'REPLACE' : ''} INTO TABLE ${table} CHARACTER SET utf8mb4 (${columns.join(', ')}) ${set}`
   try {
     const bytes = Buffer.isBuffer(rows) ? rows : Buffer.from(`${rows.join('\n')}\n`)
-    await connection.query({ sql, infileStreamFactory: () => Readable.from([bytes]) })
+    await connection.query({ sql, infileStreamFactory: () => Readable.from(inPieces(bytes)) })
   } catch (error) {
     if (!refusals.has(databaseErrorCode(error) ?? '')) throw error
     throw new HubError('SERVICE_UNAVAILABLE', 'The database server takes no rows in bulk', {

@@ -1,6 +1,7 @@
 import { sql } from 'drizzle-orm'
 import { afterAll, beforeAll, expect, inject, it, vi } from 'vitest'
 import { type Database, isDatabaseDown } from '../../db/database.ts'
+import { loadRows } from '../../db/queries/load-rows.ts'
 import { freshDatabase } from '../support/database.ts'
 
 let db: Database
@@ -69,4 +70,21 @@ it('repeats a statement that was ended by a deadlock', async () => {
   other.release()
   await statement
   expect((await db.pool.query('SELECT value FROM pairs WHERE id <= 2'))[0]).toEqual([{ value: 11 }, { value: 11 }])
+})
+
+it('loads more rows at once than fit into a packet', async () => {
+  const connection = await db.pool.getConnection()
+  try {
+    await connection.query('CREATE TEMPORARY TABLE many (number INT PRIMARY KEY, text VARCHAR(500))')
+    const rows = Array.from({ length: 60_000 }, (_, number) => `${number}\t${`line ${number} `.repeat(32)}`)
+    const bytes = rows.reduce((sum, row) => sum + row.length + 1, 0)
+    expect(bytes).toBeGreaterThan(20 * 2 ** 20)
+    await loadRows(connection, { table: 'many', columns: ['number', 'text'] }, rows)
+    const [[found]] = (await connection.query(
+      'SELECT COUNT(*) AS count, MIN(LENGTH(text)) > 200 AS isWhole FROM many',
+    )) as unknown as [[{ count: number; isWhole: number }]]
+    expect(found).toEqual({ count: rows.length, isWhole: 1 })
+  } finally {
+    connection.release()
+  }
 })
