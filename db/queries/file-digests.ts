@@ -1,5 +1,5 @@
 /** Digests of what files hold: which of a restore point have none yet, and keeping them. */
-import { namesOfSlice, stored } from '../../contract/index-slices.ts'
+import { stored } from '../../contract/index-slices.ts'
 import type { Database } from '../database.ts'
 import { joinedPath } from './file-paths.ts'
 import { type Piece, piecesOf } from './file-pieces.ts'
@@ -31,14 +31,14 @@ export async function* filesWithoutDigest(
 ): AsyncGenerator<FileWithoutDigest[]> {
   for await (const pieces of piecesOf(pool, contextId, { withPast: true })) {
     let some: Piece[] = []
-    let slices = 0
+    let names = 0
     for (const [number, piece] of pieces.entries()) {
       some.push(piece)
-      slices += piece.to - piece.from
-      if (slices * namesOfSlice < filesAtOnce && number < pieces.length - 1) continue
+      names += piece.names
+      if (names < filesAtOnce && number < pieces.length - 1) continue
       for (const batch of byBytes(await withoutDigest(pool, some, at))) yield batch
       some = []
-      slices = 0
+      names = 0
     }
   }
 }

@@ -62,7 +62,7 @@ export class Go {
   }
 
   #dealt({ bits, from, to, entries, unnamed }: ToldPart): ToldSlice[] {
-    const dealt: (ToldSlice | undefined)[] = []
+    const dealt = new Map<number, ToldSlice>()
     // Of what is not known nobody can tell without its name.
     this.leftOut += unnamed.length
     for (const entry of entries) {
@@ -73,14 +73,13 @@ export class Go {
         this.leftOut++
         continue
       }
-      const slice = dealt[number - from]
-      if (!slice) dealt[number - from] = { number, entries: [entry], hashes: [hash] }
-      else {
+      const slice = dealt.get(number)
+      if (slice) {
         slice.entries.push(entry)
         slice.hashes.push(hash)
-      }
+      } else dealt.set(number, { number, entries: [entry], hashes: [hash] })
     }
-    return dealt.filter((slice) => slice !== undefined)
+    return [...dealt.values()].sort((a, b) => a.number - b.number)
   }
 
   #addNew({ bits, folderId }: ToldPart, { number, entries, hashes }: ToldSlice, slices: FolderSlices): void {

@@ -5,7 +5,7 @@
 import type { PoolConnection, RowDataPacket } from 'mysql2/promise'
 import type { IndexedFolder } from '../../contract/agent.ts'
 import { HubError } from '../../contract/errors.ts'
-import { namesOfSlice, sliceOf, sliceOfPrefix, stored } from '../../contract/index-slices.ts'
+import { sliceOf, sliceOfPrefix, stored } from '../../contract/index-slices.ts'
 import type { Database } from '../database.ts'
 import { type KnownVolume, keepFingerprints, knownFingerprints, toldFingerprints } from './file-fingerprints.ts'
 import { forgetDeletedPoints, forgetNames } from './file-index-forget.ts'
@@ -208,10 +208,8 @@ export class FileIndexWriter {
       without: 'file_seen',
     })
     for await (const some of pieces) {
-      for (const { folderId, ...piece } of some) {
-        const part = { ...piece, folder: folderId, same: null, entries: [], unnamed: [] }
-        await this.#take(part, (piece.to - piece.from) * namesOfSlice)
-      }
+      for (const { folderId, names, ...slices } of some)
+        await this.#take({ ...slices, folder: folderId, same: null, entries: [], unnamed: [] }, names)
       // What it looks for next is what is there then.
       await this.#flush()
       await this.#writing.at(-1)

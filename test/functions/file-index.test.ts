@@ -281,6 +281,19 @@ it('believes nothing that a reader says without looking at it', async () => {
   alone.agent.readIndex = async () => said(volume, folder(['a', 'f', 1, 1]), folder(['b', 'f', 1, 1]), { end: true })
   expect(await index(id)).toMatchObject({ status: 'completed' })
   await alone.db.pool.query("UPDATE file_indexes SET status = 'failed' WHERE backup_job_id = ?", [id])
+  // Who says that there are very many slices is not asked about each of them, now or when the folder is gone.
+  const many = { bits: 24, from: 0, to: 2 ** 24 }
+  const sparse = Array.from({ length: 20 }, (_, at) => [`sparse ${at}`, 'f', 1, 1])
+  alone.agent.readIndex = async () =>
+    said(volume, ...[1, 2, 3].map((at) => told(`/many ${at}`, sparse, many)), { end: true })
+  const later = await backUp(vm, {})
+  expect(await index(later)).toMatchObject({ status: 'completed', entry_count: 60 })
+  alone.agent.readIndex = async () => said(volume, { end: true })
+  const last = await backUp(vm, {})
+  expect(await index(last)).toMatchObject({ status: 'completed', entry_count: 0 })
+  expect((await get(`/backups/${later}/diff/${last}?limit=200`)).changes.length).toBe(60)
+  for (const gone of [last, later]) await alone.call('DELETE', `/backups/${gone}`)
+  await alone.db.pool.query("UPDATE file_indexes SET status = 'failed' WHERE backup_job_id = ?", [id])
   // Names that mean something to a table's file mean nothing here.
   const names = ['tab\tname', 'line\nend', 'back\\slash', '\\N', "quote'", '"', 'bell\u0007', '\ufffd', '😀']
   alone.agent.readIndex = async () =>
