@@ -29,6 +29,8 @@ type Connected = Pick<Connection, 'query'>
 const searchSecondsMax = 10
 /** Parts of folders that are looked through at once: few at first, for a page is soon full; then more by the factor. */
 const partsAtOnce = { first: 100, factor: 3, most: 2_700 }
+/** Words that begin alike, of which parts are to have one: more take longer to look up than they spare. */
+const fullWordsMax = 20
 /** Files with one content that are looked at in one go. */
 const contentsAtOnce = 500
 const allWords = Number.POSITIVE_INFINITY
@@ -157,17 +159,18 @@ async function* byContent(db: Connected, sha256: string): AsyncGenerator<Placed[
   }
 }
 
-/** Part by part of folders that have the rarest word. */
+/** Part by part of folders that have the rarest word, and, as far as that can be said of them, all others. */
 async function* byWords(
   db: Connected,
   { words }: Search,
   volumes: readonly number[] | undefined,
 ): AsyncGenerator<Placed[]> {
-  const word = await rarestOf(db, words)
+  const [word, ...others] = (await rarestFirst(db, words)) as [string, ...string[]]
+  const wanted = { word, volumes, others: await fullWordsOf(db, others) }
   const looked = new Set<string>()
   let most = partsAtOnce.first
   for (let last: Part | undefined; ; ) {
-    const parts = await partsOf(db, word, volumes, last, most)
+    const parts = await partsOf(db, wanted, last, most)
     const places = []
     for (const { folderId, part } of parts) {
       const key = `${folderId} ${part}`
@@ -181,45 +184,64 @@ async function* byWords(
   }
 }
 /** The server estimates how many there are without counting them. */
-const rarestOf = async (db: Connected, words: readonly string[]): Promise<string> => {
-  let [rarest, least] = [words[0]!, Number.POSITIVE_INFINITY]
-  if (words.length > 1)
-    for (const word of words) {
-      const explain = 'EXPLAIN SELECT 1 FROM file_words WHERE word LIKE ?'
-      // Told as text.
-      const [plan] = await rowsOf<{ rows: string | null }>(db, explain, [beginsWith(word)])
-      const count = Number(plan?.rows ?? 0)
-      if (count < least) [rarest, least] = [word, count]
-    }
-  return rarest
+const rarestFirst = async (db: Connected, words: readonly string[]): Promise<string[]> => {
+  if (words.length < 2) return [...words]
+  const counted = []
+  for (const word of words) {
+    const explain = 'EXPLAIN SELECT 1 FROM file_words WHERE word LIKE ?'
+    // Told as text.
+    const [plan] = await rowsOf<{ rows: string | null }>(db, explain, [beginsWith(word)])
+    counted.push({ word, count: Number(plan?.rows ?? 0) })
+  }
+  return counted.sort((a, b) => a.count - b.count).map(({ word }) => word)
+}
+/** Of each, all words that begin with it; those of which that are too many are left out. */
+const fullWordsOf = async (db: Connected, beginnings: readonly string[]): Promise<string[][]> => {
+  const all: string[][] = []
+  for (const beginning of beginnings) {
+    const found = await rowsOf<{ word: string }>(db, 'SELECT DISTINCT word FROM file_words WHERE word LIKE ? LIMIT ?', [
+      beginsWith(beginning),
+      fullWordsMax + 1,
+    ])
+    if (found.length <= fullWordsMax) all.push(found.map(({ word }) => word))
+  }
+  return all
 }
 /** For LIKE. Words are letters and digits: nothing in them stands for others. */
 const beginsWith = (word: string) => `${word}%`
 
-/** The next ones in their order. @param volumes of which only are looked at, when they are said */
-const partsOf = (
-  db: Connected,
-  word: string,
-  volumes: readonly number[] | undefined,
-  last: Part | undefined,
-  most: number,
-) => {
+type Wanted = {
+  word: string
+  /** Words of which a part is to have one of each. */
+  others: readonly string[][]
+  /** Which only are looked at, when they are said. */
+  volumes: readonly number[] | undefined
+}
+/** The next ones in their order. All words of a name were told of the same part. */
+const partsOf = (db: Connected, { word, others, volumes }: Wanted, last: Part | undefined, most: number) => {
   const isNext = last
     ? 'AND (x.word > ? OR (x.word = ? AND x.folder_id > ?) OR (x.word = ? AND x.folder_id = ? AND x.part > ?))'
     : ''
+  const hasOthers = others.map(
+    () =>
+      'AND EXISTS (SELECT 1 FROM file_words y WHERE y.word IN (?) AND y.folder_id = x.folder_id AND y.part = x.part)',
+  )
   const [join, isOfVm] = volumes
     ? ['JOIN file_folders f ON f.id = x.folder_id', `AND f.volume_id IN (${[ofNothing, ...volumes]})`]
     : ['', '']
   return rowsOf<Part>(
     db,
-    `SELECT STRAIGHT_JOIN x.word, x.folder_id AS folderId, x.part FROM file_words x ${join} WHERE x.word LIKE ? ${isNext} ${isOfVm}
+    `SELECT STRAIGHT_JOIN x.word, x.folder_id AS folderId, x.part FROM file_words x ${join} WHERE x.word LIKE ? ${isNext} ${hasOthers.join(' ')} ${isOfVm}
      ORDER BY x.word, x.folder_id, x.part LIMIT ?`,
     [
       beginsWith(word),
       ...(last ? [last.word, last.word, last.folderId, last.word, last.folderId, last.part] : []),
+      ...others.map((full) => (full.length > 0 ? full : [noWord])),
       most,
     ],
   )
 }
+/** Nothing has it. */
+const noWord = ''
 /** The number of no volume. */
 const ofNothing = 0

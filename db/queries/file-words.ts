@@ -7,7 +7,8 @@ import { isInPart, partOf, placeOfPart } from './file-places.ts'
 import { readVersions } from './file-versions.ts'
 import { loadRows, Rows } from './load-rows.ts'
 
-const wordsMax = 12
+/** Of one name; a name has 255 characters at the most. */
+const wordsMax = 64
 const allWords = Number.POSITIVE_INFINITY
 /** Words of one go: sorted they lie together, and more of them lie closer. */
 const wordsAtOnce = 300_000

@@ -395,6 +395,28 @@ it('finds page by page, each file once, by whatever words lead to it', async () 
   expect((await search('q=stanbul')).map(({ path }) => path)).toEqual(['/wide/İstanbul.txt'])
 })
 
+it('finds what has several words, also in folders that have grown and shrunk', async () => {
+  const vm = await readyVm(alone, { name: 'grown' })
+  const trees: Tree[] = [1, 3, 12, 40, 7, 2].map((count) =>
+    Object.fromEntries(Array.from({ length: count }, (_, at) => [`/grown/common-${at} usual-${count}.txt`, 'x'])),
+  )
+  const sentence = Array.from({ length: 30 }, (_, at) => `s${at}`).join(' ')
+  for (const tree of trees) tree[`/grown/${sentence} common.txt`] = 'x'
+  // Of many words that begin alike none is looked up.
+  for (const tree of trees) for (let at = 0; at < 30; at++) tree[`/grown/many${at}x common.txt`] = 'x'
+  for (const tree of trees) expect((await index(await backUp(vm, tree))).status).toBe('completed')
+  const found = async (query: string) => (await search(`vm_name=grown&limit=200&${query}`)).map(({ path }) => path)
+  for (const query of ['q=common+usual', 'q=usual+comm+txt', 'q=us+co'])
+    expect((await found(query)).toSorted()).toEqual(['/grown/common-0 usual-2.txt', '/grown/common-1 usual-2.txt'])
+  // Twelve of the third point, and `common-12 usual-40`.
+  expect((await found('q=usual-12+common&deleted=true')).length).toBe(13)
+  expect(await found('q=usual-40+common-39&deleted=true')).toEqual(['/grown/common-39 usual-40.txt'])
+  expect((await found('q=many+common')).length).toBe(30)
+  expect(await found('q=usual+many')).toEqual([])
+  expect(await found('q=s29+s0+common')).toEqual([`/grown/${sentence} common.txt`])
+  expect(await found('q=usual+nowhere')).toEqual([])
+})
+
 it('forgets the words of a machine that is gone, and no others', async () => {
   const count = async () =>
     ((await alone.db.pool.query('SELECT word FROM file_words')) as unknown as [{ word: string }[]])[0].map(
