@@ -313,10 +313,10 @@ export type IndexedFolder = {
   /** Further ones of those, by the first 32 bits of the hashes of their names: who tells of them has not read the names. None where `same` is null. */
   unnamed: UnnamedEntry[]
   /** To be kept, and given to the next walk. */
-  fingerprints: Fingerprints
+  fingerprints: ToldFingerprints
 }
 /** Bytes as base64; or which bytes stay of those that were given, with others written over some of them: `at` counts from the first that stays. */
-export type Fingerprints = string | { from: number; bytes: number; over: [at: number, bytes: string][] }
+export type ToldFingerprints = string | { from: number; bytes: number; over: [at: number, bytes: string][] }
 /** A restore point whose files are to be told, and all fingerprints that an earlier walk told of its volumes, one after the other. */
 export const indexBody = mountBody.extend({
   known: z

@@ -2,10 +2,10 @@
 import type { Readable } from 'node:stream'
 import type {
   DigestLine,
-  Fingerprints,
   IndexedEntry,
   IndexedFolder,
   IndexLine,
+  ToldFingerprints,
   UnnamedEntry,
 } from '../contract/agent.ts'
 import { HubError } from '../contract/errors.ts'
@@ -31,7 +31,7 @@ const isEntry = (value: unknown): value is IndexedEntry => Array.isArray(value) 
 const isUnnamed = (value: unknown): value is UnnamedEntry =>
   Array.isArray(value) && isCount(value[0], prefixMax) && isTail(value)
 const isBase64 = (value: unknown): value is string => typeof value === 'string' && base64.test(value)
-const isPrints = (value: unknown): value is Fingerprints =>
+const isPrints = (value: unknown): value is ToldFingerprints =>
   isObject(value)
     ? isCount(value.from) &&
       isCount(value.bytes) &&

@@ -1,6 +1,6 @@
 /** Fingerprints that a volume's newest walk told (contract/agent.ts): what the next walk is given, so that it tells only what is new. Nobody here knows what they mean. */
 import type { PoolConnection, RowDataPacket } from 'mysql2/promise'
-import type { Fingerprints } from '../../contract/agent.ts'
+import type { ToldFingerprints } from '../../contract/agent.ts'
 import { fingerprintsBytesMax } from '../../contract/index-slices.ts'
 
 /** Of one row, in bytes: less than any server takes in a statement. */
@@ -29,7 +29,7 @@ export const knownFingerprints = async (
 }
 
 /** What a walk told of a part. @param given to that walk @returns undefined for what can not be: it is told anew then */
-export const toldFingerprints = (told: Fingerprints, given: Buffer | undefined): Buffer | undefined => {
+export const toldFingerprints = (told: ToldFingerprints, given: Buffer | undefined): Buffer | undefined => {
   if (typeof told === 'string') return Buffer.from(told, 'base64')
   const { from, bytes, over } = told
   if (!given || from + bytes > given.length) return undefined
