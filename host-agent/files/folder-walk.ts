@@ -20,7 +20,7 @@ const moreFolders = 8
 const pathsBytesMax = 512 * 1024
 /** Of so many one is looked at by lstat as well. */
 const checkedOf = 2048
-/** The same of folders whose names are not read. */
+/** The same of folders whose names are not read, where folders are read by their inodes. */
 const foldersCheckedOf = 32
 const slash = Buffer.from('/')
 /** Whole ones, of times before 1970 as well. */
@@ -185,9 +185,12 @@ class SomeFolders {
   #numberOf({ path, inode }: Folder): number {
     return path.length === 0 ? (this.#table?.root ?? 0) : inode
   }
-  /** What the table says of a folder is believed when the mount says the same of some of them. */
+  /**
+   * What the table says of a folder is believed when the mount says the same of some of them; where names are read by paths, of each: what is no folder there would lead
+   * elsewhere.
+   */
   #isAsMounted(path: Buffer, number: number): boolean {
-    if (this.#unread++ % foldersCheckedOf > 0) return true
+    if (this.#table?.folder && this.#unread++ % foldersCheckedOf > 0) return true
     const kept = unlessDamaged(() => this.#table?.inode(number))
     const stat = unlessDamaged(() => lstatSync(Buffer.concat([this.#root, path]), { bigint: true }))
     const isSameFolder = stat !== undefined && kept?.kind === 'd' && isSame(kept, seenAs(stat))
