@@ -50,7 +50,7 @@ const withoutDigest = async (
 ): Promise<FileWithoutDigest[]> => {
   const places = pieces.map(({ folderId, bits, from, to }) => placeOfSlices(folderId, bits, from, to))
   const files = (await readVersions(pool, places)).filter((version) => version.entry[1] === 'f' && isAt(version, at))
-  const known = await readDigests(pool, files)
+  const known = await readDigests(pool, places)
   const folders = await readFolders(
     pool,
     files.map(({ folderId }) => folderId),

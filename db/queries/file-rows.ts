@@ -2,7 +2,7 @@
 import type { Connection, RowDataPacket } from 'mysql2/promise'
 import type { IndexedEntry } from '../../contract/agent.ts'
 import { stored } from '../../contract/index-slices.ts'
-import { placeOfName, versionsIn } from './file-places.ts'
+import { type Place, placeOfName, versionsIn } from './file-places.ts'
 import type { Placed } from './file-versions.ts'
 
 export type VersionRow = {
@@ -45,10 +45,10 @@ export const keyOfContent = ({ folderId, hash, entry: [, , size, modified] }: Pl
 /** By the key of the content. */
 export const readDigests = async (
   db: Pick<Connection, 'query'>,
-  versions: readonly Placed[],
+  places: readonly Place[],
 ): Promise<Map<string, Buffer>> => {
   const found = new Map<string, Buffer>()
-  for (const place of versionsIn(versions.map(({ folderId, hash }) => placeOfName(folderId, hash)))) {
+  for (const place of versionsIn(places)) {
     const [rows] = await db.query<RowDataPacket[]>(
       `SELECT v.folder_id, v.name_hash, v.size, v.modified, v.sha256 FROM file_digests v WHERE ${place}`,
     )
@@ -66,7 +66,10 @@ export const toRows = async (
     db,
     versions.map(({ folderId }) => folderId),
   )
-  const digests = await readDigests(db, versions)
+  const digests = await readDigests(
+    db,
+    versions.map(({ folderId, hash }) => placeOfName(folderId, hash)),
+  )
   return versions.map((version) => {
     const folder = folders.get(version.folderId)
     const [name, kind, size, modified] = version.entry
