@@ -207,29 +207,36 @@ const others = {
   desktop: { width: 1920, height: 1080 },
   '4K': { width: 3840, height: 2160 },
 }
+/** As in another tab of the same person: pages that are open follow. */
 const scheme = async (name: 'light' | 'dark') => {
-  await view.page.evaluate((value) => localStorage.setItem('mantine-color-scheme-value', value), name)
+  await view.page.evaluate((value) => {
+    const key = 'mantine-color-scheme-value'
+    localStorage.setItem(key, value)
+    window.dispatchEvent(new StorageEvent('storage', { storageArea: localStorage, key, newValue: value }))
+  }, name)
+  await view.page.locator(`html[data-mantine-color-scheme=${name}]`).waitFor()
+  // Colours change gently.
+  await view.page.waitForTimeout(250)
 }
 /** All that must hold of each page. */
 const look = async (paths: [name: string, path: string][], folder: string) => {
   const found: string[] = []
-  for (const colours of ['light', 'dark'] as const) {
-    await scheme(colours)
-    for (const [name, path] of paths) {
-      await settled(path)
+  for (const [name, path] of paths) {
+    await settled(path)
+    for (const colours of ['light', 'dark'] as const) {
+      await scheme(colours)
       found.push(...(await barriers()).map((text) => `${name} ${colours} ${text}`))
-      if (pictures) {
-        mkdirSync(join(pictures, folder), { recursive: true })
-        await view.page.screenshot({ path: join(pictures, folder, `${name}-${colours}.png`) })
-      }
-      if (colours === 'dark') continue
-      for (const [size, viewport] of Object.entries(others)) {
-        await view.page.setViewportSize(viewport)
-        await view.page.waitForTimeout(100)
-        found.push(...(await overflow()).map((text) => `${name} at ${size}: ${text}`))
-      }
-      await view.page.setViewportSize(laptop)
+      if (!pictures) continue
+      mkdirSync(join(pictures, folder), { recursive: true })
+      await view.page.screenshot({ path: join(pictures, folder, `${name}-${colours}.png`) })
     }
+    await scheme('light')
+    for (const [size, viewport] of Object.entries(others)) {
+      await view.page.setViewportSize(viewport)
+      await view.page.waitForTimeout(100)
+      found.push(...(await overflow()).map((text) => `${name} at ${size}: ${text}`))
+    }
+    await view.page.setViewportSize(laptop)
   }
   return found
 }

@@ -68,6 +68,9 @@ const mount = (chains: DiskChain[], secrets: string[] = []): Promise<MountState>
     secrets: secrets.map((secret) => Buffer.from(secret).toString('base64')),
   })
 
+/** At once. */
+const bothOf = <T, R>(both: readonly T[], work: (one: T) => Promise<R>): Promise<R[]> => Promise.all(both.map(work))
+
 /** What this kernel can not make is made by the lab's. */
 const possible = cases.filter(({ needs }) => needs.every(isKnown))
 
@@ -75,14 +78,15 @@ it.each(possible)('$name', async ({ name, make }) => {
   mkdirSync(workshop)
   const shop = new Workshop(workshop)
   const machines = [make(shop), make(shop)]
-  const points: [Machine, DiskChain[]][] = []
-  for (const machine of machines) points.push([machine, await backedUp(machine)])
+  const points: [Machine, DiskChain[]][] = await bothOf(machines, async (machine) => [machine, await backedUp(machine)])
   const sums = checksums()
-  const mounts: [Machine, MountState][] = []
-  for (const [machine, chains] of points) mounts.push([machine, await mount(chains, machine.secrets)])
+  const mounts = await bothOf(points, async ([machine, chains]) => ({
+    machine,
+    ...(await mount(chains, machine.secrets)),
+  }))
   const readers = new Set<string>()
   let files = 0
-  for (const [{ volumes }, { mount_id, partitions }] of mounts)
+  await bothOf(mounts, async ({ machine: { volumes }, mount_id, partitions }) => {
     for (const { is, tree } of volumes) {
       const found = partitions.filter(is)
       expect(found, JSON.stringify(partitions)).toEqual([expect.objectContaining({ mounted: true, reason: null })])
@@ -90,7 +94,8 @@ it.each(possible)('$name', async ({ name, make }) => {
       files += tree.size
       expect(differences(tree, await treeThrough(real, mount_id, found[0]!.number))).toEqual([])
     }
-  for (const [, { mount_id }] of mounts) await real.agent.removeMount(mount_id, 'user')
+  })
+  for (const { mount_id } of mounts) await real.agent.removeMount(mount_id, 'user')
   expect(checksums()).toEqual(sums)
   rows.push(`| ${name} | ${machines[0]!.volumes.length} | ${files} | ${[...readers].join(', ')} | yes |`)
 })
