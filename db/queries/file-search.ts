@@ -195,15 +195,21 @@ const rarestFirst = async (db: Connected, words: readonly string[]): Promise<str
   }
   return counted.sort((a, b) => a.count - b.count).map(({ word }) => word)
 }
-/** Of each, all words that begin with it; those of which that are too many are left out. */
+/** Of each, all words that begin with it; those of which that are too many are left out. One after the other: asked for all at once, a server may look at every row that has one. */
 const fullWordsOf = async (db: Connected, beginnings: readonly string[]): Promise<string[][]> => {
   const all: string[][] = []
   for (const beginning of beginnings) {
-    const found = await rowsOf<{ word: string }>(db, 'SELECT DISTINCT word FROM file_words WHERE word LIKE ? LIMIT ?', [
-      beginsWith(beginning),
-      fullWordsMax + 1,
-    ])
-    if (found.length <= fullWordsMax) all.push(found.map(({ word }) => word))
+    const words: string[] = []
+    while (words.length <= fullWordsMax) {
+      const [next] = await rowsOf<{ word: string }>(
+        db,
+        'SELECT word FROM file_words WHERE word LIKE ? AND word > ? ORDER BY word LIMIT 1',
+        [beginsWith(beginning), words.at(-1) ?? noWord],
+      )
+      if (!next) break
+      words.push(next.word)
+    }
+    if (words.length <= fullWordsMax) all.push(words)
   }
   return all
 }
@@ -241,7 +247,7 @@ const partsOf = (db: Connected, { word, others, volumes }: Wanted, last: Part | 
     ],
   )
 }
-/** Nothing has it. */
+/** Before all words; nothing has it. */
 const noWord = ''
 /** The number of no volume. */
 const ofNothing = 0
