@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { drizzle, type MySql2Database } from 'drizzle-orm/mysql2'
 import mysql from 'mysql2/promise'
 import { HubError } from '../contract/errors.ts'
+import { connectedSocket } from './own-bytes-socket.ts'
 import * as schema from './schema/index.ts'
 
 export type Orm = MySql2Database<typeof schema>
@@ -88,7 +89,7 @@ export const openDatabase = (address: DatabaseAddress): Database => {
     charset: 'utf8mb4',
     timezone: 'Z',
     supportBigNumbers: true,
-    enableKeepAlive: true,
+    stream: connectedSocket,
     connectTimeout: 5_000,
   }
   const open = (connectionLimit: number) => {

@@ -88,3 +88,25 @@ it('loads more rows at once than fit into a packet', async () => {
     connection.release()
   }
 })
+
+it('loads rows over several connections at once', async () => {
+  const load = async (count: number, times: number) => {
+    const connection = await db.pool.getConnection()
+    try {
+      await connection.query('CREATE TEMPORARY TABLE some (number INT PRIMARY KEY, text VARCHAR(50))')
+      for (let time = 0; time < times; time++) {
+        const rows = Array.from({ length: count }, (_, at) => `${time * count + at}\tline ${at} of so many`)
+        await loadRows(connection, { table: 'some', columns: ['number', 'text'] }, rows)
+      }
+      const [[found]] = (await connection.query('SELECT COUNT(*) AS count FROM some')) as unknown as [
+        [{ count: number }],
+      ]
+      expect(found.count).toBe(count * times)
+    } finally {
+      await connection.query('DROP TEMPORARY TABLE some')
+      connection.release()
+    }
+  }
+  // The large ones still wait to be sent when the small ones are over.
+  await Promise.all([load(100_000, 3), load(100_000, 3), load(100, 300), load(100, 300)])
+})
