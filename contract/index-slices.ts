@@ -51,7 +51,9 @@ export const sliceBits = (names: number): number =>
 /** The first `bits` bits of a hash. */
 export const sliceOf = (hash: number, bits: number): number => Math.floor(hash / 2 ** (hashBits - bits))
 /** The first 32 bits of a hash: of the names of one folder's part, as good as all of it. */
-const prefixBits = 32
+export const prefixBits = 32
+/** Hashes that have the same. */
+export const hashesOfPrefix = 2 ** (hashBits - prefixBits)
 export const prefixMax = 2 ** prefixBits - 1
 export const prefixOf = (hash: number): number => sliceOf(hash, prefixBits)
 export const sliceOfPrefix = (prefix: number, bits: number): number => Math.floor(prefix / 2 ** (prefixBits - bits))

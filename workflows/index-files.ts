@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream'
 import { HubError } from '../contract/errors.ts'
 import type { Executor } from '../db/database.ts'
 import { findBackup, type JobWithDisks } from '../db/queries/backups.ts'
+import { mergeDeltas } from '../db/queries/file-deltas-merge.ts'
 import {
   ensureVolume,
   type FileIndexRow,
@@ -50,18 +51,22 @@ export const askForIndex = async ({ DB, CLOCK }: Env<'DB' | 'CLOCK'>, backupId: 
   return (await findIndex(DB.orm, backupId))!
 }
 
-/** One after the other, of all hubs one at a time; what a hub that died had begun is begun anew. */
+/**
+ * One after the other, of all hubs one at a time; what a hub that died had begun is begun anew.
+ * @param forMs when none is begun any more, but for the first
+ */
 export const runIndexes = async (env: IndexEnv, forMs: number, entriesMax = mostEntries): Promise<void> => {
   const until = performance.now() + forMs
   await env.DB.withLock(
     'file index',
     0,
     async () => {
-      while (performance.now() < until) {
+      do {
+        await mergeDeltas(env.DB)
         const next = await nextIndex(env.DB.orm)
         if (next) await indexPoint(env, next, entriesMax)
         else if (!(await readNextDigests(env))) return
-      }
+      } while (performance.now() < until)
     },
     () => undefined,
   )

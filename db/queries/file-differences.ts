@@ -1,14 +1,17 @@
 /** What differs between two points of one VM. */
 import type { PoolConnection, RowDataPacket } from 'mysql2/promise'
-import { stored } from '../../contract/index-slices.ts'
+import { hashesOfPrefix, stored } from '../../contract/index-slices.ts'
 import type { Database } from '../database.ts'
-import { placeOfName } from './file-places.ts'
+import { type Delta, nextDeltas, prefixesOf } from './file-deltas.ts'
+import { placeOfPrefix } from './file-places.ts'
 import { toRows, type VersionRow } from './file-rows.ts'
-import { isAlike, versionAt } from './file-timeline.ts'
-import { type Placed, readVersions } from './file-versions.ts'
+import { isAlike, type Placed, versionAt } from './file-timeline.ts'
+import { readVersions } from './file-versions.ts'
+import { loadRows } from './load-rows.ts'
 
 /** Folders, and names, that are looked at in one go. */
 const [foldersAtOnce, namesAtOnce] = [100, 2_000]
+const deltasAtOnce = 100
 
 export type DifferenceRow = { before: VersionRow | undefined; after: VersionRow | undefined }
 type Difference = { before: Placed | undefined; after: Placed | undefined }
@@ -39,14 +42,26 @@ export const differences = async (
 }
 const isThere = (version: Placed | undefined): version is Placed => version !== undefined
 
-/** Names that have changed in a point between the two; some of them may be as before. */
-const findChanged = (connection: PoolConnection, contextId: string, points: readonly [number, number]) =>
-  connection.query(
-    `CREATE OR REPLACE TEMPORARY TABLE file_differing (folder_id INT NOT NULL, name_hash BIGINT NOT NULL, PRIMARY KEY (folder_id, name_hash))
-     SELECT DISTINCT c.folder_id, c.name_hash FROM file_volumes o JOIN file_changes c ON c.volume_id = o.id
-     WHERE o.vm_backup_context_id = ? AND c.at > ? AND c.at <= ?`,
-    [contextId, Math.min(...points), Math.max(...points)],
+/** Names that have changed in a point between the two, by the first bits of their hashes; some of them may be as before. */
+const findChanged = async (connection: PoolConnection, contextId: string, points: readonly [number, number]) => {
+  const range = [contextId, Math.min(...points), Math.max(...points)]
+  await connection.query(
+    'CREATE OR REPLACE TEMPORARY TABLE file_differing (folder_id INT NOT NULL, prefix BIGINT NOT NULL, PRIMARY KEY (folder_id, prefix))',
   )
+  // Before the changes: those of what is merged meanwhile are found there.
+  for (let last: Delta | undefined; ; ) {
+    const deltas = await nextDeltas(connection, last, deltasAtOnce, range)
+    const rows = deltas.flatMap((delta) => prefixesOf(delta).map((prefix) => `${delta.folderId}\t${prefix}`))
+    await loadRows(connection, { table: 'file_differing', columns: ['folder_id', 'prefix'] }, rows)
+    if (deltas.length < deltasAtOnce) break
+    last = deltas.at(-1)
+  }
+  await connection.query(
+    `INSERT IGNORE INTO file_differing SELECT c.folder_id, c.name_hash DIV ? FROM file_volumes o JOIN file_changes c ON c.volume_id = o.id
+     WHERE o.vm_backup_context_id = ? AND c.at > ? AND c.at <= ?`,
+    [hashesOfPrefix, ...range],
+  )
+}
 
 const inOrder = async (connection: PoolConnection, asked: Asked): Promise<Difference[]> => {
   const { below, limit, offset } = asked
@@ -82,14 +97,14 @@ async function* differing(
   folders: readonly number[],
   [from, to]: readonly [number, number],
 ): AsyncGenerator<Difference[]> {
-  for (let last = { folderId: 0, hash: -1 }; ; ) {
-    const [names] = await connection.query<({ folderId: number; hash: number } & RowDataPacket)[]>(
-      `SELECT folder_id AS folderId, name_hash AS hash FROM file_differing
-       WHERE folder_id IN (?) AND (folder_id > ? OR (folder_id = ? AND name_hash > ?)) ORDER BY folder_id, name_hash LIMIT ?`,
-      [folders, last.folderId, last.folderId, last.hash, namesAtOnce],
+  for (let last = { folderId: 0, prefix: -1 }; ; ) {
+    const [names] = await connection.query<({ folderId: number; prefix: number } & RowDataPacket)[]>(
+      `SELECT folder_id AS folderId, prefix FROM file_differing
+       WHERE folder_id IN (?) AND (folder_id > ? OR (folder_id = ? AND prefix > ?)) ORDER BY folder_id, prefix LIMIT ?`,
+      [folders, last.folderId, last.folderId, last.prefix, namesAtOnce],
     )
     const byName = new Map<string, Placed[]>()
-    const places = names.map(({ folderId, hash }) => placeOfName(folderId, hash))
+    const places = names.map(({ folderId, prefix }) => placeOfPrefix(folderId, prefix))
     for (const version of await readVersions(connection, places)) {
       const key = `${version.folderId} ${stored(version.entry[0])}`
       byName.set(key, [...(byName.get(key) ?? []), version])

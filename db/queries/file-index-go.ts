@@ -1,22 +1,23 @@
 /** What becomes of the index when some folders of a point are told: compared with what is known of them, nobody is asked. */
-import type { IndexedEntry, IndexedFolder } from '../../contract/agent.ts'
-import { firstOfSlice, nameHash, prefixOf, sliceOf, sliceOfPrefix, stored } from '../../contract/index-slices.ts'
-import { FolderSlices, hashOfEntry, type KeptSlice, type Present } from './file-slices.ts'
-import { type Bounds, isAlike, stillThere, type Version, versionAt, withPoint } from './file-timeline.ts'
-import type { Placed } from './file-versions.ts'
+import type { IndexedEntry } from '../../contract/agent.ts'
+import { firstOfSlice, nameHash, sliceOf, stored } from '../../contract/index-slices.ts'
+import type { Delta } from './file-deltas.ts'
+import { FolderSlices, type KeptSlice } from './file-slices.ts'
+import {
+  type Bounds,
+  isAlike,
+  isPast,
+  type Placed,
+  stillThere,
+  type Version,
+  versionAt,
+  withPoint,
+} from './file-timeline.ts'
+import { changedNames, dealt, type Told, type ToldSlice } from './file-told.ts'
 import type { LostName, WordWriter } from './file-words.ts'
 import { columnText, Rows } from './load-rows.ts'
 
-/** Of the column; longer than any that has 255 characters, or bytes that are none. */
-const nameLengthMax = 1400
-
-/** What is told of one folder: all of these slices, or what has changed in them. */
-export type ToldPart = Pick<IndexedFolder, 'bits' | 'from' | 'to' | 'same' | 'entries' | 'unnamed'> & {
-  volumeId: number
-  folderId: number
-}
-/** Names of one slice that are told. */
-type ToldSlice = { number: number; entries: IndexedEntry[]; hashes: number[] }
+export type ToldPart = Told & { volumeId: number; folderId: number }
 
 /** What the table has of a folder: slices, and versions that the newest point does not have. */
 export type Known = { slices: readonly KeptSlice[]; past: readonly Placed[] }
@@ -30,6 +31,9 @@ export class Go {
   readonly lost: LostName[] = []
   readonly goneSlices: { folderId: number; least: number }[] = []
   readonly goneVersions: { folderId: number; hash: number; firstAt: number }[] = []
+  readonly deltas: string[] = []
+  /** Those that are in the slices now. */
+  readonly goneDeltas: { folderId: number; least: number }[] = []
   /** Folders that were told to their end. */
   readonly seen: string[] = []
   readonly folders = new Set<number>()
@@ -47,6 +51,25 @@ export class Go {
 
   /** All that is told of one folder in this go. @param known of these slices; undefined: nothing is known of the whole machine */
   addFolder(parts: readonly ToldPart[], known: Known | undefined): void {
+    this.#take(parts, known)
+    this.#seeEnds(parts)
+  }
+  /** The same, to be merged into its slices later. @param rows of it */
+  addDeltas(parts: readonly ToldPart[], rows: readonly string[]): void {
+    this.folders.add(parts[0]!.folderId)
+    this.deltas.push(...rows)
+    this.#seeEnds(parts)
+  }
+  /** Deltas of one folder. @param known of its slices */
+  merge(deltas: readonly Delta[], known: readonly KeptSlice[]): void {
+    this.#take(deltas.map(partOf), { slices: known, past: [] })
+    this.goneDeltas.push(...deltas)
+  }
+
+  #seeEnds(parts: readonly ToldPart[]): void {
+    for (const { folderId, bits, to } of parts) if (to === 2 ** bits) this.seen.push(`${folderId}`)
+  }
+  #take(parts: readonly ToldPart[], known: Known | undefined): void {
     const { folderId } = parts[0]!
     this.folders.add(folderId)
     const slices = new FolderSlices(known?.slices ?? [])
@@ -54,32 +77,17 @@ export class Go {
       if (!known) for (const slice of this.#dealt(part)) this.#addNew(part, slice, slices)
       else if (part.same === null) this.#compare(part, slices, known.past)
       else this.#change(part, slices)
-      if (part.to === 2 ** part.bits) this.seen.push(`${folderId}`)
     }
     for (const { least, bits, files } of slices.changed())
       this.slices.add(`${folderId}\t${least}\t${bits}\t${columnText(files)}`)
     for (const least of slices.gone()) this.goneSlices.push({ folderId, least })
   }
 
-  #dealt({ bits, from, to, entries, unnamed }: ToldPart): ToldSlice[] {
-    const dealt = new Map<number, ToldSlice>()
+  #dealt(part: ToldPart): ToldSlice[] {
+    const { slices, leftOut } = dealt(part)
     // Of what is not known nobody can tell without its name.
-    this.leftOut += unnamed.length
-    for (const entry of entries) {
-      const name = stored(entry[0])
-      const hash = nameHash(name)
-      const number = sliceOf(hash, bits)
-      if (name.length > nameLengthMax || number < from || number >= to) {
-        this.leftOut++
-        continue
-      }
-      const slice = dealt.get(number)
-      if (slice) {
-        slice.entries.push(entry)
-        slice.hashes.push(hash)
-      } else dealt.set(number, { number, entries: [entry], hashes: [hash] })
-    }
-    return [...dealt.values()].sort((a, b) => a.number - b.number)
+    this.leftOut += leftOut + part.unnamed.length
+    return slices
   }
 
   #addNew({ bits, folderId }: ToldPart, { number, entries, hashes }: ToldSlice, slices: FolderSlices): void {
@@ -113,21 +121,14 @@ export class Go {
 
   /** The newest point is told, and all in these slices is as it was, but for what is told. */
   #change(part: ToldPart, slices: FolderSlices): void {
-    const { bits, unnamed } = part
-    for (const { number, entries, hashes } of this.#dealt({ ...part, unnamed: [] }))
-      for (const [at, entry] of entries.entries()) {
-        const name = stored(entry[0])
-        const known = slices.takeOne(bits, number, (one) => stored(one[0]) === name)
-        this.#know(part, slices, name, hashes[at]!, versionsOf(known), entry)
+    const changed = changedNames(part, slices)
+    for (let next = changed.next(); ; next = changed.next()) {
+      if (next.done) {
+        this.leftOut += next.value
+        return
       }
-    for (const [prefix, ...rest] of unnamed) {
-      const number = sliceOfPrefix(prefix, bits)
-      const isIn = number >= part.from && number < part.to
-      const known = isIn && slices.takeOne(bits, number, (one) => prefixOf(hashOfEntry(one)) === prefix)
-      if (known) {
-        const [name] = known.entry
-        this.#know(part, slices, stored(name), hashOfEntry(known.entry), versionsOf(known), [name, ...rest])
-      } else this.leftOut++
+      const { name, hash, known, entry } = next.value
+      this.#know(part, slices, name, hash, known, entry)
     }
   }
 
@@ -163,8 +164,7 @@ export class Go {
   }
 }
 
-const versionsOf = (present: Present | undefined): Version[] => (present ? [{ ...present, lastAt: stillThere }] : [])
-const isPast = ({ lastAt }: Version) => lastAt !== stillThere
+const partOf = ({ folderId, volumeId, told }: Delta): ToldPart => ({ ...told, folderId, volumeId })
 /** Both of one name. */
 const hasSame = (versions: readonly Version[], { entry, firstAt, lastAt }: Version) =>
   versions.some((one) => one.firstAt === firstAt && one.lastAt === lastAt && isAlike(one.entry, entry))

@@ -4,20 +4,19 @@
  */
 import type { PoolConnection, RowDataPacket } from 'mysql2/promise'
 import type { IndexedFolder } from '../../contract/agent.ts'
-import { HubError } from '../../contract/errors.ts'
-import { sliceOf, sliceOfPrefix, stored } from '../../contract/index-slices.ts'
+import { stored } from '../../contract/index-slices.ts'
 import type { Database } from '../database.ts'
+import { deltaRows } from './file-deltas.ts'
 import { type KnownVolume, keepFingerprints, knownFingerprints, toldFingerprints } from './file-fingerprints.ts'
-import { forgetDeletedPoints, forgetNames } from './file-index-forget.ts'
+import { forgetDeletedPoints } from './file-index-forget.ts'
 import { Go, type Known, type ToldPart } from './file-index-go.ts'
+import { writeGo } from './file-index-rows.ts'
 import { hashOfFolder } from './file-paths.ts'
 import { piecesOf } from './file-pieces.ts'
-import { type Place, placeOfSlices } from './file-places.ts'
-import { hashOfEntry } from './file-slices.ts'
-import type { Bounds } from './file-timeline.ts'
-import { type Placed, readPast, readSlices } from './file-versions.ts'
+import type { Bounds, Placed } from './file-timeline.ts'
+import { placesOfTold } from './file-told.ts'
+import { readPast, readSlices } from './file-versions.ts'
 import { WordWriter } from './file-words.ts'
-import { loadRows } from './load-rows.ts'
 
 /** Entries, and folders, that are compared and written in one go. */
 const entriesOfOneGo = 10_000
@@ -28,8 +27,6 @@ const entriesLikeOneChanged = 16
 const goesAtOnce = 4
 /** Of the column; longer than any that a path of 4096 bytes has. */
 const folderLengthMax = 5500
-/** Rows that one statement takes out. */
-const goneAtOnce = 500
 
 /** Times of points are those when they were completed. */
 export type IndexPoint = Bounds & {
@@ -51,6 +48,8 @@ export class FileIndexWriter {
   readonly #isFirst: boolean
   /** Only of the newest point can be said what has changed since the one before without looking at the past. */
   readonly #needsPast: boolean
+  /** What has changed since the point before is told of it. */
+  readonly #isNext: boolean
   #parts: Part[] = []
   #entries = 0
   #count = 0
@@ -101,6 +100,7 @@ export class FileIndexWriter {
     this.#point = point
     this.#needsPast = point.after !== undefined || point.isTorn
     this.#isFirst = !this.#needsPast && point.before === undefined
+    this.#isNext = !this.#needsPast && !this.#isFirst
   }
 
   /** Of entries. */
@@ -174,14 +174,22 @@ export class FileIndexWriter {
     // What was told of the same folder before may still have to be written.
     const isOfLast = (id: number) => this.#last.some((ids) => ids.has(id))
     if (!this.#isFirst && [...folders.keys()].some(isOfLast)) await this.#writing.at(-1)
-    const known = this.#isFirst ? undefined : await this.#knownOf([...folders.values()].flat())
     const go = new Go(this.#point, this.#words, this.#sliceBytes)
-    for (const [folderId, told] of folders) go.addFolder(told, known?.(folderId))
+    const others = new Map<number, ToldPart[]>()
+    for (const [folderId, told] of folders) {
+      const deltas = this.#isNext && deltaRows(this.#point, told)
+      if (deltas) go.addDeltas(told, deltas)
+      else others.set(folderId, told)
+    }
+    const known = this.#isFirst ? undefined : await this.#knownOf([...others.values()].flat())
+    for (const [folderId, told] of others) go.addFolder(told, known?.(folderId))
     this.#count -= go.leftOut
     this.#sliceBytes = Math.max(this.#sliceBytes ?? 0, go.slices.length)
     await this.#words.flush()
     this.#last = [...this.#last.slice(-goesAtOnce), go.folders]
-    this.#writing.push((this.#writing.at(-1) ?? Promise.resolve()).then(() => this.#write(go)))
+    this.#writing.push(
+      (this.#writing.at(-1) ?? Promise.resolve()).then(() => writeGo(this.#connection, this.#words, go)),
+    )
     // Looked at in its turn; until then a rejection is not an unhandled one.
     this.#writing.at(-1)!.catch(() => undefined)
     if (this.#writing.length > goesAtOnce) await this.#writing.shift()
@@ -189,7 +197,7 @@ export class FileIndexWriter {
 
   /** What the table has of what is told. */
   async #knownOf(parts: readonly ToldPart[]): Promise<(folderId: number) => Known> {
-    const places = parts.flatMap(placesOf)
+    const places = parts.flatMap(placesOfTold)
     const slices = await readSlices(this.#pool, places)
     const past = new Map<number, Placed[]>()
     if (this.#needsPast)
@@ -214,45 +222,6 @@ export class FileIndexWriter {
       await this.#flush()
       await this.#writing.at(-1)
     }
-  }
-
-  async #write(go: Go) {
-    const connection = this.#connection
-    const load = (table: string, columns: string[], rows: readonly string[] | Buffer, isReplaced = false) =>
-      loadRows(connection, { table, columns, isReplaced }, rows)
-    const names = ['folder_id', 'name_hash']
-    await connection.beginTransaction()
-    await this.#holdFolders([...go.folders])
-    await connection.query('SET foreign_key_checks = 0')
-    await this.#remove('file_slices', go.goneSlices, ({ least }) => `least = ${least}`)
-    await this.#remove(
-      'file_versions',
-      go.goneVersions,
-      ({ hash, firstAt }) => `name_hash = ${hash} AND first_at = ${firstAt}`,
-    )
-    await load('file_slices', ['folder_id', 'least', 'bits', 'files'], go.slices.bytes, true)
-    await load('file_versions', [...names, 'name', 'kind', 'size', 'modified', 'first_at', 'last_at'], go.versions)
-    await connection.query('SET foreign_key_checks = 1')
-    await load('file_changes', ['volume_id', 'at', ...names], go.changes)
-    await load('file_seen', ['folder_id'], go.seen)
-    // The last: until the end of this, nobody writes words that it has taken out.
-    if (go.lost.length > 0) await this.#words.between(() => forgetNames(connection, go.lost))
-    await connection.commit()
-  }
-  async #remove<T extends { folderId: number }>(table: string, all: readonly T[], condition: (one: T) => string) {
-    for (let at = 0; at < all.length; at += goneAtOnce) {
-      const some = all.slice(at, at + goneAtOnce).map((one) => `(folder_id = ${one.folderId} AND ${condition(one)})`)
-      await this.#connection.query(`DELETE FROM ${table} WHERE ${some.join(' OR ')}`)
-    }
-  }
-  /** Looks once for each folder whether it is there, and keeps it there. */
-  async #holdFolders(ids: number[]): Promise<void> {
-    if (ids.length === 0) return
-    const [rows] = await this.#connection.query<RowDataPacket[]>(
-      'SELECT id FROM file_folders WHERE id IN (?) LOCK IN SHARE MODE',
-      [ids],
-    )
-    if (rows.length < ids.length) throw new HubError('BACKUP_NOT_FOUND', 'The backup was deleted')
   }
 
   /** What is told of each folder, by its number, which new ones get here. */
@@ -297,11 +266,3 @@ export class FileIndexWriter {
 }
 
 const keyOf = (volumeId: number, path: string) => `${volumeId} ${path}`
-
-/** Where the table has what is to be compared of a part. */
-const placesOf = ({ folderId, bits, from, to, same, entries, unnamed }: ToldPart): Place[] => {
-  if (same === null) return [placeOfSlices(folderId, bits, from, to)]
-  const slices = new Set(entries.map((entry) => sliceOf(hashOfEntry(entry), bits)))
-  for (const [prefix] of unnamed) slices.add(sliceOfPrefix(prefix, bits))
-  return [...slices].map((slice) => placeOfSlices(folderId, bits, slice, slice + 1))
-}

@@ -1,5 +1,5 @@
 /** Places of the index: of a folder, the names whose hashes lie in a range. */
-import { firstOfSlice, hashMax, sliceBitsMax, sliceOf } from '../../contract/index-slices.ts'
+import { firstOfSlice, hashMax, prefixBits, sliceBitsMax, sliceOf } from '../../contract/index-slices.ts'
 
 /** Of a folder, names with hashes from `least` to `most`. */
 export type Place = { folderId: number; least: number; most: number }
@@ -15,6 +15,9 @@ export const placeOfSlices = (folderId: number, bits: number, from: number, to: 
   most: firstOfSlice(to, bits) - 1,
 })
 export const placeOfName = (folderId: number, hash: number): Place => ({ folderId, least: hash, most: hash })
+
+export const placeOfPrefix = (folderId: number, prefix: number): Place =>
+  placeOfSlices(folderId, prefixBits, prefix, prefix + 1)
 
 /** Where larger slices begin that have this hash, too: how many slices a folder was dealt into is not known beforehand. */
 const beginningsAround = (hash: number): number[] => {

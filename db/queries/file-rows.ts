@@ -3,7 +3,7 @@ import type { Connection, RowDataPacket } from 'mysql2/promise'
 import type { IndexedEntry } from '../../contract/agent.ts'
 import { stored } from '../../contract/index-slices.ts'
 import { type Place, placeOfName, versionsIn } from './file-places.ts'
-import type { Placed } from './file-versions.ts'
+import type { Placed } from './file-timeline.ts'
 
 export type VersionRow = {
   contextId: string

@@ -7,8 +7,8 @@ import { type Database, databaseErrorCode } from '../database.ts'
 import { newestIndexed } from './file-index.ts'
 import { placeOfName, placeOfPart } from './file-places.ts'
 import { contentKey, readFolders, toRows, type VersionRow } from './file-rows.ts'
-import { isAt } from './file-timeline.ts'
-import { type Placed, readVersions } from './file-versions.ts'
+import { isAt, type Placed } from './file-timeline.ts'
+import { readVersions } from './file-versions.ts'
 
 export type Search = {
   /** In small letters; each begins a word of the name. */

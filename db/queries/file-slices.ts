@@ -84,6 +84,9 @@ export class FolderSlices {
     this.#changed.add(slice.least)
   }
 
+  *all(): Generator<Present> {
+    for (const slice of this.#slices.values()) yield* entriesOf(slice)
+  }
   /** What the table is to have, and has not. */
   *changed(): Generator<KeptSlice> {
     for (const least of this.#changed) {

@@ -5,6 +5,10 @@ import type { IndexedEntry } from '../../contract/agent.ts'
 export const stillThere = Number.MAX_SAFE_INTEGER
 /** A file as it was in the points from `firstAt` on, and no more from `lastAt` on: when they were completed, in milliseconds since 1970. */
 export type Version = { entry: IndexedEntry; firstAt: number; lastAt: number }
+/** A version with the name's place. */
+export type Placed = Version & { folderId: number; hash: number }
+/** Whether the newest point does not have it any more. */
+export const isPast = ({ lastAt }: Pick<Version, 'lastAt'>): boolean => lastAt !== stillThere
 /** A point that becomes known, and the known ones before and after it. */
 export type Bounds = { before: number | undefined; at: number; after: number | undefined }
 

@@ -2,13 +2,12 @@
 import type { Connection, RowDataPacket } from 'mysql2/promise'
 import type { IndexedEntry } from '../../contract/agent.ts'
 import { nameHash, saidOf } from '../../contract/index-slices.ts'
+import { laidOver, readDeltas } from './file-deltas.ts'
 import { type Place, slicesIn, versionsIn } from './file-places.ts'
 import { entriesOf, hashOfEntry, type KeptSlice, toSlice } from './file-slices.ts'
-import { stillThere, type Version } from './file-timeline.ts'
+import { type Placed, stillThere } from './file-timeline.ts'
 
 type Connected = Pick<Connection, 'query'>
-/** A version with the name's place. */
-export type Placed = Version & { folderId: number; hash: number }
 
 type SliceRow = [folderId: number, bits: number, least: number, files: string]
 type PastRow = [folderId: number, name: string, ...rest: [kind: IndexedEntry[1], ...numbers: number[]]]
@@ -47,16 +46,25 @@ export const readPast = async (db: Connected, places: readonly Place[]): Promise
 export const readVersions = async (db: Connected, places: readonly Place[]): Promise<Placed[]> => {
   const ofFolder = new Map<number, Place[]>()
   for (const place of places) ofFolder.set(place.folderId, [...(ofFolder.get(place.folderId) ?? []), place])
+  const deltas = await readDeltas(db, ofFolder.keys())
+  const slices = await readSlices(db, places)
+  const past = await readPast(db, places)
   const found: Placed[] = []
-  for (const [folderId, slices] of await readSlices(db, places)) {
-    const own = ofFolder.get(folderId)!
-    for (const slice of slices)
-      for (const { entry, firstAt } of entriesOf(toSlice(slice))) {
-        const hash = hashOfEntry(entry)
-        if (own.some(({ least, most }) => hash >= least && hash <= most))
-          found.push({ folderId, hash, entry, firstAt, lastAt: stillThere })
-      }
+  for (const [folderId, own] of ofFolder) {
+    const kept = slices.get(folderId) ?? []
+    const over = deltas.get(folderId)
+    const isAsked = ({ hash }: Placed) => own.some(({ least, most }) => hash >= least && hash <= most)
+    for (const version of over ? laidOver(over, kept) : inSlices(folderId, kept))
+      if (isAsked(version)) found.push(version)
   }
-  found.push(...(await readPast(db, places)))
-  return found
+  if (deltas.size === 0) return [...found, ...past]
+  // What was merged after the slices had been read.
+  const keyOf = ({ folderId, hash, firstAt }: Placed) => `${folderId} ${hash} ${firstAt}`
+  const ended = new Set(past.map(keyOf))
+  return [...found.filter((version) => !ended.has(keyOf(version))), ...past]
+}
+function* inSlices(folderId: number, kept: readonly KeptSlice[]): Generator<Placed> {
+  for (const slice of kept)
+    for (const { entry, firstAt } of entriesOf(toSlice(slice)))
+      yield { folderId, hash: hashOfEntry(entry), entry, firstAt, lastAt: stillThere }
 }

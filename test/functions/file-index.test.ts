@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto'
+import { Readable } from 'node:stream'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { IndexedEntry, IndexedFolder, IndexLine } from '../../contract/agent.ts'
 import { nameHash, prefixOf, sliceOf } from '../../contract/index-slices.ts'
 import { findBackup } from '../../db/queries/backups.ts'
+import { mergeDeltas } from '../../db/queries/file-deltas-merge.ts'
 import { ensureVolume, indexedPoints } from '../../db/queries/file-index.ts'
 import { FileIndexWriter } from '../../db/queries/file-index-writer.ts'
 import { splitPath } from '../../db/queries/file-paths.ts'
@@ -48,10 +50,25 @@ const backUp = async (vm: Vm, tree: Tree, more: object = {}): Promise<string> =>
   alone.agent.trees.set(key, new Map(Object.entries(tree)))
   return body.backup_id
 }
-const index = async (id: string) => {
+/** Of a round: as long as there is something to do, or for one point, whose deltas lie over the slices then. */
+const [untilDone, forOne] = [10_000, 0]
+const index = async (id: string, forMs = untilDone) => {
   expect((await alone.call('POST', `/backups/${id}/index`)).status).toBe(200)
-  await runIndexes(alone.bindings, 10_000)
+  await runIndexes(alone.bindings, forMs)
   return (await alone.call('GET', `/backups/${id}`)).body.file_index
+}
+/** @param missing lines */
+const indexCutOff = async (id: string, missing: number, forMs = untilDone) => {
+  const whole = alone.agent.readIndex.bind(alone.agent)
+  alone.agent.readIndex = async (body) => {
+    const lines = await (await whole(body)).toArray()
+    return Readable.from(lines.slice(0, -missing))
+  }
+  try {
+    return await index(id, forMs)
+  } finally {
+    alone.agent.readIndex = whole
+  }
 }
 const get = async (path: string) => (await alone.call('GET', path)).body
 const search = async (query: string) => (await get(`/search?${query}`)).files as any[]
@@ -76,7 +93,7 @@ it('finds files by the words of their names, with their versions and what change
   const ids: string[] = []
   for (const tree of trees) ids.push(await backUp(vm, tree, { policy_id: policy.id }))
   // Each has waited since it was completed.
-  await runIndexes(alone.bindings, 10_000)
+  await runIndexes(alone.bindings, untilDone)
   for (const [at, id] of ids.entries())
     expect((await get(`/backups/${id}`)).file_index).toMatchObject({
       status: 'completed',
@@ -173,7 +190,7 @@ it('reads what new files hold where a policy asks for it, and finds them by that
     { '/bin': null, '/bin/tool': 'good one', '/bin/copy of it': 'evil', '/etc/motd': 'hi' },
     { policy_id: policy.id },
   )
-  await runIndexes(alone.bindings, 10_000)
+  await runIndexes(alone.bindings, untilDone)
   for (const id of [first, second])
     expect((await get(`/backups/${id}`)).file_index).toMatchObject({ status: 'completed', digests: 'completed' })
   // Of the second point only what the first has not.
@@ -204,7 +221,7 @@ it('reads what new files hold where a policy asks for it, and finds them by that
     return Readable.from(lines.slice(0, -1))
   }
   const third = await backUp(vm, { '/etc/motd': 'hello' }, { policy_id: policy.id })
-  await runIndexes(alone.bindings, 10_000)
+  await runIndexes(alone.bindings, untilDone)
   expect((await get(`/backups/${third}`)).file_index).toMatchObject({
     status: 'completed',
     digests: 'none',
@@ -461,20 +478,13 @@ it('says what is not indexed, and what could not be', async () => {
   expect((await get(`/backups/${first}`)).file_index).toBeNull()
   expect((await get(`/backups/${first}/diff/${second}`)).code).toBe('NOT_INDEXED')
   expect((await alone.call('POST', '/backups/none/index')).body.code).toBe('BACKUP_NOT_FOUND')
-  const whole = alone.agent.readIndex.bind(alone.agent)
-  alone.agent.readIndex = async (body) => {
-    const { Readable } = await import('node:stream')
-    const lines = await (await whole(body)).toArray()
-    return Readable.from(lines.slice(0, -1))
-  }
-  expect(await index(first)).toMatchObject({
+  expect(await indexCutOff(first, 1)).toMatchObject({
     status: 'failed',
     error_message: 'The walk through the files was cut off',
   })
-  alone.agent.readIndex = whole
   expect(await search('q=a&vm_name=unknown')).toEqual([])
   await alone.call('POST', `/backups/${second}/index`)
-  await runIndexes(alone.bindings, 10_000, 0)
+  await runIndexes(alone.bindings, untilDone, 0)
   expect((await get(`/backups/${second}`)).file_index).toMatchObject({
     status: 'failed',
     error_message: 'The backup has more than 0 files and folders',
@@ -483,7 +493,7 @@ it('says what is not indexed, and what could not be', async () => {
   expect(await index(first)).toMatchObject({ status: 'completed', entry_count: 1 })
   // A hub that died on the way leaves it to the next round.
   await alone.db.pool.query("UPDATE file_indexes SET status = 'running' WHERE backup_job_id = ?", [first])
-  await runIndexes(alone.bindings, 10_000)
+  await runIndexes(alone.bindings, untilDone)
   expect((await get(`/backups/${first}`)).file_index.status).toBe('completed')
   expect((await search('q=a&vm_name=unknown')).length).toBe(1)
 })
@@ -495,6 +505,7 @@ const dieWhileIndexing = async ({ id, tree }: { id: string; tree: Tree }) => {
   const known = await indexedPoints(alone.db.orm, [contextId])
   const at = job.completedAt!.getTime()
   const volumeId = await ensureVolume(alone.db.orm, contextId, 'disk 0 partition 0')
+  await mergeDeltas(alone.db)
   const writer = await FileIndexWriter.open(
     alone.db,
     contextId,
@@ -536,6 +547,8 @@ const allOf = async (backupId: string) => {
     path: `${paths.get(folderId)}/${name as string}`,
   }))
 }
+const countOfDeltas = async () =>
+  ((await alone.db.pool.query('SELECT COUNT(*) AS count FROM file_deltas')) as any)[0][0].count as number
 /** Words by which the files of a VM are found, with their folders. */
 const wordsAsKept = async (backupId: string) => {
   const [rows] = (await alone.db.pool.query(
@@ -556,6 +569,7 @@ const byPath = ([a]: unknown[], [b]: unknown[]) => ((a as string) < (b as string
 it('knows of each point exactly what it has, in whatever order they are indexed and deleted', async () => {
   const random = seeded(20261127)
   const paths = Array.from({ length: 30 }, (_, at) => `/folder ${at % 5}/file ${at}`)
+  let over = 0
   for (let run = 0; run < 8; run++) {
     const vm = await readyVm(alone, { name: `order ${run}` })
     const points: { id: string; tree: Tree }[] = []
@@ -579,8 +593,12 @@ it('knows of each point exactly what it has, in whatever order they are indexed 
       .toSorted((a, b) => a.rank.localeCompare(b.rank))
     const deleted = new Set<string>()
     for (const [done, { point }] of order.entries()) {
-      if (random(2) === 0) await dieWhileIndexing(point)
-      expect((await index(point.id)).status).toBe('completed')
+      const seldom = run % 2 ? 8 : 2
+      if (random(seldom) === 0) await dieWhileIndexing(point)
+      const forMs = random(2) === 0 ? forOne : untilDone
+      if (random(2 * seldom) === 0) expect((await indexCutOff(point.id, 1 + random(4), forMs)).status).toBe('failed')
+      expect((await index(point.id, forMs)).status).toBe('completed')
+      over += await countOfDeltas()
       const all = await allOf(point.id)
       const { job } = (await findBackup(alone.db.orm, point.id))!
       const known = await indexedPoints(alone.db.orm, [job.vmBackupContextId])
@@ -623,4 +641,6 @@ it('knows of each point exactly what it has, in whatever order they are indexed 
       deleted.add(gone)
     }
   }
+  // Much of that was asked while something lay over the slices.
+  expect(over).toBeGreaterThan(15)
 })
