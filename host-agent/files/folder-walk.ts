@@ -20,7 +20,7 @@ const moreFolders = 8
 const pathsBytesMax = 512 * 1024
 /** Of so many one is looked at by lstat as well. */
 const checkedOf = 2048
-/** The same of folders whose names are not read, where folders are read by their inodes. */
+/** The same of folders whose names are not read, where their paths lead nowhere. */
 const foldersCheckedOf = 32
 const slash = Buffer.from('/')
 /** Whole ones, of times before 1970 as well. */
@@ -158,7 +158,7 @@ class SomeFolders {
     const { path } = folder
     const number = this.#numberOf(folder)
     const mark = this.#markOf(folder)
-    if (mark === 0 || !this.#isAsMounted(path, number)) return false
+    if (mark === 0) return false
     const lines: IndexedFolder[] = []
     const found: Folder[] = []
     let total = 1
@@ -177,6 +177,7 @@ class SomeFolders {
       from = to
       isWhole = to >= 2 ** bits
     }
+    if (!this.#isAsMounted(path, number, found.length > 0)) return false
     // One by one: there may be more than a call can take.
     for (const one of found) this.#waiting.push(one)
     this.#tell(lines, total)
@@ -186,11 +187,12 @@ class SomeFolders {
     return path.length === 0 ? (this.#table?.root ?? 0) : inode
   }
   /**
-   * What the table says of a folder is believed when the mount says the same of some of them; where names are read by paths, of each: what is no folder there would lead
-   * elsewhere.
+   * What the table says of a folder is believed when the mount says the same of some of them; where names are read by paths, of each that has folders: what is none there would
+   * lead elsewhere.
    */
-  #isAsMounted(path: Buffer, number: number): boolean {
-    if (this.#table?.folder && this.#unread++ % foldersCheckedOf > 0) return true
+  #isAsMounted(path: Buffer, number: number, hasFolders: boolean): boolean {
+    const isBeliefEnough = this.#table?.folder !== undefined || !hasFolders
+    if (isBeliefEnough && this.#unread++ % foldersCheckedOf > 0) return true
     const kept = unlessDamaged(() => this.#table?.inode(number))
     const stat = unlessDamaged(() => lstatSync(Buffer.concat([this.#root, path]), { bigint: true }))
     const isSameFolder = stat !== undefined && kept?.kind === 'd' && isSame(kept, seenAs(stat))
