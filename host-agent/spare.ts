@@ -2,6 +2,8 @@
 
 /** Later than the mount that took the last one and the listing that follows it. */
 const spareDelayMs = 150
+/** Most such work is over by then. */
+const busyDelayMs = 4_000
 /** A host that was in trouble is often out of it by then. */
 const retryMs = 5_000
 
@@ -22,11 +24,14 @@ export class Spare<T extends Made> {
     return await this.#spare
   }
 
-  /** The one that waits, or a new one; whoever takes it closes it. */
-  async take(): Promise<T> {
+  /**
+   * The one that waits, or a new one; whoever takes it closes it.
+   * @param isBusy whether it is taken for work that needs all processors for a while: the next one is made later then
+   */
+  async take(isBusy = false): Promise<T> {
     const taken = this.#spare
     this.#spare = undefined
-    this.#prepareLater(spareDelayMs)
+    this.#prepareLater(isBusy ? busyDelayMs : spareDelayMs)
     const spare = await taken?.catch(() => undefined)
     return spare?.isAlive ? spare : this.#make()
   }

@@ -42,6 +42,8 @@ export type DisksToOpen = {
   secrets: string[]
   /** Whether the guest's system is looked for. */
   guestView: boolean
+  /** Whether all of them is walked through at once. */
+  isWalk: boolean
   /** Called whenever there is more to undo, before it is made; by the names of the host's disks. */
   record: (records: Record<string, DiskRecord>) => Promise<void>
 }
@@ -106,7 +108,9 @@ export class MountedDisks {
   /** After a failure `close` frees what was made. @throws NO_MOUNTABLE_FILESYSTEM, CHAIN_BROKEN, SERVICE_UNAVAILABLE */
   async open(): Promise<void> {
     const { sandboxes } = this.#openers
-    if (typeof sandboxes !== 'string') this.#sandboxed = new SandboxDisks(await sandboxes.take(), this.#options.disks)
+    const { isWalk } = this.#options
+    if (typeof sandboxes !== 'string')
+      this.#sandboxed = new SandboxDisks(await sandboxes.take(isWalk), this.#options.disks)
     const volumes = await (this.#sandboxed ? this.#sandboxed.scan(this.#options.secrets) : this.#findOnHost())
     if (this.#sandboxed) this.#blocksSocket = this.#sandboxed.blocksSocket
     const open = volumes.filter(({ closed }) => closed === null)

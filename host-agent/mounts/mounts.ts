@@ -166,14 +166,14 @@ export class Mounts {
   }
 
   /** Opens disks for one piece of work, seen by nobody else; `close` ends it. Takes no slot. */
-  async borrow(body: MountBody): Promise<{ disks: MountedDisks; close: () => Promise<void> }> {
+  async borrow(body: MountBody, isWalk = false): Promise<{ disks: MountedDisks; close: () => Promise<void> }> {
     const id = randomUUID()
-    const { disks } = await this.#mutex.run(id, () => this.#make(id, body, true))
+    const { disks } = await this.#mutex.run(id, () => this.#make(id, body, true, isWalk))
     return { disks: disks!, close: () => this.remove(id, 'user') }
   }
 
   /** @throws what keeps it from being opened; nothing is left then, or it is tried again */
-  async #make(id: string, body: MountBody, isBorrowed: boolean): Promise<Mount> {
+  async #make(id: string, body: MountBody, isBorrowed: boolean, isWalk = false): Promise<Mount> {
     const { restoreRoot, stateDir } = this.#options
     const mount: Mount = {
       id,
@@ -195,7 +195,7 @@ export class Mounts {
     this.#mounts.set(id, mount)
     try {
       await this.#ledger.put(id, mount.entry)
-      await this.#open(mount, body)
+      await this.#open(mount, body, isWalk)
     } catch (error) {
       mount.status = 'unmounting'
       await this.#release(mount).then(
@@ -270,7 +270,7 @@ export class Mounts {
     mount.timer = setTimeout(() => void this.#expire(mount), Math.min(idleMs + 50, 2 ** 31 - 1)).unref()
   }
 
-  async #open(mount: Mount, { secrets = [], guest_view: guestView = false }: MountBody) {
+  async #open(mount: Mount, { secrets = [], guest_view: guestView = false }: MountBody, isWalk: boolean) {
     const { backend, repositories, restoreRoot } = this.#options
     const { id, entry } = mount
     const disks: DiskToOpen[] = []
@@ -286,7 +286,8 @@ export class Mounts {
       mount.entry = { ...mount.entry, records: { ...records } }
       return this.#ledger.put(id, mount.entry)
     }
-    mount.disks = new MountedDisks({ backend, runDir, root, disks, secrets, guestView, record }, this.#options.openers)
+    const toOpen = { backend, runDir, root, disks, secrets, guestView, isWalk, record }
+    mount.disks = new MountedDisks(toOpen, this.#options.openers)
     await mount.disks.open()
   }
 
