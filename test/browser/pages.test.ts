@@ -8,13 +8,14 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { waitFor } from '../../runtime/service.ts'
-import { consoleForTests } from '../support/browser.ts'
+import { type Console, consoleForTests } from '../support/browser.ts'
 import { type Hub, registerVm, runBackup } from '../support/hub.ts'
 import { hubForTests } from '../support/hub-suite.ts'
 import { filesystemImage } from '../support/images.ts'
 
 const hub = hubForTests()
-const view = consoleForTests(hub)
+/** Two people at once: most of a page's time is waiting for it to come to rest. */
+const views = [consoleForTests(hub), consoleForTests(hub)] as const
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 const pictures = process.env.SENDENSE_SCREENSHOTS
 
@@ -151,13 +152,13 @@ const details = (): [string, string][] => [
 const nameOf = (path: string) => (path === '' ? 'dashboard' : path.replace(/\?.*/, '-new'))
 
 /** Until nothing is on its way any more; live events always are. */
-const settled = async (path: string) => {
+const settled = async (view: Console, path: string) => {
   await view.open(`/${path}`)
-  if (path.includes('?new=') || path.includes('?discover=')) await dialog().waitFor()
-  await rested()
+  if (path.includes('?new=') || path.includes('?discover=')) await dialog(view).waitFor()
+  await rested(view)
 }
-const dialog = () => view.page.getByRole('dialog')
-const rested = async () => {
+const dialog = (view: Console) => view.page.getByRole('dialog')
+const rested = async (view: Console) => {
   await view.page.getByRole('heading').first().waitFor()
   await view.page.waitForFunction(() => document.querySelector('[aria-label=Loading], [aria-busy=true]') === null)
   await view.page.waitForTimeout(250)
@@ -165,7 +166,7 @@ const rested = async () => {
 
 type Result = { violations: { id: string; impact: string; nodes: { target: string[]; failureSummary: string }[] }[] }
 /** @returns what keeps people out, by the rules of axe-core: serious and critical alone */
-const barriers = async (): Promise<string[]> => {
+const barriers = async (view: Console): Promise<string[]> => {
   await view.page.evaluate(axe)
   const { violations } = await view.page.evaluate(() =>
     (globalThis as unknown as { axe: { run: (on: Document) => Promise<Result> } }).axe.run(document),
@@ -177,14 +178,14 @@ const barriers = async (): Promise<string[]> => {
     )
 }
 /** @returns what sticks out of the page to the right, once it has come to rest after a change of its size */
-const overflow = async (): Promise<string[]> => {
+const overflow = async (view: Console): Promise<string[]> => {
   for (let look = 1; ; look++) {
-    const found = await sticksOut()
+    const found = await sticksOut(view)
     if (found.length === 0 || look === 6) return found
     await view.page.waitForTimeout(200)
   }
 }
-const sticksOut = () =>
+const sticksOut = (view: Console) =>
   view.page.evaluate(() => {
     const { scrollWidth, clientWidth } = document.documentElement
     return scrollWidth <= clientWidth
@@ -208,7 +209,7 @@ const others = {
   '4K': { width: 3840, height: 2160 },
 }
 /** As in another tab of the same person: pages that are open follow. */
-const scheme = async (name: 'light' | 'dark') => {
+const scheme = async (view: Console, name: 'light' | 'dark') => {
   await view.page.evaluate((value) => {
     const key = 'mantine-color-scheme-value'
     localStorage.setItem(key, value)
@@ -220,28 +221,35 @@ const scheme = async (name: 'light' | 'dark') => {
 }
 /** All that must hold of each page. */
 const look = async (paths: [name: string, path: string][], folder: string) => {
+  const left = [...paths]
   const found: string[] = []
-  for (const [name, path] of paths) {
-    await settled(path)
-    for (const colours of ['light', 'dark'] as const) {
-      await scheme(colours)
-      found.push(...(await barriers()).map((text) => `${name} ${colours} ${text}`))
-      if (!pictures) continue
-      mkdirSync(join(pictures, folder), { recursive: true })
-      await view.page.screenshot({ path: join(pictures, folder, `${name}-${colours}.png`) })
-    }
-    await scheme('light')
-    for (const [size, viewport] of Object.entries(others)) {
-      await view.page.setViewportSize(viewport)
-      await view.page.waitForTimeout(100)
-      found.push(...(await overflow()).map((text) => `${name} at ${size}: ${text}`))
-    }
-    await view.page.setViewportSize(laptop)
+  const lookBy = async (view: Console) => {
+    for (let next = left.shift(); next; next = left.shift()) found.push(...(await lookAt(view, next, folder)))
   }
+  await Promise.all(views.map(lookBy))
+  return found
+}
+const lookAt = async (view: Console, [name, path]: [name: string, path: string], folder: string) => {
+  const found: string[] = []
+  await settled(view, path)
+  for (const colours of ['light', 'dark'] as const) {
+    await scheme(view, colours)
+    found.push(...(await barriers(view)).map((text) => `${name} ${colours} ${text}`))
+    if (!pictures) continue
+    mkdirSync(join(pictures, folder), { recursive: true })
+    await view.page.screenshot({ path: join(pictures, folder, `${name}-${colours}.png`) })
+  }
+  await scheme(view, 'light')
+  for (const [size, viewport] of Object.entries(others)) {
+    await view.page.setViewportSize(viewport)
+    await view.page.waitForTimeout(100)
+    found.push(...(await overflow(view)).map((text) => `${name} at ${size}: ${text}`))
+  }
+  await view.page.setViewportSize(laptop)
   return found
 }
 /** By the palette, as somebody does who has no mouse. */
-const goTo = async (label: string) => {
+const goTo = async (view: Console, label: string) => {
   const { page } = view
   await page.keyboard.press('Control+k')
   await page.locator('[aria-label="Go to"]:focus').waitFor()
@@ -249,13 +257,13 @@ const goTo = async (label: string) => {
   await page.locator('[data-action][data-selected]', { hasText: label }).waitFor()
   await page.keyboard.press('Enter')
   await page.getByRole('textbox', { name: 'Go to' }).waitFor({ state: 'detached' })
-  await rested()
+  await rested(view)
 }
 /**
  * @param within what is walked through
  * @returns what can be used by a mouse there and is not reached by Tab; within a group of choices it is reached by arrow keys
  */
-const unreached = async (within: 'main' | '[role=dialog]'): Promise<string[]> => {
+const unreached = async (view: Console, within: 'main' | '[role=dialog]'): Promise<string[]> => {
   const { page } = view
   const count = await page.evaluate((root) => {
     const usable = [
@@ -327,27 +335,33 @@ describe('with machines, restore points and all that belongs to them', () => {
     ).toEqual([])
   })
   it('is reached and used by keyboard alone', { timeout: 600_000 }, async () => {
-    await settled('')
+    const [view, other] = views
+    await settled(view, '')
     const labels = await view.page.getByRole('navigation', { name: 'Main' }).getByRole('link').allInnerTexts()
     expect(labels.length).toBe(lists.length + 1)
     const found: string[] = []
-    for (const label of labels) {
-      await goTo(label)
-      found.push(...(await unreached('main')).map((control) => `${label}: ${control}`))
+    const byPalette = async () => {
+      for (const label of labels) {
+        await goTo(view, label)
+        found.push(...(await unreached(view, 'main')).map((control) => `${label}: ${control}`))
+      }
     }
-    for (const [name, path] of details()) {
-      await settled(path)
-      found.push(...(await unreached('main')).map((control) => `${name}: ${control}`))
+    const byPath = async () => {
+      for (const [name, path] of details()) {
+        await settled(other, path)
+        found.push(...(await unreached(other, 'main')).map((control) => `${name}: ${control}`))
+      }
+      for (const path of dialogs) {
+        await settled(other, path)
+        found.push(...(await unreached(other, '[role=dialog]')).map((control) => `${path}: ${control}`))
+        await other.page.keyboard.press('Escape')
+        await dialog(other).waitFor({ state: 'detached' })
+      }
     }
-    for (const path of dialogs) {
-      await settled(path)
-      found.push(...(await unreached('[role=dialog]')).map((control) => `${path}: ${control}`))
-      await view.page.keyboard.press('Escape')
-      await dialog().waitFor({ state: 'detached' })
-    }
+    await Promise.all([byPalette(), byPath()])
     expect(found).toEqual([])
     // What a row can do lies behind one button, which has the focus again when the menu is left.
-    await settled('schedules')
+    await settled(view, 'schedules')
     const { page } = view
     const button = page.getByRole('button', { name: 'Actions for nightly' })
     const open = async () => {
@@ -363,12 +377,12 @@ describe('with machines, restore points and all that belongs to them', () => {
     await page.keyboard.type('Edit')
     await page.locator('[role=menuitem]:focus', { hasText: 'Edit' }).waitFor()
     await page.keyboard.press('Enter')
-    await dialog().waitFor()
+    await dialog(view).waitFor()
     await page.keyboard.press('Escape')
-    await dialog().waitFor({ state: 'detached' })
+    await dialog(view).waitFor({ state: 'detached' })
   })
   it('is logged in to', async () => {
-    await view.context.clearCookies()
+    for (const { context } of views) await context.clearCookies()
     expect(await look([['login', '']], 'empty')).toEqual([])
   })
 })
