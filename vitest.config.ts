@@ -39,6 +39,8 @@ export default defineConfig({
         testTimeout: 600_000,
         // Neither beside the census of others nor beside their load.
         sequence: { groupOrder: 2 },
+        // Each lane in namespaces of its own.
+        maxConcurrency: 2,
       }),
       // Debian's Chromium before the console of a hub with everything real.
       project('browser', ['test/browser/**/*.test.ts'], {

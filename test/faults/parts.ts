@@ -30,7 +30,8 @@ const inNamespaces = [
 /** @param onLine is told what the part says meanwhile. @throws Error for a part that did not come to its end. */
 export const runPart = async ({ lane, seed, first, trials }: Part, onLine: (line: string) => void): Promise<Counts> => {
   const folder = mkdtempSync(join(tmpdir(), 'sendense-part-'))
-  const [root, program] = [fileURLToPath(projectRoot), fileURLToPath(new URL('run.js', import.meta.url))]
+  const root = fileURLToPath(projectRoot)
+  const program = join(root, 'dist/test/faults/run.js')
   const shown = root.startsWith('/tmp/') ? join(folder, relative('/tmp', root)) : ''
   const args = [`--lane=${lane}`, `--seed=${seed}`, `--first=${first}`, `--trials=${trials}`, '--counts']
   const child = execa(

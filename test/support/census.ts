@@ -1,6 +1,7 @@
 /** Counts what a run could leave behind: processes, devices, mounts, sockets, temporary files. */
 import { execFileSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 
 export type Census = Record<string, string[]>
 
@@ -35,10 +36,25 @@ const loopDevices = () =>
   })
 
 /** They lie below the group of whoever started the agent; sandboxes come and go, and their names with them. */
-const controlGroups = () =>
-  lines(output('/usr/bin/find', ['/sys/fs/cgroup', '-type', 'd', '-path', '*/sendense-*'])).map((folder) =>
-    folder.replace(/(sendense-\w+\/).*/, '$1…'),
+const controlGroups = () => {
+  const folders = lines(output('/usr/bin/find', ['/sys/fs/cgroup', '-type', 'd', '-path', '*/sendense-*']))
+  const agentOf = (folder: string) => /\/(sendense-\w+)/.exec(folder)![1]!
+  const seen = new Set(folders.filter((folder) => /[1-9]/.test(readIfThere(folder, 'cgroup.procs'))).map(agentOf))
+  const inUse = new Set(folders.filter((folder) => Number(readIfThere(folder, 'pids.current')) > 0).map(agentOf))
+  return (
+    folders
+      // As devices are: processes that are not to be seen from here are those of another namespace.
+      .filter((folder) => seen.has(agentOf(folder)) || !inUse.has(agentOf(folder)))
+      .map((folder) => folder.replace(/(sendense-\w+\/).*/, '$1…'))
   )
+}
+const readIfThere = (folder: string, name: string): string => {
+  try {
+    return readFileSync(join(folder, name), 'utf8')
+  } catch {
+    return ''
+  }
+}
 
 export const census = async (): Promise<Census> => ({
   processes: processes(),
