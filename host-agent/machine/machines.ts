@@ -112,5 +112,8 @@ export class Machines {
   }
 }
 
-/** Whether the processor's support for machines may be there to be used. */
-const hasHardware = () => isThere('/dev/kvm')
+/**
+ * Whether the processor's support for machines may be there to be used. PVM is KVM without it, which some clouds have in their own machines: it runs kernels that are made for it, and takes
+ * any other one through instruction by instruction, more slowly than QEMU does.
+ */
+const hasHardware = async () => (await isThere('/dev/kvm')) && !(await isThere('/sys/module/kvm_pvm'))

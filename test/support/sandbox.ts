@@ -3,13 +3,15 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync, readlinkSync } from 'node:fs'
 import { inside } from '../../host-agent/sandbox/protocol.ts'
 
-const textOf = (path: string) => {
+/** '' of a process that has ended meanwhile. */
+const unlessEnded = (read: () => string) => {
   try {
-    return readFileSync(path, 'utf8')
+    return read()
   } catch {
     return ''
   }
 }
+const textOf = (path: string) => unlessEnded(() => readFileSync(path, 'utf8'))
 export const descendantsOf = (pid: number): number[] =>
   textOf(`/proc/${pid}/task/${pid}/children`)
     .split(' ')
@@ -25,7 +27,7 @@ const startOf = (pid: number) => {
 /** Processes below the agent that run a program, by its path where they live, the oldest first. */
 export const processesOf = (agentPid: number, program: string): number[] =>
   descendantsOf(agentPid)
-    .filter((pid) => readlinkSync(`/proc/${pid}/exe`) === program)
+    .filter((pid) => unlessEnded(() => readlinkSync(`/proc/${pid}/exe`)) === program)
     .sort((a, b) => startOf(a) - startOf(b) || a - b)
 export const readerProgram = '/app/node'
 
