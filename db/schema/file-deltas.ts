@@ -4,7 +4,7 @@ import { fileFolders } from './file-folders.ts'
 
 /**
  * Files that the newest indexed point has otherwise than the one before, as its walk told them: part of a folder in each row. They lie over the rows of file_slices until they are merged into them, which
- * takes longer than all else that makes a point known.
+ * takes as long as all else that makes a point known.
  */
 export const fileDeltas = mysqlTable(
   'file_deltas',
