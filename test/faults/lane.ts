@@ -10,4 +10,9 @@ export type Outcome = {
   violations: string[]
 }
 export type OpenLane = { trial: (random: Random) => Promise<Outcome>; close: () => Promise<void> }
-export type Lane = { title: string; open: () => Promise<OpenLane> }
+export type Lane = {
+  title: string
+  /** Gets what the lane needs from elsewhere: where a part of it runs there is no network. */
+  fetch?: () => unknown
+  open: () => Promise<OpenLane>
+}

@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url'
 import { execa } from 'execa'
 import { projectRoot } from '../../runtime/version.ts'
 import type { Counts } from './campaign.ts'
+import { lanes } from './lanes/index.ts'
 
 export type Part = { lane: string; seed: number; first: number; trials: number }
 
@@ -29,6 +30,7 @@ const inNamespaces = [
 
 /** @param onLine is told what the part says meanwhile. @throws Error for a part that did not come to its end. */
 export const runPart = async ({ lane, seed, first, trials }: Part, onLine: (line: string) => void): Promise<Counts> => {
+  lanes[lane]!.fetch?.()
   const folder = mkdtempSync(join(tmpdir(), 'sendense-part-'))
   const root = fileURLToPath(projectRoot)
   const program = join(root, 'dist/test/faults/run.js')

@@ -1,5 +1,5 @@
 /** Counts what a run could leave behind: processes, devices, mounts, sockets, temporary files. */
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
@@ -37,7 +37,9 @@ const loopDevices = () =>
 
 /** They lie below the group of whoever started the agent; sandboxes come and go, and their names with them. */
 const controlGroups = () => {
-  const folders = lines(output('/usr/bin/find', ['/sys/fs/cgroup', '-type', 'd', '-path', '*/sendense-*']))
+  // Not `output`: find complains of groups that others remove meanwhile.
+  const find = spawnSync('/usr/bin/find', ['/sys/fs/cgroup', '-type', 'd', '-path', '*/sendense-*'])
+  const folders = lines(find.stdout.toString())
   const agentOf = (folder: string) => /\/(sendense-\w+)/.exec(folder)![1]!
   const seen = new Set(folders.filter((folder) => /[1-9]/.test(readIfThere(folder, 'cgroup.procs'))).map(agentOf))
   const inUse = new Set(folders.filter((folder) => Number(readIfThere(folder, 'pids.current')) > 0).map(agentOf))
@@ -80,7 +82,6 @@ export const differences = (before: Census, now: Census): string[] =>
     return left.map((thing) => `${kind}: ${thing}`)
   })
 
-/** An emulated machine takes longer. */
 /** How many times as long as usual things may take: the lab's processor is emulated. */
 export const patience = Number(process.env.SENDENSE_TEST_PATIENCE ?? 1)
 /** Waits until nothing is there that was not before; what ends by itself (an unmounted FUSE driver, say) may take a moment. */

@@ -10,6 +10,7 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { HubError } from '../../../contract/errors.ts'
+import { windowsVolumesFolder } from '../../support/bitlocker.ts'
 import type { Random } from '../../support/damage.ts'
 import {
   blankImage,
@@ -335,14 +336,17 @@ export const hostileImages = lane(
   ['header', 'gpt', 'mbr', 'ntfs', 'ext4'],
   makeSeeds,
 )
-export const hostileVolumes = lane(
-  'hostile LVM, thin pools, software RAID, LUKS and BitLocker volumes',
-  ['lvm', 'lvm-metadata', 'thin', 'thin-metadata', 'raid', 'luks', 'bitlocker'],
-  (folder) => {
-    const seeds = makeVolumeSeeds(folder, (root) => writeFileSync(join(root, 'file'), 'x'.repeat(10_000)))
-    return { ...seeds, 'lvm-metadata': seeds.lvm, 'thin-metadata': seeds.thin }
-  },
-)
+export const hostileVolumes: Lane = {
+  ...lane(
+    'hostile LVM, thin pools, software RAID, LUKS and BitLocker volumes',
+    ['lvm', 'lvm-metadata', 'thin', 'thin-metadata', 'raid', 'luks', 'bitlocker'],
+    (folder) => {
+      const seeds = makeVolumeSeeds(folder, (root) => writeFileSync(join(root, 'file'), 'x'.repeat(10_000)))
+      return { ...seeds, 'lvm-metadata': seeds.lvm, 'thin-metadata': seeds.thin }
+    },
+  ),
+  fetch: windowsVolumesFolder,
+}
 export const hostileFilesystems = lane('mutated XFS and btrfs under a stock kernel', ['xfs', 'btrfs'], (folder) => ({
   xfs: seedFilesystem(folder, 'xfs'),
   btrfs: seedFilesystem(folder, 'btrfs'),

@@ -16,7 +16,7 @@ import { descendantsOf, readerOfMount } from '../../support/sandbox.ts'
 import { mountOf, sealedDisk } from '../../support/sealed-disk.ts'
 import type { Lane } from '../lane.ts'
 import { hostFindings } from '../support/findings.ts'
-import { makeVolumeSeeds } from '../support/hostile-volumes.ts'
+import { makeLvmSeed } from '../support/hostile-volumes.ts'
 
 const mib = 2 ** 20
 const content = Buffer.alloc(3_000_000, 'what the guest wrote')
@@ -43,7 +43,7 @@ const seal = async (real: RealAgent): Promise<Record<string, DiskChain>> => {
     images[kind] = join(real.folder, `${kind}.raw`)
     filesystemImage(images[kind], kind, 32 * mib, fill)
   }
-  images.lvm = makeVolumeSeeds(real.folder, fill).lvm
+  images.lvm = makeLvmSeed(real.folder, images.ext4!)
   const disks: Record<string, DiskChain> = {}
   for (const [name, image] of Object.entries(images)) disks[name] = await sealedDisk(real, image)
   return disks

@@ -17,24 +17,9 @@ export const secrets = [luksSecret, windowsVolumes.find(({ name }) => name === b
 type VolumeSeeds = { lvm: string; thin: string; raid: string; luks: string; bitlocker: string }
 export const makeVolumeSeeds = (folder: string, fill: (root: string) => void): VolumeSeeds => {
   const path = (name: string) => join(folder, `${name}.raw`)
-  const [plain, windows, lvm, luks, bitlocker] = [
-    path('plain'),
-    path('windows'),
-    path('lvm'),
-    path('luks'),
-    path('bitlocker'),
-  ]
+  const [plain, windows, luks, bitlocker] = [path('plain'), path('windows'), path('luks'), path('bitlocker')]
   filesystemImage(plain, 'ext4', 32 * mib, fill)
-  blankImage(lvm, 120 * mib)
-  withLoop(lvm, (device) => {
-    const group = new VolumeGroup('vg', [device])
-    group.add('whole', 8)
-    group.add('spread', 4)
-    group.add('other', 2)
-    group.extend('spread', 4)
-    group.pour('whole', plain)
-    group.pour('spread', plain)
-  })
+  const lvm = makeLvmSeed(folder, plain)
   encrypted(luks, plain, luksSecret, ['--type', 'luks2', '--sector-size', '512'])
   filesystemImage(windows, 'ntfs', 100 * mib, fill)
   bitLocked(bitlocker, windows, windowsVolumesFolder(), bitLockerVolume)
@@ -46,6 +31,22 @@ export const makeVolumeSeeds = (folder: string, fill: (root: string) => void): V
   ])
   withLoop(thin, (device) => makeThin(new VolumeGroup('thin', [device]), 'pool', images))
   return { lvm, thin, raid: makeRaidSeed(folder, plain), luks, bitlocker }
+}
+
+/** @param plain a filesystem of 32 MiB, which is in both volumes, in one piece and in two */
+export const makeLvmSeed = (folder: string, plain: string): string => {
+  const image = join(folder, 'lvm.raw')
+  blankImage(image, 120 * mib)
+  withLoop(image, (device) => {
+    const group = new VolumeGroup('vg', [device])
+    group.add('whole', 8)
+    group.add('spread', 4)
+    group.add('other', 2)
+    group.extend('spread', 4)
+    group.pour('whole', plain)
+    group.pour('spread', plain)
+  })
+  return image
 }
 
 /** Where the members of the array lie on its one disk, which are partitions of 20 MiB. */
