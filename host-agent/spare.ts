@@ -1,9 +1,9 @@
 /** Makes something that takes longer to make than to use: one always waits. */
 
-/** Later than the mount that took the last one and the listing that follows it. */
-const spareDelayMs = 150
-/** Most such work is over by then. */
-const busyDelayMs = 4_000
+/** The listing that follows a mount comes first. */
+const listingMs = 150
+/** The next is not kept waiting for longer, whatever becomes of whoever took the last one. */
+const giveWayMs = 4_000
 /** A host that was in trouble is often out of it by then. */
 const retryMs = 5_000
 
@@ -13,6 +13,7 @@ export class Spare<T extends Made> {
   readonly #make: () => Promise<T>
   #spare: Promise<T> | undefined
   #timer: NodeJS.Timeout | undefined
+  #isDue = false
 
   constructor(make: () => Promise<T>) {
     this.#make = make
@@ -24,16 +25,20 @@ export class Spare<T extends Made> {
     return await this.#spare
   }
 
-  /**
-   * The one that waits, or a new one; whoever takes it closes it.
-   * @param isBusy whether it is taken for work that needs all processors for a while: the next one is made later then
-   */
-  async take(isBusy = false): Promise<T> {
+  /** The one that waits, or a new one; whoever takes it closes it, and says by `makeNext` when the processors are needed no longer. */
+  async take(): Promise<T> {
     const taken = this.#spare
     this.#spare = undefined
-    this.#prepareLater(isBusy ? busyDelayMs : spareDelayMs)
+    this.#isDue = true
+    this.#prepareIn(giveWayMs)
     const spare = await taken?.catch(() => undefined)
     return spare?.isAlive ? spare : this.#make()
+  }
+
+  /** Has the next one made, after one was taken. Idempotent. */
+  makeNext(): void {
+    if (this.#isDue) this.#prepareIn(listingMs)
+    this.#isDue = false
   }
 
   async close(): Promise<void> {
@@ -49,11 +54,11 @@ export class Spare<T extends Made> {
     spare.catch(() => {
       if (this.#spare === spare) this.#spare = undefined
       // Also to tidy up what was left of it.
-      this.#prepareLater(retryMs)
+      this.#prepareIn(retryMs)
     })
   }
 
-  #prepareLater(delayMs: number) {
+  #prepareIn(delayMs: number) {
     clearTimeout(this.#timer)
     this.#timer = setTimeout(() => this.#prepare(), delayMs).unref()
   }

@@ -78,6 +78,10 @@ export class Machines {
     })
   }
 
+  makeNext(): void {
+    this.#spare.makeNext()
+  }
+
   async close(): Promise<void> {
     this.#closing.abort()
     await this.#spare.close()

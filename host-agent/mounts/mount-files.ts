@@ -42,7 +42,7 @@ export class MountFiles {
   /** Every file of a restore point's volumes, one volume after the other; nobody sees a mount. */
   async index({ known = [], ...body }: IndexBody): Promise<Content> {
     const fingerprints = new Map(known.map((one) => [one.volume, one.fingerprints]))
-    const { disks, close } = await this.#mounts.borrow(body, true)
+    const { disks, close } = await this.#mounts.borrow(body)
     return async (target) => {
       const cut = abortedWith(target)
       const say = (line: IndexLine) => write(target, `${JSON.stringify(line)}\n`)

@@ -42,8 +42,8 @@ export type DisksToOpen = {
   secrets: string[]
   /** Whether the guest's system is looked for. */
   guestView: boolean
-  /** Whether all of them is walked through at once. */
-  isWalk: boolean
+  /** Whether they are opened for one piece of work that begins at once, and closed after it. */
+  isBorrowed: boolean
   /** Called whenever there is more to undo, before it is made; by the names of the host's disks. */
   record: (records: Record<string, DiskRecord>) => Promise<void>
 }
@@ -107,10 +107,13 @@ export class MountedDisks {
 
   /** After a failure `close` frees what was made. @throws NO_MOUNTABLE_FILESYSTEM, CHAIN_BROKEN, SERVICE_UNAVAILABLE */
   async open(): Promise<void> {
+    await this.#open()
+    if (!this.#options.isBorrowed) this.#makeNext()
+  }
+
+  async #open(): Promise<void> {
     const { sandboxes } = this.#openers
-    const { isWalk } = this.#options
-    if (typeof sandboxes !== 'string')
-      this.#sandboxed = new SandboxDisks(await sandboxes.take(isWalk), this.#options.disks)
+    if (typeof sandboxes !== 'string') this.#sandboxed = new SandboxDisks(await sandboxes.take(), this.#options.disks)
     const volumes = await (this.#sandboxed ? this.#sandboxed.scan(this.#options.secrets) : this.#findOnHost())
     if (this.#sandboxed) this.#blocksSocket = this.#sandboxed.blocksSocket
     const open = volumes.filter(({ closed }) => closed === null)
@@ -149,6 +152,13 @@ export class MountedDisks {
     await this.#closeSandbox()
     await this.#finder?.close()
     this.#finder = undefined
+    this.#makeNext()
+  }
+
+  /** Making what waits for the next mount takes a processor for half a second: not while somebody waits for this one. */
+  #makeNext() {
+    const { sandboxes, machines } = this.#openers
+    for (const made of [sandboxes, machines]) if (typeof made !== 'string') made.makeNext()
   }
 
   async #closeSandbox() {

@@ -166,14 +166,14 @@ export class Mounts {
   }
 
   /** Opens disks for one piece of work, seen by nobody else; `close` ends it. Takes no slot. */
-  async borrow(body: MountBody, isWalk = false): Promise<{ disks: MountedDisks; close: () => Promise<void> }> {
+  async borrow(body: MountBody): Promise<{ disks: MountedDisks; close: () => Promise<void> }> {
     const id = randomUUID()
-    const { disks } = await this.#mutex.run(id, () => this.#make(id, body, true, isWalk))
+    const { disks } = await this.#mutex.run(id, () => this.#make(id, body, true))
     return { disks: disks!, close: () => this.remove(id, 'user') }
   }
 
   /** @throws what keeps it from being opened; nothing is left then, or it is tried again */
-  async #make(id: string, body: MountBody, isBorrowed: boolean, isWalk = false): Promise<Mount> {
+  async #make(id: string, body: MountBody, isBorrowed: boolean): Promise<Mount> {
     const { restoreRoot, stateDir } = this.#options
     const mount: Mount = {
       id,
@@ -195,7 +195,7 @@ export class Mounts {
     this.#mounts.set(id, mount)
     try {
       await this.#ledger.put(id, mount.entry)
-      await this.#open(mount, body, isWalk)
+      await this.#open(mount, body)
     } catch (error) {
       mount.status = 'unmounting'
       await this.#release(mount).then(
@@ -270,9 +270,9 @@ export class Mounts {
     mount.timer = setTimeout(() => void this.#expire(mount), Math.min(idleMs + 50, 2 ** 31 - 1)).unref()
   }
 
-  async #open(mount: Mount, { secrets = [], guest_view: guestView = false }: MountBody, isWalk: boolean) {
+  async #open(mount: Mount, { secrets = [], guest_view: guestView = false }: MountBody) {
     const { backend, repositories, restoreRoot } = this.#options
-    const { id, entry } = mount
+    const { id, entry, isBorrowed } = mount
     const disks: DiskToOpen[] = []
     for (const disk of entry.disks) {
       const chain = repositories.chainPaths(disk)
@@ -286,7 +286,7 @@ export class Mounts {
       mount.entry = { ...mount.entry, records: { ...records } }
       return this.#ledger.put(id, mount.entry)
     }
-    const toOpen = { backend, runDir, root, disks, secrets, guestView, isWalk, record }
+    const toOpen = { backend, runDir, root, disks, secrets, guestView, isBorrowed, record }
     mount.disks = new MountedDisks(toOpen, this.#options.openers)
     await mount.disks.open()
   }

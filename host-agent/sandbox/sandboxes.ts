@@ -59,14 +59,18 @@ export class Sandboxes {
     return this.#groups
   }
 
-  /** Whoever takes one closes it. @param isBusy as Spare has it @throws SERVICE_UNAVAILABLE */
-  async take(isBusy: boolean): Promise<Sandbox> {
-    return this.#spare.take(isBusy).catch((cause: unknown) => {
+  /** Whoever takes one closes it, and lets the next be made. @throws SERVICE_UNAVAILABLE */
+  async take(): Promise<Sandbox> {
+    return this.#spare.take().catch((cause: unknown) => {
       throw new HubError('SERVICE_UNAVAILABLE', 'No sandbox can be made on this machine now', {
         details: cause instanceof Error ? cause.message : String(cause),
         cause,
       })
     })
+  }
+
+  makeNext(): void {
+    this.#spare.makeNext()
   }
 
   async close(): Promise<void> {
