@@ -1,6 +1,6 @@
 /** A backup's disks in a sandbox: shown there by QEMU, their volumes found, and those mounted that have a driver. Nothing of it is seen on the host. */
 import { join } from 'node:path'
-import { createOverlay, nbdNode, overlayBytesMax } from '../attach/overlay.ts'
+import { createOverlay, nbdNode } from '../attach/overlay.ts'
 import { type NamedNode, nodeName, type StorageDaemon } from '../attach/storage-daemon.ts'
 import { mapSome } from '../concurrency.ts'
 import { chainNode } from '../exports/qcow2.ts'
@@ -17,8 +17,8 @@ import type { DiskToOpen } from './mounted-disks.ts'
 export type DriverVolume = Volume & { filesystem: string }
 /** Where NBD clients find a volume: a socket as the host sees it. Whoever made the socket is not to be trusted: it is connected to, and never followed. */
 export type Served = { socket: string; exportName: string }
-/** More would only wait for the same disk. */
-const mountsAtOnce = 4
+/** Disks that are shown, or volumes that are mounted. More would only wait for the same disk. */
+const atOnce = 4
 
 const nodeOfDisk = (at: number) => `disk-${at}`
 
@@ -26,8 +26,6 @@ export class SandboxDisks {
   readonly #sandbox: Sandbox
   readonly #disks: readonly DiskToOpen[]
   #qemu: StorageDaemon | undefined
-  /** Another one for volumes that the reader puts together: it reads the first one's files, which must not wait for itself. Made when the first needs it. */
-  #upper: Promise<StorageDaemon> | undefined
   /** Block nodes of volumes that QEMU has by now. */
   readonly #added = new Set<string>()
   readonly readers = new Map<number, VolumeReader>()
@@ -52,17 +50,18 @@ export class SandboxDisks {
     const handles = await openForAll(this.#disks.flatMap(({ chain }) => chain))
     const { reader } = this.#sandbox
     try {
-      this.#qemu = await this.#sandbox.startStorageDaemon(
-        handles.map(({ fd }) => fd),
-        overlayBytesMax,
-      )
-      await reader.prepare(this.#disks.map((_, at) => inside.disk(at)))
+      const fds = handles.map(({ fd }) => fd)
+      const [qemu] = await Promise.all([
+        this.#sandbox.startStorageDaemon(fds),
+        reader.prepare(this.#disks.map((_, at) => inside.disk(at))),
+      ])
+      this.#qemu = qemu
       let file = 0
-      for (const [at, { chain }] of this.#disks.entries()) {
+      const nodes = this.#disks.map(({ chain }, at): NamedNode => {
         const handed = chain.map(() => handedPath(file++))
-        const node = { ...chainNode(handed, true), 'node-name': nodeOfDisk(at) }
-        await this.#qemu.show(node, inside.disk(at), false)
-      }
+        return { ...chainNode(handed, true), 'node-name': nodeOfDisk(at) }
+      })
+      await mapSome([...nodes.entries()], atOnce, ([at, node]) => qemu.show(node, inside.disk(at), false))
     } finally {
       await closeAll(handles)
     }
@@ -71,7 +70,7 @@ export class SandboxDisks {
 
   /** Mounts what it can; `results` say what came of it. */
   async mount(volumes: readonly DriverVolume[], all: readonly Volume[]): Promise<void> {
-    await mapSome(volumes, mountsAtOnce, async (volume) => {
+    await mapSome(volumes, atOnce, async (volume) => {
       const refused = outsideOfDisks(volume, all, this.#disks)
       const result: Mounted | NotMounted =
         refused === undefined ? await this.#mountOne(volume) : { mounted: false, reason: refused, remedy: null }
@@ -86,13 +85,13 @@ export class SandboxDisks {
 
   /** Gives a volume to NBD clients of this host, by its name, for reading. @throws CHAIN_BROKEN */
   async serve(volume: Volume): Promise<Served> {
-    const { qemu, node } = await this.#nodeOf(volume)
+    const { qemu, node } = this.#nodeOf(volume)
     await qemu.serve(node, this.#socketOf(qemu), false)
     return this.#served(qemu, node)
   }
   /** The same for writing: what is written goes beside the backup, never into it. After `serve`. */
   async serveWritable(volume: Volume): Promise<Served> {
-    const { qemu, node } = await this.#nodeOf(volume)
+    const { qemu, node } = this.#nodeOf(volume)
     const overlay = await this.#overlay(volume, nodeName(node))
     await qemu.serve(overlay, this.#socketOf(qemu), true)
     return this.#served(qemu, overlay)
@@ -111,7 +110,7 @@ export class SandboxDisks {
     if (piece && kind === 'whole_disk') return inside.disk(piece.disk)
     const image = inside.image(number)
     await this.#sandbox.reader.prepare([image])
-    const { qemu, node } = await this.#nodeOf(volume)
+    const { qemu, node } = this.#nodeOf(volume)
     await qemu.show(node, image, false)
     return image
   }
@@ -120,20 +119,15 @@ export class SandboxDisks {
   async #showWritable(volume: DriverVolume): Promise<string> {
     const image = inside.writableImage(volume.number)
     await this.#sandbox.reader.prepare([image])
-    const { qemu, node } = await this.#nodeOf(volume)
+    const { qemu, node } = this.#nodeOf(volume)
     await qemu.show(await this.#overlay(volume, nodeName(node)), image, true)
     return image
   }
 
   /** Who has a volume, and its block node: by its name, once it has been added. */
-  async #nodeOf({
-    number,
-    piece,
-    sizeBytes,
-    kind,
-  }: Volume): Promise<{ qemu: StorageDaemon; node: NamedNode | string }> {
+  #nodeOf({ number, piece, sizeBytes, kind }: Volume): { qemu: StorageDaemon; node: NamedNode | string } {
     if (piece && kind === 'whole_disk') return { qemu: this.#qemu!, node: nodeOfDisk(piece.disk) }
-    const qemu = piece ? this.#qemu! : await this.#upperDaemon()
+    const qemu = piece ? this.#qemu! : this.#sandbox.upper
     const name = `volume-${number}`
     if (this.#added.has(name)) return { qemu, node: name }
     this.#added.add(name)
@@ -166,10 +160,5 @@ export class SandboxDisks {
     const socket = this.#socketName(qemu)
     await this.#sandbox.reader.share(socket)
     return { socket: join(this.#sandbox.shared, socket), exportName: nodeName(node) }
-  }
-
-  #upperDaemon(): Promise<StorageDaemon> {
-    this.#upper ??= this.#sandbox.startStorageDaemon([], overlayBytesMax)
-    return this.#upper
   }
 }

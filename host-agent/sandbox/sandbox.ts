@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { UserIds } from '../../contract/settings.ts'
+import { overlayBytesMax } from '../attach/overlay.ts'
 import { StorageDaemon } from '../attach/storage-daemon.ts'
 import {
   type Daemon,
@@ -127,6 +128,7 @@ export class Sandbox {
   readonly #qemus: StorageDaemon[] = []
   /** Resolve when each QEMU, too, is in its group. */
   readonly #counted: (Promise<void> | undefined)[] = []
+  #upper!: StorageDaemon
 
   /** @throws Error that says what is missing */
   static async start(options: SandboxOptions): Promise<Sandbox> {
@@ -155,7 +157,9 @@ export class Sandbox {
         readerSeconds * 1000,
         daemon,
       )
-      return new Sandbox(options, shared, daemon, init, reader)
+      const sandbox = new Sandbox(options, shared, daemon, init, reader)
+      sandbox.#upper = await sandbox.startStorageDaemon([])
+      return sandbox
     } catch (error) {
       await daemon?.stop(0)
       await options.group?.remove()
@@ -182,11 +186,19 @@ export class Sandbox {
   }
 
   get isAlive(): boolean {
-    return !this.#daemon.hasEnded()
+    return !this.#daemon.hasEnded() && !this.#upper.process.hasEnded()
   }
   /** Resolves with the reason when it has ended, whoever ended it. */
   get ended(): Promise<string> {
     return this.reader.ended
+  }
+
+  /**
+   * QEMU without any file, for volumes that the reader puts together: it reads the files of another one, which must not wait for itself. It waits with the sandbox,
+   * for its start is a tenth of such a volume's mount.
+   */
+  get upper(): StorageDaemon {
+    return this.#upper
   }
 
   /** The first of its users, who is root there. */
@@ -195,8 +207,8 @@ export class Sandbox {
   }
 
   /** QEMU in the sandbox, with open files as its descriptors from firstHandedFd on. */
-  async startStorageDaemon(fds: readonly number[], fileBytesMax: number): Promise<StorageDaemon> {
-    const qemu = await StorageDaemon.start({ fds, fileBytesMax, within: this.#init.pid })
+  async startStorageDaemon(fds: readonly number[]): Promise<StorageDaemon> {
+    const qemu = await StorageDaemon.start({ fds, fileBytesMax: overlayBytesMax, within: this.#init.pid })
     // Not waited for: moving a process takes the kernel 4 to 9 ms, a tenth of a mount. One that has ended meanwhile needs no limit.
     this.#qemus.push(qemu)
     this.#counted.push(this.#options.group?.takeIn(qemu.process.pid).catch(() => undefined))

@@ -17,7 +17,8 @@ const processes = () =>
           line,
         ),
     )
-    .map((line) => line.slice(0, 200))
+    // A sandbox that waits for the next mount has one of its own.
+    .map((line) => line.replace(/--target \d+/, '--target').slice(0, 200))
 const temporary = () =>
   readdirSync('/tmp').filter((name) => name.startsWith('sendense-') && !name.startsWith('sendense-test-report-'))
 
