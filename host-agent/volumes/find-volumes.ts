@@ -4,6 +4,7 @@
  */
 import { type FileHandle, open, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { mapSome } from '../concurrency.ts'
 import type { Run } from '../run-tool.ts'
 import { openBitLocker } from './layers/bitlocker.ts'
 import { type Blocks, diskBlocks, slice } from './layers/blocks.ts'
@@ -17,6 +18,8 @@ import { disksMax, numbersEach, openedFrom, type Volume, volumesMax } from './vo
 export type DiskImage = { image: string; sizeBytes: number }
 /** `blocks`: what it holds, as long as the finder is open. */
 type Found = { volume: Volume; blocks: Blocks }
+/** Within others: what it holds, or why that can not be read. */
+type Opened = { name: string; sizeBytes: number } & ({ blocks: Blocks } | { reason: string })
 
 type Options = {
   run: Run
@@ -41,6 +44,8 @@ const encryptions = {
 /** Enough of its beginning and its end for every signature that blkid knows. */
 const headBytes = 2 * 1024 * 1024
 const tailBytes = 1024 * 1024
+/** Disks, or volumes within others. Most of it is starting blkid. */
+const lookedAtAtOnce = 4
 
 export class VolumeFinder {
   readonly #options: Options
@@ -56,17 +61,17 @@ export class VolumeFinder {
   /** @returns all of them, in the order of their numbers */
   async find(disks: readonly DiskImage[]): Promise<Volume[]> {
     this.#images = disks.slice(0, disksMax)
-    for (const [disk, { image, sizeBytes }] of this.#images.entries()) {
+    await mapSome([...this.#images.entries()], lookedAtAtOnce, async ([disk, { image, sizeBytes }]) => {
       const file = await open(image, 'r')
       this.#files.push(file)
       await this.#tableOf(disk, image, diskBlocks(file, sizeBytes, disk))
-    }
+    })
     // In the order in which installers lay them upon one another; encryption lies below LVM or upon it.
     await this.#openRaid()
     await this.#openEncrypted()
     await this.#openLvm()
     await this.#openEncrypted()
-    return [...this.#found.values()].map(({ volume }) => volume).sort((a, b) => a.number - b.number)
+    return this.#inOrder().map(({ volume }) => volume)
   }
 
   /** What a volume holds; undefined: it is none, or it can not be read. */
@@ -102,7 +107,7 @@ export class VolumeFinder {
         volume.closed = `a member of the software RAID ${member.name}, which is listed beside it`
       } else volume.closed = 'a member of a software RAID of an unknown kind'
     }
-    for (const array of openRaidArrays(members)) await this.#add('raid', array)
+    await this.#addAll('raid', openRaidArrays(members))
   }
 
   async #openLvm() {
@@ -115,7 +120,7 @@ export class VolumeFinder {
         : 'an LVM physical volume whose label is damaged'
     }
     if (physical.length === 0) return
-    for (const logical of await openVolumeGroups(physical)) await this.#add('lv', logical)
+    await this.#addAll('lv', await openVolumeGroups(physical))
   }
 
   async #openEncrypted() {
@@ -132,9 +137,9 @@ export class VolumeFinder {
               ? `encrypted with ${kind}; none of the given passwords and keys opens it`
               : `encrypted with ${kind}; give its ${keys}`
           if (plain)
-            await this.#add(
+            await this.#addAll(
               'decrypted',
-              { name: this.#nameOf(volume), sizeBytes: plain.sizeBytes, blocks: plain },
+              [{ name: this.#nameOf(volume), sizeBytes: plain.sizeBytes, blocks: plain }],
               volume.number,
             )
         } catch (error) {
@@ -145,9 +150,13 @@ export class VolumeFinder {
 
   /** Those of a kind that nobody has looked into yet. */
   #of(filesystem: string): Found[] {
-    return [...this.#found.values()].filter(
+    return this.#inOrder().filter(
       ({ volume, blocks }) => volume.filesystem === filesystem && volume.closed === null && blocks.sizeBytes > 0,
     )
+  }
+
+  #inOrder(): Found[] {
+    return [...this.#found.values()].sort((a, b) => a.volume.number - b.volume.number)
   }
 
   #nameOf({ name, number, piece }: Volume): string {
@@ -155,13 +164,15 @@ export class VolumeFinder {
     return `${place}, decrypted`
   }
 
-  async #add(
-    kind: Volume['kind'],
-    { name, sizeBytes, ...opened }: { name: string; sizeBytes: number } & ({ blocks: Blocks } | { reason: string }),
-    within: number | null = null,
-  ) {
-    if (this.#found.size >= volumesMax) return
-    const number = this.#nextOpened++
+  /** @param within number of the volume that holds them */
+  async #addAll(kind: Volume['kind'], opened: readonly Opened[], within: number | null = null) {
+    const added = opened.slice(0, Math.max(0, volumesMax - this.#found.size))
+    const first = this.#nextOpened
+    this.#nextOpened += added.length
+    await mapSome([...added.entries()], lookedAtAtOnce, ([at, one]) => this.#add(kind, first + at, one, within))
+  }
+
+  async #add(kind: Volume['kind'], number: number, { name, sizeBytes, ...opened }: Opened, within: number | null) {
     const blocks = 'blocks' in opened ? opened.blocks : undefined
     const signs = blocks ? await this.#probe(blocks, number).catch(() => ({}) as Probe) : {}
     const filesystem = signs.TYPE ?? null
@@ -205,7 +216,7 @@ export class VolumeFinder {
           await handle.close()
         }
       }
-      return await probe(run, file)
+      return await probe(run, file, { offsetBytes: 0, sizeBytes })
     } finally {
       await rm(file, { force: true })
     }

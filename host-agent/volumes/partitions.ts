@@ -54,21 +54,41 @@ const rolesByType: Record<string, PartitionRole> = {
 const containers = new Set(['5', 'f', '85'])
 
 export type Probe = { TYPE?: string; LABEL?: string; UUID?: string; PTTYPE?: string }
-/** ZFS has four labels of 256 KiB each: reading them takes longer than looking for everything else. */
+/** Reading its labels takes blkid longer than looking for everything else. */
 const slowToFind = 'zfs_member'
+/** ZFS has two labels at the beginning and two at the end of a whole number of them, each with a ring of uberblocks in its second half (OpenZFS, vdev_impl.h). */
+const [zfsLabelBytes, zfsRingAt] = [256 * 1024, 128 * 1024]
 
-/** A piece of an image, in bytes; all of it without one. */
+/** A piece of an image, in bytes. */
 type Piece = { offsetBytes: number; sizeBytes: number }
 
 /** Reads signatures itself; nothing is taken from a cache or from udev. */
-export const probe = async (run: Run, image: string, piece?: Piece): Promise<Probe> => {
+export const probe = async (run: Run, image: string, piece: Piece): Promise<Probe> => {
   const found = await probeFor(run, `no${slowToFind}`, image, piece)
-  return found.TYPE === undefined && found.PTTYPE === undefined ? probeFor(run, slowToFind, image, piece) : found
+  const isKnown = found.TYPE !== undefined || found.PTTYPE !== undefined
+  return isKnown || !(await hasUberblocks(image, piece)) ? found : probeFor(run, slowToFind, image, piece)
+}
+
+/** Most of what nobody has made a filesystem on is empty there. */
+const hasUberblocks = async (image: string, { offsetBytes, sizeBytes }: Piece): Promise<boolean> => {
+  const file = await open(image, 'r')
+  try {
+    const labels = Math.floor(sizeBytes / zfsLabelBytes)
+    const ring = Buffer.alloc(zfsLabelBytes - zfsRingAt)
+    for (const label of [0, 1, labels - 2, labels - 1]) {
+      if (label < 0 || label >= labels) continue
+      const { bytesRead } = await file.read(ring, 0, ring.length, offsetBytes + label * zfsLabelBytes + zfsRingAt)
+      if (ring.subarray(0, bytesRead).some((byte) => byte !== 0)) return true
+    }
+    return false
+  } finally {
+    await file.close()
+  }
 }
 
 /** @param types as blkid takes them: names with commas between them, or all but those when the first begins with `no` */
-const probeFor = async (run: Run, types: string, image: string, piece?: Piece): Promise<Probe> => {
-  const where = piece ? ['--offset', String(piece.offsetBytes), '--size', String(piece.sizeBytes)] : []
+const probeFor = async (run: Run, types: string, image: string, { offsetBytes, sizeBytes }: Piece): Promise<Probe> => {
+  const where = ['--offset', String(offsetBytes), '--size', String(sizeBytes)]
   const args = ['--probe', '--match-types', types, '--output', 'export', ...where, '--', image]
   // 2 = nothing found, 8 = several signatures that contradict each other.
   const { stdout } = await run(blkid, args, { okCodes: [0, 2, 8] })
@@ -81,67 +101,70 @@ const probeFor = async (run: Run, types: string, image: string, piece?: Piece): 
   return found
 }
 
-type SfdiskTable = {
-  partitiontable?: {
-    label?: string
-    /** Of a disk with an MBR its signature: `0x1234abcd`. */
-    id?: string
-    sectorsize?: number
-    partitions?: { node: string; start: number; size: number; type: string; name?: string; uuid?: string }[]
-  }
+type Entry = { node: string; start: number; size: number; type: string; name?: string; uuid?: string }
+type Table = {
+  label?: string
+  /** Of a disk with an MBR its signature: `0x1234abcd`. */
+  id?: string
+  /** What starts and sizes are counted in. */
+  sectorsize?: number
+  partitions?: Entry[]
 }
 
-const largeSectorBytes = 4096
+/** Of a disk and, to most tools, of a file that holds one. */
+const [sectorBytes, largeSectorBytes] = [512, 4096]
 const gptSignature = 'EFI PART'
 /** Where an MBR has the type of its first partition, and the one that says that a GPT is meant. */
 const [firstTypeAt, protective] = [450, 0xee]
 /**
- * A disk with sectors of 4 KiB has its GPT in the second of those; sfdisk takes every file for a disk with sectors of 512 bytes. What an earlier table left
- * there is not believed: a disk that was given an MBR since then has no protective one.
+ * A GPT begins in the disk's second sector; of what size that is, only this tells. What an earlier table left there is not believed: a disk that was given an
+ * MBR since then has no protective one, and one with sectors of 512 bytes has its own in the first of these places.
+ * @returns undefined where there is none
  */
-const hasLargeSectors = async (image: string): Promise<boolean> => {
+const sectorsOfGpt = async (image: string): Promise<number | undefined> => {
   const file = await open(image, 'r')
   try {
     const start = Buffer.alloc(largeSectorBytes + gptSignature.length)
     await file.read(start, 0, start.length, 0)
-    const isGptAt = (place: number) => start.toString('latin1', place, place + gptSignature.length) === gptSignature
-    return start[firstTypeAt] === protective && isGptAt(largeSectorBytes) && !isGptAt(512)
+    if (start[firstTypeAt] !== protective) return undefined
+    return [sectorBytes, largeSectorBytes].find(
+      (bytes) => start.toString('latin1', bytes, bytes + gptSignature.length) === gptSignature,
+    )
   } finally {
     await file.close()
   }
 }
 /** What partx must be told of a disk's sectors. */
 export const sectorOption = async (image: string): Promise<string[]> =>
-  (await hasLargeSectors(image)) ? ['--sector-size', String(largeSectorBytes)] : []
-/** What partx says of it: starts and sizes in 512 bytes, whatever the disk's sectors are, and blanks in names as `\x20`. */
-const tableOfLargeSectors = async (run: Run, image: string): Promise<SfdiskTable['partitiontable']> => {
-  const columns = ['--raw', '--noheadings', '--output', 'NR,START,SECTORS,TYPE,UUID,NAME']
-  const args = [...(await sectorOption(image)), ...columns, '--', image]
-  const { stdout } = await run(partx, args, { okCodes: [0, 1] })
-  const partitions = stdout
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => {
-      const [node = '', start, size, type = '', uuid = '', name = ''] = line.split(' ')
-      const text = name.replace(/\\x([0-9a-f]{2})/g, (_, code: string) =>
-        String.fromCharCode(Number.parseInt(code, 16)),
-      )
-      return {
-        node,
-        start: Number(start),
-        size: Number(size),
-        type: type.toUpperCase(),
-        uuid: uuid.toUpperCase(),
-        name: text,
-      }
-    })
-  return { sectorsize: 512, partitions }
-}
+  (await sectorsOfGpt(image)) === largeSectorBytes ? ['--sector-size', String(largeSectorBytes)] : []
 
-const partitionTable = async (run: Run, image: string): Promise<SfdiskTable['partitiontable']> => {
-  if (await hasLargeSectors(image)) return tableOfLargeSectors(run, image)
+/** Bytes of UTF-8 that could break a line come as `\x20`. */
+const nameFrom = (text: string): string => {
+  const bytes = Buffer.from(text, 'utf8').toString('latin1')
+  const plain = bytes.replace(/\\x([0-9a-f]{2})/g, (_, code: string) => String.fromCharCode(Number.parseInt(code, 16)))
+  return Buffer.from(plain, 'latin1').toString('utf8')
+}
+/** None where partx does not believe them, since checksums are wrong. */
+const gptEntries = async (run: Run, image: string): Promise<Entry[]> => {
+  const sectors = await sectorsOfGpt(image)
+  if (sectors === undefined) return []
+  const columns = ['--raw', '--noheadings', '--output', 'NR,START,SECTORS,TYPE,UUID,NAME']
+  const args = ['--sector-size', String(sectors), ...columns, '--', image]
+  const { stdout } = await run(partx, args, { okCodes: [0, 1] })
+  return stdout.split('\n').flatMap((line): Entry[] => {
+    const [node = '', start, size, type = '', uuid = '', name = ''] = line.split(' ')
+    const isOfGpt = type.length === guidLength
+    // Starts and sizes are counted in 512 bytes, whatever the disk's sectors are.
+    const place = { node, start: Number(start), size: Number(size) }
+    return isOfGpt ? [{ ...place, type: type.toUpperCase(), uuid: uuid.toUpperCase(), name: nameFrom(name) }] : []
+  })
+}
+const guidLength = 36
+
+/** Of whatever blkid calls a table. */
+const otherTable = async (run: Run, image: string): Promise<Table | undefined> => {
   const { exitCode, stdout } = await run(sfdisk, ['--json', '--', image], { okCodes: [0, 1] })
-  return exitCode === 0 ? (JSON.parse(stdout) as SfdiskTable).partitiontable : undefined
+  return exitCode === 0 ? (JSON.parse(stdout) as { partitiontable?: Table }).partitiontable : undefined
 }
 
 /** As udev makes one of the disk's signature; Windows and fstab(5) know partitions by it, too. */
@@ -160,10 +183,13 @@ const roleOf = (type: string | undefined, filesystem: string | null): PartitionR
  * @param sizeBytes of the disk
  */
 export const scanTable = async (run: Run, image: string, sizeBytes: number): Promise<TableVolume[]> => {
-  const disk = await probe(run, image)
-  const table = disk.PTTYPE === undefined ? undefined : await partitionTable(run, image)
-  const entries = (table?.partitions ?? []).filter(({ type }) => !containers.has(type)).slice(0, partitionsMax)
-  if (!table || entries.length === 0) {
+  // Most disks have a GPT, which is read in a third of the time that it takes to look for everything else that there could be.
+  const gpt = await gptEntries(run, image)
+  const disk = gpt.length > 0 ? {} : await probe(run, image, { offsetBytes: 0, sizeBytes })
+  const other = disk.PTTYPE === undefined ? undefined : await otherTable(run, image)
+  const table = gpt.length > 0 ? { partitions: gpt } : (other ?? {})
+  const entries = (table.partitions ?? []).filter(({ type }) => !containers.has(type)).slice(0, partitionsMax)
+  if (entries.length === 0) {
     const filesystem = disk.TYPE ?? null
     const role = filesystem === null ? 'unknown' : (rolesOfWholeDisks[filesystem] ?? 'data')
     const signs = { filesystem, label: disk.LABEL ?? null, uuid: disk.UUID ?? null }
@@ -171,12 +197,12 @@ export const scanTable = async (run: Run, image: string, sizeBytes: number): Pro
       { number: 0, kind: 'whole_disk', offsetBytes: 0, sizeBytes, ...signs, partUuid: null, partLabel: null, role },
     ]
   }
-  const sectorBytes = table.sectorsize ?? 512
+  const unitBytes = table.sectorsize ?? sectorBytes
   const volumes = await mapSome(
     entries,
     probesAtOnce,
     async ({ node, start, size, type, name, uuid }): Promise<TableVolume> => {
-      const piece = { offsetBytes: start * sectorBytes, sizeBytes: size * sectorBytes }
+      const piece = { offsetBytes: start * unitBytes, sizeBytes: size * unitBytes }
       const found = await probe(run, image, piece).catch(() => ({}) as Probe)
       const filesystem = found.TYPE ?? null
       const number = Number(/\d+$/.exec(node)?.[0] ?? 0)

@@ -131,6 +131,37 @@ it('opens the volumes of one disk as a Red Hat installer lays them out', async (
   expect(checksums()).toEqual(sums)
 })
 
+it('reads a GPT, also by its backup, and names what has no filesystem that we know', async () => {
+  const disk = file('disk')
+  const table = [
+    'label: gpt',
+    '1: start=1MiB, size=16MiB',
+    '3: start=20MiB, size=64MiB',
+    '4: start=90MiB, size=1MiB, name="Données \\ x"',
+  ]
+  partitioned(disk, 100, `${table.join('\n')}\n`)
+  const made = filesystem('data', 'ext4', 4)
+  const content = readFileSync(disk)
+  readFileSync(made).copy(content, mebibyte)
+  // ZFS: enough uberblocks in the ring of the last label.
+  const zfsMagic = 0x00bab10cn
+  const ring = 84 * mebibyte - 128 * 1024
+  for (let at = 0; at < 8; at++) content.writeBigUInt64LE(zfsMagic, ring + at * 1024)
+  const [signatureAt, checksumAt] = [512, 512 + 16]
+  for (const damaged of [undefined, checksumAt, signatureAt]) {
+    const image = Buffer.from(content)
+    if (damaged !== undefined) image[damaged]! ^= 0xff
+    writeFileSync(disk, image)
+    const state = await mount([await sealedDisk(real, disk)])
+    expect(state.partitions, `damaged at ${damaged}`).toMatchObject([
+      { number: 1, filesystem: 'ext4', mounted: true, size_bytes: 16 * mebibyte },
+      { number: 3, filesystem: 'zfs_member', mounted: false, size_bytes: 64 * mebibyte },
+      { number: 4, label: 'Données \\ x', filesystem: null, mounted: false, size_bytes: mebibyte },
+    ])
+    await real.agent.removeMount(state.mount_id, 'user')
+  }
+})
+
 it('puts volumes together that lie in several places, and shows each of two points its own', async () => {
   const disk = file('disk')
   const chains: DiskChain[] = []
