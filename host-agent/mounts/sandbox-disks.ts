@@ -85,13 +85,13 @@ export class SandboxDisks {
 
   /** Gives a volume to NBD clients of this host, by its name, for reading. @throws CHAIN_BROKEN */
   async serve(volume: Volume): Promise<Served> {
-    const { qemu, node } = this.#nodeOf(volume)
+    const { qemu, node } = await this.#nodeOf(volume)
     await qemu.serve(node, this.#socketOf(qemu), false)
     return this.#served(qemu, node)
   }
   /** The same for writing: what is written goes beside the backup, never into it. After `serve`. */
   async serveWritable(volume: Volume): Promise<Served> {
-    const { qemu, node } = this.#nodeOf(volume)
+    const { qemu, node } = await this.#nodeOf(volume)
     const overlay = await this.#overlay(volume, nodeName(node))
     await qemu.serve(overlay, this.#socketOf(qemu), true)
     return this.#served(qemu, overlay)
@@ -110,7 +110,7 @@ export class SandboxDisks {
     if (piece && kind === 'whole_disk') return inside.disk(piece.disk)
     const image = inside.image(number)
     await this.#sandbox.reader.prepare([image])
-    const { qemu, node } = this.#nodeOf(volume)
+    const { qemu, node } = await this.#nodeOf(volume)
     await qemu.show(node, image, false)
     return image
   }
@@ -119,15 +119,20 @@ export class SandboxDisks {
   async #showWritable(volume: DriverVolume): Promise<string> {
     const image = inside.writableImage(volume.number)
     await this.#sandbox.reader.prepare([image])
-    const { qemu, node } = this.#nodeOf(volume)
+    const { qemu, node } = await this.#nodeOf(volume)
     await qemu.show(await this.#overlay(volume, nodeName(node)), image, true)
     return image
   }
 
   /** Who has a volume, and its block node: by its name, once it has been added. */
-  #nodeOf({ number, piece, sizeBytes, kind }: Volume): { qemu: StorageDaemon; node: NamedNode | string } {
+  async #nodeOf({
+    number,
+    piece,
+    sizeBytes,
+    kind,
+  }: Volume): Promise<{ qemu: StorageDaemon; node: NamedNode | string }> {
     if (piece && kind === 'whole_disk') return { qemu: this.#qemu!, node: nodeOfDisk(piece.disk) }
-    const qemu = piece ? this.#qemu! : this.#sandbox.upper
+    const qemu = piece ? this.#qemu! : await this.#sandbox.upper()
     const name = `volume-${number}`
     if (this.#added.has(name)) return { qemu, node: name }
     this.#added.add(name)

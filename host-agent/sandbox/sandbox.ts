@@ -128,7 +128,7 @@ export class Sandbox {
   readonly #qemus: StorageDaemon[] = []
   /** Resolve when each QEMU, too, is in its group. */
   readonly #counted: (Promise<void> | undefined)[] = []
-  #upper!: StorageDaemon
+  #upper: StorageDaemon | undefined
 
   /** @throws Error that says what is missing */
   static async start(options: SandboxOptions): Promise<Sandbox> {
@@ -158,7 +158,7 @@ export class Sandbox {
         daemon,
       )
       const sandbox = new Sandbox(options, shared, daemon, init, reader)
-      sandbox.#upper = await sandbox.startStorageDaemon([])
+      await sandbox.upper()
       return sandbox
     } catch (error) {
       await daemon?.stop(0)
@@ -186,7 +186,7 @@ export class Sandbox {
   }
 
   get isAlive(): boolean {
-    return !this.#daemon.hasEnded() && !this.#upper.process.hasEnded()
+    return !this.#daemon.hasEnded()
   }
   /** Resolves with the reason when it has ended, whoever ended it. */
   get ended(): Promise<string> {
@@ -194,10 +194,11 @@ export class Sandbox {
   }
 
   /**
-   * QEMU without any file, for volumes that the reader puts together: it reads the files of another one, which must not wait for itself. It waits with the sandbox,
+   * QEMU without any file, for volumes that the reader puts together: it reads the files of another one, which must not wait for itself. One waits with the sandbox,
    * for its start is a tenth of such a volume's mount.
    */
-  get upper(): StorageDaemon {
+  async upper(): Promise<StorageDaemon> {
+    if (!this.#upper || this.#upper.process.hasEnded()) this.#upper = await this.startStorageDaemon([])
     return this.#upper
   }
 
