@@ -24,7 +24,7 @@ date +%s%N > "$0/done"
 `
 
 /** What the other side leaves to be done after its answer (its unmounting, the next spare daemon) must not be counted here. */
-const restMs = 400
+const restMs = 1_500
 
 const hub = await startHub()
 /** A client that costs next to nothing, so that the hub is measured and not `fetch`. */

@@ -60,7 +60,7 @@ const machines = () => processesOf(real.pid(), '/usr/bin/qemu-system-x86_64')
 const filled = (path: string, kind: FilesystemKind): Tree => {
   let tree: Tree = new Map()
   filesystemImage(path, kind, leastBytes[kind], (folder) => {
-    plant(folder, { links: true, nameMax: 255, isDos: false })
+    plant(folder, { links: true, nameMax: 255, isDos: false, many: 20 })
     tree = treeOn(folder)
   })
   return tree
