@@ -183,7 +183,7 @@ const roleOf = (type: string | undefined, filesystem: string | null): PartitionR
  * @param sizeBytes of the disk
  */
 export const scanTable = async (run: Run, image: string, sizeBytes: number): Promise<TableVolume[]> => {
-  // Most disks have a GPT, which is read in a third of the time that it takes to look for everything else that there could be.
+  // Most disks have a GPT: partx takes 3 ms of a processor to read it, blkid 8 to look for everything that there could be, sfdisk 11 to read a table.
   const gpt = await gptEntries(run, image)
   const disk = gpt.length > 0 ? {} : await probe(run, image, { offsetBytes: 0, sizeBytes })
   const other = disk.PTTYPE === undefined ? undefined : await otherTable(run, image)
