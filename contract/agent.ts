@@ -317,14 +317,17 @@ export type IndexedFolder = {
 }
 /** Bytes as base64; or which bytes stay of those that were given, with others written over some of them: `at` counts from the first that stays. */
 export type ToldFingerprints = string | { from: number; bytes: number; over: [at: number, bytes: string][] }
-/** A restore point whose files are to be told, and all fingerprints that an earlier walk told of its volumes, one after the other. */
-export const indexBody = mountBody.extend({
+/** All fingerprints that an earlier walk told of a volume, one after the other. */
+export type VolumeFingerprints = { volume: string; fingerprints: Buffer }
+/** A restore point whose files are to be told, and what is known of its volumes. */
+export type IndexBody = MountBody & { known?: readonly VolumeFingerprints[] }
+/** The same as a message: of each volume so many bytes of fingerprints lie behind its JSON (json-and-bytes.ts). */
+export const indexRequest = mountBody.extend({
   known: z
-    .array(z.object({ volume: z.string().max(300), fingerprints: z.base64().max(2 * fingerprintsBytesMax) }))
+    .array(z.object({ volume: z.string().max(300), bytes: z.int().min(0).max(fingerprintsBytesMax) }))
     .max(1000)
     .default([]),
 })
-export type IndexBody = z.input<typeof indexBody>
 /** A line of an index: a volume begins; a folder of it; all of it has been told. */
 export type IndexLine = { volume: string } | IndexedFolder | { end: true }
 

@@ -16,7 +16,8 @@ import {
   fetchBody,
   fileInfoHeader,
   guestPath,
-  indexBody,
+  type IndexBody,
+  indexRequest,
   listingBody,
   lockBody,
   mergeBody,
@@ -27,10 +28,12 @@ import {
   repositoryIdSchema,
   sealBody,
   testRepositoryBody,
+  type VolumeFingerprints,
   verifyBody,
 } from '../contract/agent.ts'
 import { errorBody, HubError } from '../contract/errors.ts'
 import { fingerprintsBytesMax } from '../contract/index-slices.ts'
+import { splitBytes } from '../contract/json-and-bytes.ts'
 import type { Agent } from './agent.ts'
 import { log } from './log.ts'
 import type { Content } from './mounts/mount-files.ts'
@@ -38,8 +41,8 @@ import type { Content } from './mounts/mount-files.ts'
 type Env = { Bindings: { incoming: IncomingMessage; outgoing: ServerResponse } }
 /** The largest request names a chain of 1000 files. */
 const bodyBytesMax = 1024 * 1024
-/** Fingerprints of all volumes of a machine, as base64, and the rest. */
-const indexBytesMax = 2 * fingerprintsBytesMax
+/** Fingerprints of all volumes of a machine, and the rest. */
+const indexBytesMax = fingerprintsBytesMax + bodyBytesMax
 
 const check = <S extends z.ZodType>(schema: S, value: unknown): z.output<S> => {
   const result = schema.safeParse(value)
@@ -50,7 +53,7 @@ const check = <S extends z.ZodType>(schema: S, value: unknown): z.output<S> => {
   return result.data
 }
 /** Of Node's own request: by way of a web stream it takes as long again as all the rest of a call. */
-const body = async <S extends z.ZodType>(c: Context<Env>, schema: S, bytesMax = bodyBytesMax): Promise<z.output<S>> => {
+const bytesOf = async (c: Context<Env>, bytesMax: number): Promise<Buffer> => {
   const chunks: Buffer[] = []
   let size = 0
   for await (const chunk of c.env.incoming.iterator({ destroyOnReturn: false })) {
@@ -58,13 +61,31 @@ const body = async <S extends z.ZodType>(c: Context<Env>, schema: S, bytesMax = 
     if (size > bytesMax) throw new HubError('BODY_TOO_LARGE', 'The request body is too large')
     chunks.push(chunk as Buffer)
   }
+  return Buffer.concat(chunks)
+}
+const checkJson = <S extends z.ZodType>(schema: S, json: string): z.output<S> => {
   let value: unknown
   try {
-    value = JSON.parse(Buffer.concat(chunks).toString('utf8'))
+    value = JSON.parse(json)
   } catch (cause) {
     throw new HubError('INVALID_JSON', 'The request body is not valid JSON', { cause })
   }
   return check(schema, value)
+}
+const body = async <S extends z.ZodType>(c: Context<Env>, schema: S): Promise<z.output<S>> =>
+  checkJson(schema, (await bytesOf(c, bodyBytesMax)).toString('utf8'))
+/** @throws VALIDATION_FAILED, also when there are fewer or more bytes than it says */
+const indexBody = async (c: Context<Env>): Promise<IndexBody & z.output<typeof mountBody>> => {
+  const { json, bytes } = splitBytes(await bytesOf(c, indexBytesMax))
+  const { known, ...asked } = checkJson(indexRequest, json)
+  const volumes: VolumeFingerprints[] = []
+  let from = 0
+  for (const { volume, bytes: count } of known) {
+    volumes.push({ volume, fingerprints: bytes.subarray(from, from + count) })
+    from += count
+  }
+  if (from !== bytes.length) throw new HubError('VALIDATION_FAILED', 'The request has not the bytes that it says')
+  return { ...asked, known: volumes }
 }
 
 /** A system call that failed (a disk that gives EIO, a full process table) is the machine's trouble, not an error of ours. */
@@ -198,7 +219,7 @@ export const createServerApp = (agent: Agent) => {
     return send(c, await agent.files.archive(guestFile(c, asked), options))
   })
   app.post('/index', async (c) => {
-    const asked = await body(c, indexBody, indexBytesMax)
+    const asked = await indexBody(c)
     return send(c, await makingWay(asked.disks, () => agent.files.index(asked)))
   })
   app.post('/digests', async (c) => {

@@ -99,10 +99,7 @@ const walk = async (env: IndexEnv, row: FileIndexRow, backup: JobWithDisks, entr
   const writer = await FileIndexWriter.open(DB, contextId, row.pointAt, points)
   let stream: Readable | undefined
   try {
-    const known = writer.known.map(({ volume, fingerprints }) => ({
-      volume,
-      fingerprints: fingerprints.toString('base64'),
-    }))
+    const { known } = writer
     const { result } = await fromPlaces(places, ({ chains: disks }) =>
       AGENT.readIndex({ vm_name: backup.job.vmName, disks, known }),
     )

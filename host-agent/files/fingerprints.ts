@@ -52,7 +52,8 @@ export class FolderPrint {
 
   /** The next entry. @param inode undefined for one that is not there */
   add(inode: Inode | undefined, names: Uint8Array, { start, end, inode: number }: Named): void {
-    if (inode) writePrint(this.#head, this.#at, inode)
+    // Never that of one that is not there, which is left as zeros.
+    if (inode) this.#head.set(printOf(inode), this.#at)
     this.#head.writeUInt32LE(prefixOf(hashOfName(names, start, end)), this.#at + printBytes)
     this.#at += entryBytes
     this.#numbersAt = writeNumber(this.#numbers, this.#numbersAt, number - this.#last)
@@ -70,8 +71,7 @@ export class FolderPrint {
   /** Whether the entry that was added last is as it is in that earlier one. */
   isAsIn({ bytes }: KnownPart): boolean {
     const from = this.#at - entryBytes
-    for (let byte = from; byte < from + printBytes; byte++) if (this.#head[byte] !== bytes[byte]) return false
-    return true
+    return isSamePrint(this.#head, from, bytes, from)
   }
 
   /** All of it, once each entry has been added. */
@@ -92,8 +92,9 @@ const isOneEach = (head: Buffer): boolean => {
   return prefixes.every((prefix, entry) => entry === 0 || prefix !== prefixes[entry - 1])
 }
 
-/** Never that of one that is not there. @returns whether another one was there */
-const writePrint = (bytes: Buffer, from: number, { kind, size, modified }: Inode): boolean => {
+const print = Buffer.alloc(printBytes)
+/** @returns the same memory each time */
+const printOf = ({ kind, size, modified }: Inode): Buffer => {
   let one = Math.imul(kind.charCodeAt(0) ^ 0x9e3779b9, 2654435761)
   let two = Math.imul(kind.charCodeAt(0) ^ 0x85ebca6b, 1597334677)
   for (const number of [size, modified]) {
@@ -104,10 +105,14 @@ const writePrint = (bytes: Buffer, from: number, { kind, size, modified }: Inode
   }
   one ^= one >>> 16
   two ^= two >>> 15
-  const [first, second] = [one >>> 0, ((two & 0xffff) | 1) >>> 0]
-  if (bytes.readUInt32LE(from) === first && bytes.readUInt16LE(from + 4) === second) return false
-  bytes.writeUInt32LE(first, from)
-  bytes.writeUInt16LE(second, from + 4)
+  two |= 1
+  for (let at = 0; at < 4; at++) print[at] = one >>> (8 * at)
+  print[4] = two
+  print[5] = two >>> 8
+  return print
+}
+const isSamePrint = (a: Uint8Array, atA: number, b: Uint8Array, atB: number): boolean => {
+  for (let byte = 0; byte < printBytes; byte++) if (a[atA + byte] !== b[atB + byte]) return false
   return true
 }
 
@@ -155,7 +160,6 @@ export class KnownPart {
     inodeOf: (number: number) => Inode | undefined,
   ): { over: [at: number, bytes: string][]; changed: Changed[]; folders: Names } | undefined {
     if (this.bytes[at.isOneEach] !== 1) return undefined
-    const now = Buffer.from(this.bytes)
     const over: [number, string][] = []
     const changed: Changed[] = []
     let next = headBytes + this.count * entryBytes
@@ -164,7 +168,7 @@ export class KnownPart {
     for (let entry = headBytes; entry < headBytes + this.count * entryBytes; entry += entryBytes) {
       let rest = 0
       for (let factor = 1; ; factor *= 0x80) {
-        const byte = now[next++]
+        const byte = this.bytes[next++]
         if (byte === undefined) return undefined
         rest += (byte & 0x7f) * factor
         if (byte <= 0x7f) break
@@ -173,11 +177,12 @@ export class KnownPart {
       const found = inode > 0 ? inodeOf(inode) : undefined
       if (!found) return undefined
       if (found.kind === 'd') folderCount++
-      if (!writePrint(now, entry, found)) continue
-      over.push([entry, now.toString('base64', entry, entry + printBytes)])
-      changed.push([now.readUInt32LE(entry + printBytes), found.kind, found.size, found.modified])
+      const own = printOf(found)
+      if (isSamePrint(this.bytes, entry, own, 0)) continue
+      over.push([entry, own.toString('base64')])
+      changed.push([this.bytes.readUInt32LE(entry + printBytes), found.kind, found.size, found.modified])
     }
-    const folders = Names.of(now.subarray(next))
+    const folders = Names.of(this.bytes.subarray(next))
     for (const { start, end } of folders) {
       folderCount--
       if (!isName(folders.bytes.subarray(start, end))) return undefined

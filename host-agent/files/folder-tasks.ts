@@ -1,5 +1,6 @@
 /** What a thread for folders (folder-worker.ts) is asked, and what it answers. */
 import type { Fingerprints } from './fingerprints.ts'
+import type { OpenImage } from './inodes/inode-table.ts'
 
 /** An open folder, and names in it, each with a NUL behind it: no name holds one. */
 type Names = { fd: number; names: Uint8Array }
@@ -7,8 +8,8 @@ type Names = { fd: number; names: Uint8Array }
 export const statFields = ['mode', 'size', 'mtimeNs', 'uid', 'gid'] as const
 export const entryKind = { other: 0, directory: 1, symlink: 2 } as const
 
-/** Where a volume is mounted and what it is mounted from; `image`: a device, or a file. */
-export type WalkedVolume = { fd: number; image: string; filesystem: string }
+/** A volume's uppermost folder, open, and what it is mounted from; `image`: undefined where that can not be read. */
+export type WalkedVolume = { fd: number; image: OpenImage | undefined }
 /**
  * Folders to be walked through, as records of Names with paths in the volume; of the last one only `names` from `from` on, when there are such: those of 2^bits slices
  * from `slice` on, as records of Names in the order of their hashes.

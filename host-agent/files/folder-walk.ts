@@ -62,6 +62,8 @@ const lineOf = (
   fingerprints,
 })
 
+/** For a walk that takes the last one first: what lies together on the disk is read together. */
+const asTheyLie = (folders: Folder[]): Folder[] => folders.sort((a, b) => b.inode - a.inode)
 /** Whether a folder said that a name is of such a kind. */
 const isOfType = (type: number, kind: Inode['kind']) =>
   type === fileType.unknown || (kind === 'o' ? !Object.values(typeOf).includes(type as never) : typeOf[kind] === type)
@@ -74,8 +76,8 @@ const isSame = (a: Inode, b: Inode) =>
  * changes in the volume, and every part of such a path was seen to be a folder. What lies deeper than a path can say is left out: nobody could ask for it.
  */
 export const walkSome = (take: FolderTasks['walk']['take']): FolderTasks['walk']['give'] => {
-  const { fd, image, filesystem, known, folders, ...begun } = take
-  const table = openInodeTable(image, filesystem)
+  const { fd, image, known, folders, ...begun } = take
+  const table = image && openInodeTable(image)
   try {
     return new SomeFolders(fd, table, known, toFolders(folders), begun).walk()
   } finally {
@@ -130,11 +132,9 @@ class SomeFolders {
     if (folders.length === 0) return true
     const names = isByFind ? readFolders(folders.map(pathOf)) : undefined
     if (names) this.#tellAll(folders, names)
-    else {
-      const [first, ...others] = folders as [Folder, ...Folder[]]
-      this.#waiting.push(...others)
-      this.#tellAll([first], [this.#inTable(first) ?? readPlainFolder(pathOf(first))])
-    }
+    // One by one: of those that can be asked for in this way, more is known then.
+    else if (folders.length > 1) this.#waiting.push(...folders.toReversed())
+    else this.#tellAll(folders, [this.#inTable(folders[0]!) ?? readPlainFolder(pathOf(folders[0]!))])
     return names !== undefined
   }
 
@@ -179,7 +179,7 @@ class SomeFolders {
     }
     if (!this.#isAsMounted(path, number, found.length > 0)) return false
     // One by one: there may be more than a call can take.
-    for (const one of found) this.#waiting.push(one)
+    for (const one of asTheyLie(found)) this.#waiting.push(one)
     this.#tell(lines, total)
     return true
   }
@@ -274,7 +274,7 @@ class SomeFolders {
       else if (known) return this.#tellPart(folder, names, count, slices, false)
     }
     this.#tell([lineOf(path, slices, known ? same : null, told, [], print.bytes.toString('base64'))], count + 1)
-    return folders
+    return asTheyLie(folders)
   }
 
   /** What its inode says of whether names come and go; 0 when that is not known. */

@@ -4,6 +4,7 @@ import { inBatches, workThrough } from '../concurrency.ts'
 import { toFingerprints } from './fingerprints.ts'
 import type { Walk, WalkedVolume } from './folder-tasks.ts'
 import { walkSome } from './folder-threads.ts'
+import { openUnkept } from './inodes/block-file.ts'
 import { type Folder, fromFolders, noNames, toFolders } from './walked-folders.ts'
 
 /** Threads that walk. More than a small machine has processors: half of the time of a walk is waiting for the disk. */
@@ -14,13 +15,25 @@ const foldersAtOnce = 1000
 const write = (target: Writable, data: Uint8Array): Promise<void> =>
   new Promise((resolve, reject) => target.write(data, (error) => (error ? reject(error) : resolve())))
 
+/** A volume's uppermost folder, open, and the device or file that it lies on, from some byte on. */
+type IndexedVolume = { fd: number; image: string; offsetBytes: number; filesystem: string }
 /** Folders that can not be read are left out, and so is all that is below them. @param known fingerprints that an earlier walk told */
-export const writeIndexLines = (
-  volume: WalkedVolume,
+export const writeIndexLines = async (
+  { fd, image, ...place }: IndexedVolume,
   known: Buffer,
   target: Writable,
   signal: AbortSignal,
 ): Promise<void> => {
+  // Where it can not be read, files are looked at by way of the mount.
+  const file = await openUnkept(image).catch(() => undefined)
+  try {
+    await walkThrough({ fd, image: file && { fd: file.fd, ...place } }, known, target, signal)
+  } finally {
+    await file?.close()
+  }
+}
+
+const walkThrough = (volume: WalkedVolume, known: Buffer, target: Writable, signal: AbortSignal): Promise<void> => {
   const fingerprints = toFingerprints(known)
   const root = { path: Buffer.alloc(0), inode: 0 }
   return workThrough<Walk>([walkOf([root])], walksAtOnce, async (walk) => {

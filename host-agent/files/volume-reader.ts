@@ -34,8 +34,8 @@ export interface VolumeReader {
   close(): Promise<void>
 }
 
-/** `path`: where it is mounted; `image`: the device or file that it is mounted from; `number`: for the answers. */
-type Volume = { path: string; image: string; number: number; filesystem: string }
+/** `path`: where it is mounted; `image`: the device or file that it lies on, from `offsetBytes` on; `number`: for the answers. */
+type Volume = { path: string; image: string; offsetBytes: number; number: number; filesystem: string }
 export const openMounted = async (volume: Volume): Promise<VolumeReader> =>
   new MountedVolume(await openRoot(volume.path), volume)
 
@@ -94,9 +94,9 @@ class MountedVolume implements VolumeReader {
   }
 
   async index(known: Buffer): Promise<Content> {
-    const { image, filesystem } = this.#volume
+    const { image, offsetBytes, filesystem } = this.#volume
     const { fd } = this.#root.handle
-    return (target, signal) => writeIndexLines({ fd, image, filesystem }, known, target, signal)
+    return (target, signal) => writeIndexLines({ fd, image, offsetBytes, filesystem }, known, target, signal)
   }
 
   async digests(paths: readonly Buffer[]): Promise<Content> {

@@ -52,7 +52,7 @@ export class MountFiles {
           if (!reader || partition.kind === 'guest') continue
           const volume = volumeKey(partition)
           await say({ volume })
-          const content = await reader.index(Buffer.from(fingerprints.get(volume) ?? '', 'base64'))
+          const content = await reader.index(fingerprints.get(volume) ?? Buffer.alloc(0))
           await content(target, cut)
         }
         await say({ end: true })

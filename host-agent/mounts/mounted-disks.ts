@@ -20,7 +20,7 @@ import type { ReaderChoice, ReaderKind, Readers } from '../volumes/choose-reader
 import { VolumeFinder } from '../volumes/find-volumes.ts'
 import { type Mounted, type NotMounted, whyNotMountable } from '../volumes/mounted.ts'
 import { isOfTable, outsideOfDisks, placeInTable, type Volume } from '../volumes/volume.ts'
-import { type DiskRecord, HostDisk, pathOfVolume } from './host-disk.ts'
+import { type DiskRecord, HostDisk, type HostVolume, pathOfVolume } from './host-disk.ts'
 import { MachineDisks } from './machine-disks.ts'
 import { SandboxDisks } from './sandbox-disks.ts'
 
@@ -240,13 +240,13 @@ export class MountedDisks {
   }
 
   async #mountOnHost(volumes: readonly ReadableByKernel[], all: readonly Volume[]) {
-    const wanted = new Map<HostDisk, { number: number; partition: number; filesystem: HostFilesystem }[]>()
+    const wanted = new Map<HostDisk, HostVolume[]>()
     for (const volume of volumes) {
       const { number, piece, filesystem } = volume
       const disk = isOfTable(volume) ? this.#tableOnHost(piece!.disk) : this.#deeperOnHost(volume)
       if (!isOfTable(volume) && outsideOfDisks(volume, all, this.#options.disks) !== undefined) continue
-      const partition = isOfTable(volume) ? placeInTable(volume) : 0
-      wanted.set(disk, [...(wanted.get(disk) ?? []), { number, partition, filesystem }])
+      const [partition, offsetBytes] = isOfTable(volume) ? [placeInTable(volume), piece!.offsetBytes] : [0, 0]
+      wanted.set(disk, [...(wanted.get(disk) ?? []), { number, partition, offsetBytes, filesystem }])
     }
     await mapSome([...wanted], hostDisksAtOnce, ([disk, own]) => disk.mount(own))
   }

@@ -4,6 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { HubError } from '../../contract/errors.ts'
+import { splitBytes } from '../../contract/json-and-bytes.ts'
 import { type Content, openMounted, type VolumeReader } from '../files/volume-reader.ts'
 import type { Mounted, NotMounted } from '../volumes/mounted.ts'
 import {
@@ -29,7 +30,7 @@ export type MountVolume = (
   path: string,
   onEnd: (why: string) => void,
 ) => Promise<Mounted | NotMounted>
-type Answers = Record<string, (body: never) => Promise<unknown>>
+type Answers = Record<string, (asked: never) => Promise<unknown>>
 type Request = IncomingMessage | Http2ServerRequest
 type Response = ServerResponse | Http2ServerResponse
 
@@ -83,7 +84,7 @@ export const answering = (
     const { volume: number, filesystem } = asked
     const [path, image] = [inside.root(number), await deviceOf(asked.image)]
     const result = await mountVolume({ ...asked, image }, path, (why) => endedDrivers.set(number, why))
-    if (result.mounted) volumes.set(number, await openMounted({ path, image, number, filesystem }))
+    if (result.mounted) volumes.set(number, await openMounted({ path, image, offsetBytes: 0, number, filesystem }))
     return result
   }
 
@@ -93,11 +94,10 @@ export const answering = (
     '/list': (asked: ListRequest) => withReason(asked, () => readerOf(asked).list(pathOf(asked), asked)),
     '/info': (asked: PathRequest) => withReason(asked, () => readerOf(asked).info(pathOf(asked))),
   }
-  const contents: Record<string, (body: never) => Promise<Content>> = {
+  const contents: Record<string, (asked: never, bytes: Buffer) => Promise<Content>> = {
     '/read': (asked: ReadRequest) =>
       withReason(asked, () => readerOf(asked).read(pathOf(asked), asked.start, asked.length)),
-    '/index': (asked: IndexRequest) =>
-      withReason(asked, () => readerOf(asked).index(Buffer.from(asked.known_b64, 'base64'))),
+    '/index': (asked: IndexRequest, known) => withReason(asked, () => readerOf(asked).index(known)),
     '/digests': (asked: DigestRequest) =>
       withReason(asked, () => readerOf(asked).digests(asked.paths_b64.map((path) => Buffer.from(path, 'base64')))),
     '/archive': (asked: ArchiveRequest) =>
@@ -106,10 +106,11 @@ export const answering = (
 
   return async (request, response) => {
     try {
-      const body = await bodyOf(request)
+      const { json, bytes } = splitBytes(await bodyOf(request))
+      const asked = JSON.parse(json) as never
       const content = contents[request.url!]
-      if (content) await sayContent(response, await content(body))
-      else sayJson(response, 200, await answers[request.url!]!(body))
+      if (content) await sayContent(response, await content(asked, bytes))
+      else sayJson(response, 200, await answers[request.url!]!(asked))
     } catch (error) {
       const known =
         error instanceof HubError
@@ -122,10 +123,10 @@ export const answering = (
   }
 }
 
-const bodyOf = async (request: Request): Promise<never> => {
+const bodyOf = async (request: Request): Promise<Buffer> => {
   const chunks: Buffer[] = []
   for await (const chunk of request) chunks.push(chunk as Buffer)
-  return JSON.parse(Buffer.concat(chunks).toString('utf8')) as never
+  return Buffer.concat(chunks)
 }
 
 const sayJson = (response: Response, status: number, body: unknown) => {

@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { z } from 'zod'
 import { HubError } from '../../contract/errors.ts'
+import { joinBytes } from '../../contract/json-and-bytes.ts'
 import type { Daemon } from '../exec.ts'
 import type { ArchiveOptions, Content, ListOptions, VolumeReader } from '../files/volume-reader.ts'
 import * as protocol from './protocol.ts'
@@ -56,7 +57,7 @@ export class ReaderClient {
   }
   /** Resolves when it answers. */
   async hello(): Promise<void> {
-    await this.#json(await this.#transport.post('/hello', '{}', new AbortController().signal))
+    await this.#json(await this.#transport.post('/hello', joinBytes({}, []), new AbortController().signal))
   }
   /** @param socket name of one in the folder that both see */
   share(socket: string): Promise<void> {
@@ -95,10 +96,7 @@ export class ReaderClient {
         }
         return this.#content('/archive', asked, undefined)
       },
-      index: (known: Uint8Array) => {
-        const asked: protocol.IndexRequest = { volume, known_b64: Buffer.from(known).toString('base64') }
-        return this.#content('/index', asked, undefined)
-      },
+      index: (known: Buffer) => this.#content('/index', { volume } satisfies protocol.IndexRequest, undefined, [known]),
       digests: (paths: readonly Buffer[]) => {
         const asked: protocol.DigestRequest = { volume, paths_b64: paths.map((path) => path.toString('base64')) }
         return this.#content('/digests', asked, undefined)
@@ -134,8 +132,13 @@ export class ReaderClient {
   }
 
   /** @param length in bytes; fewer or more are an error */
-  async #content(path: string, body: unknown, length: number | undefined): Promise<Content> {
-    const reply = await this.#request(path, body)
+  async #content(
+    path: string,
+    body: unknown,
+    length: number | undefined,
+    bytes: readonly Buffer[] = [],
+  ): Promise<Content> {
+    const reply = await this.#request(path, body, bytes)
     if (reply.statusCode !== 200) {
       await this.#json(reply)
       throw this.#giveUp('it refused without a reason')
@@ -143,11 +146,11 @@ export class ReaderClient {
     return (target, signal) => pipeline(this.#whole(reply, length), target, { signal, end: false })
   }
 
-  async #request(path: string, body: unknown): Promise<Reply> {
+  async #request(path: string, body: unknown, bytes: readonly Buffer[] = []): Promise<Reply> {
     const late = new AbortController()
     const timer = setTimeout(() => late.abort(this.#giveUp('it did not answer in time')), this.#timeoutMs)
     try {
-      return await this.#transport.post(path, JSON.stringify(body), late.signal)
+      return await this.#transport.post(path, joinBytes(body, bytes), late.signal)
     } catch (error) {
       throw await this.#whyFailed(error)
     } finally {

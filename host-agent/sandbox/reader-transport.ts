@@ -9,7 +9,7 @@ import { wholeTrailer } from './protocol.ts'
 export type Reply = { statusCode: number; body: Readable; isWhole: () => boolean }
 export type ReaderTransport = {
   /** @param signal when it is aborted, the answer that is awaited fails with its reason */
-  post: (path: string, body: string, signal: AbortSignal) => Promise<Reply>
+  post: (path: string, body: Buffer, signal: AbortSignal) => Promise<Reply>
   close: () => Promise<void>
 }
 

@@ -1,8 +1,16 @@
 /** AGENT: the host-agent over its unix socket. */
 import { Agent as HttpAgent, type IncomingMessage, request } from 'node:http'
 import { text } from 'node:stream/consumers'
-import { type AgentApi, type FileInfo, fileInfoHeader, type RepositoryPlace } from '../../contract/agent.ts'
+import type { z } from 'zod'
+import {
+  type AgentApi,
+  type FileInfo,
+  fileInfoHeader,
+  type indexRequest,
+  type RepositoryPlace,
+} from '../../contract/agent.ts'
 import { errorFromBody, HubError } from '../../contract/errors.ts'
+import { joinBytes } from '../../contract/json-and-bytes.ts'
 
 /** Attaching, checking or deleting takes long on a slow disk; past this something hangs. */
 const timeoutMs = 180_000
@@ -19,12 +27,11 @@ export const openAgentClient = (socketPath: string): AgentApi & { close: () => v
   const open = (
     method: string,
     path: string,
-    body: unknown,
+    data: Buffer | undefined,
     agent: HttpAgent,
     limitMs: number,
   ): Promise<IncomingMessage> =>
     new Promise<IncomingMessage>((resolve, reject) => {
-      const data = body === undefined ? undefined : Buffer.from(JSON.stringify(body))
       const headers = data ? { 'Content-Type': 'application/json', 'Content-Length': data.length } : {}
       let answered = false
       const outgoing = request({ socketPath, path, method, headers, agent, timeout: limitMs })
@@ -32,7 +39,7 @@ export const openAgentClient = (socketPath: string): AgentApi & { close: () => v
       outgoing.on('error', (cause: NodeJS.ErrnoException) => {
         // A kept connection that the agent had just closed: the request never began, and every operation can be repeated.
         const stale = !answered && outgoing.reusedSocket && (cause.code === 'EPIPE' || cause.code === 'ECONNRESET')
-        if (stale) resolve(open(method, path, body, agent, limitMs))
+        if (stale) resolve(open(method, path, data, agent, limitMs))
         else reject(unreachable(cause))
       })
       outgoing.on('response', (response) => {
@@ -54,7 +61,7 @@ export const openAgentClient = (socketPath: string): AgentApi & { close: () => v
   }
 
   const call = async <T>(method: string, path: string, body?: unknown, limitMs = timeoutMs): Promise<T> => {
-    const response = await open(method, path, body, pool, limitMs)
+    const response = await open(method, path, body === undefined ? undefined : joinBytes(body, []), pool, limitMs)
     if (response.statusCode !== 200) return fail(response)
     const said = await text(response).catch((cause: unknown) => {
       throw unreachable(cause)
@@ -62,9 +69,9 @@ export const openAgentClient = (socketPath: string): AgentApi & { close: () => v
     return JSON.parse(said) as T
   }
 
-  const stream = async (path: string, body: unknown): Promise<IncomingMessage> => {
+  const stream = async (path: string, body: unknown, bytes: readonly Buffer[] = []): Promise<IncomingMessage> => {
     // A client that reads slowly is no reason to cut a stream: once it runs, there is no time limit.
-    const response = await open('POST', path, body, streams, timeoutMs)
+    const response = await open('POST', path, joinBytes(body, bytes), streams, timeoutMs)
     if (response.statusCode !== 200) return fail(response)
     response.socket.setTimeout(0)
     return response
@@ -110,7 +117,17 @@ export const openAgentClient = (socketPath: string): AgentApi & { close: () => v
     readFile: (id, body) => stream(`${mount(id)}/content`, body),
     readArchive: (id, body) => stream(`${mount(id)}/archive`, body),
 
-    readIndex: (body) => stream('/index', body),
+    readIndex: ({ known = [], ...body }) => {
+      const asked = {
+        ...body,
+        known: known.map(({ volume, fingerprints }) => ({ volume, bytes: fingerprints.length })),
+      }
+      return stream(
+        '/index',
+        asked satisfies z.input<typeof indexRequest>,
+        known.map(({ fingerprints }) => fingerprints),
+      )
+    },
     readDigests: (body) => stream('/digests', body),
     fetchFile: async (body) => {
       const content = await stream('/fetch', body)

@@ -486,7 +486,7 @@ export class FakeAgent implements AgentApi {
       folders.set(path.slice(0, slash), entries)
     }
     const volume = 'disk 0 partition 0'
-    const before = Buffer.from(known.find((one) => one.volume === volume)?.fingerprints ?? '', 'base64')
+    const before = known.find((one) => one.volume === volume)?.fingerprints ?? Buffer.alloc(0)
     const lines = [`${JSON.stringify({ volume } satisfies IndexLine)}\n`]
     for (const [folder, entries] of folders)
       for (const line of toldFolders(folder, entries, before)) lines.push(`${JSON.stringify(line)}\n`)

@@ -490,13 +490,23 @@ describe('many files', () => {
   })
 
   it.each([
-    ['xfs', leastBytes.xfs],
-    ['ext4', 64 << 20],
+    ['xfs', leastBytes.xfs, 'a disk'],
+    ['xfs', leastBytes.xfs, 'a partition'],
+    ['ext4', 64 << 20, 'a disk'],
   ] as const)(
-    'an index of %s tells every entry once, as find has it, and a wide folder in parts',
-    async (kind, size) => {
+    'an index of %s (%i bytes) on %s tells every entry once, as find has it, and a wide folder in parts',
+    async (kind, size, where) => {
       let expected: string[] = []
-      filesystemImage(image, kind, size, (folder) => {
+      blankImage(image, size + (4 << 20))
+      if (where === 'a partition')
+        sh('/usr/sbin/sfdisk', ['-q', image], table('gpt', [`start=2MiB, size=${size >> 20}MiB`]))
+      const inFilesystem = (work: (folder: string) => void, isNew = false) =>
+        withLoop(image, (device) => {
+          const own = where === 'a partition' ? `${device}p1` : device
+          if (isNew) makeFilesystem(kind, own)
+          withMounted(kind, own, work)
+        })
+      inFilesystem((folder) => {
         const script = [
           'import sys,os',
           'root=os.fsencode(sys.argv[1])',
@@ -514,12 +524,12 @@ describe('many files', () => {
           maxBuffer: 1 << 26,
         })
         expected = said.toString('latin1').split('\0').slice(0, -1)
-      })
+      }, true)
       const { partitions, mount_id } = await mount()
       expect(partitions).toHaveLength(1)
       await real.agent.removeMount(mount_id, 'user')
       const walk = async (fingerprints: Buffer) => {
-        const known = [{ volume: volumeKey(partitions[0]!), fingerprints: fingerprints.toString('base64') }]
+        const known = [{ volume: volumeKey(partitions[0]!), fingerprints }]
         const stream = await real.agent.readIndex({ ...mountOf(await sealedDisk(real, image)), known })
         const lines = (await buffer(stream)).toString('utf8').trim().split('\n')
         return lines.map((line) => JSON.parse(line) as IndexLine).flatMap((line) => ('folder' in line ? [line] : []))
@@ -555,13 +565,11 @@ describe('many files', () => {
       expect(again.reduce((sum, { same }) => sum + same!, 0)).toBe(expected.length)
       expect(fingerprintsOf(again, known).length).toBe(known.length)
       // Afterwards of what has changed alone, and of all of a folder that has other names.
-      withLoop(image, (device) =>
-        withMounted(kind, device, (folder) => {
-          writeFileSync(join(folder, 'wide/f00007'), 'another')
-          utimesSync(join(folder, 'wide/f11111'), 7, 7.25)
-          writeFileSync(join(folder, 'deep/new'), '')
-        }),
-      )
+      inFilesystem((folder) => {
+        writeFileSync(join(folder, 'wide/f00007'), 'another')
+        utimesSync(join(folder, 'wide/f11111'), 7, 7.25)
+        writeFileSync(join(folder, 'deep/new'), '')
+      })
       const told = await walk(known)
       // In folders with the names that they had, by their inodes: without names.
       const names = new Map(

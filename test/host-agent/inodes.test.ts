@@ -150,19 +150,20 @@ const known = (first: readonly IndexedFolder[], next?: readonly IndexedFolder[])
     .map(([path, [, ...rest]]) => `${path} ${rest.join(' ')}`)
 }
 const linesOf = (root: string, device: string, filesystem: string, fingerprints: Buffer): IndexedFolder[] => {
-  const fd = openSync(root, 'r')
+  const [fd, image] = [openSync(root, 'r'), { fd: openSync(device, 'r'), offsetBytes: 0, filesystem }]
   const told: IndexedFolder[] = []
   const known = toFingerprints(fingerprints)
   const waiting: Walk[] = [{ folders: fromFolders([{ path: Buffer.alloc(0), inode: 0 }]), ...noNames() }]
   try {
     for (let walk = waiting.pop(); walk; walk = waiting.pop()) {
-      const { lines, ...left } = walkSome({ fd, image: device, filesystem, known, ...walk })
+      const { lines, ...left } = walkSome({ fd, image, known, ...walk })
       if (left.folders.length > 0) waiting.push(left)
       for (const line of Buffer.from(lines).toString().split('\n'))
         if (line !== '') told.push(JSON.parse(line) as IndexedFolder)
     }
   } finally {
     closeSync(fd)
+    closeSync(image.fd)
   }
   return told
 }
@@ -216,7 +217,8 @@ it.each(layouts)('%s: %s is read as the kernel reads it', (_, filesystem, bytes,
       execFileSync('/usr/bin/umount', [mounted])
     }
     execFileSync('/usr/bin/mount', ['-t', filesystem, '-o', 'ro', device, mounted])
-    const table = openInodeTable(device, filesystem)!
+    const fd = openSync(device, 'r')
+    const table = openInodeTable({ fd, offsetBytes: 0, filesystem })!
     try {
       // What lies within an inode is left to the mount. Those of ext have lost+found.
       const isTold = (path: string) => !options.includes('inline_data') || path === '/wide'
@@ -229,6 +231,7 @@ it.each(layouts)('%s: %s is read as the kernel reads it', (_, filesystem, bytes,
       expect(known(told, again).toSorted()).toEqual(lookedAt(mounted, '').toSorted())
     } finally {
       table.close()
+      closeSync(fd)
       execFileSync('/usr/bin/umount', [mounted])
     }
     execFileSync('/usr/bin/mount', ['-t', filesystem, device, mounted])
@@ -310,7 +313,7 @@ it('what is damaged or made to do harm is undefined or an error, and ends', () =
           writeSync(file, Buffer.from([[0, 0xff, random(256)][random(3)]!]), 0, 1, at)
           return at
         })
-        const table = openInodeTable(image, filesystem)
+        const table = openInodeTable({ fd: file, offsetBytes: 0, filesystem })
         for (const number of [1, 2, 11, 12, 13, 128, 131, random(100_000), 2 ** 40])
           for (const look of [() => table?.inode(number), () => table?.folder?.(number), () => table?.mark(number)])
             try {
@@ -352,7 +355,7 @@ it('a tree of extents that leads to itself ends', () => {
     writeSync(file, node(4, 84), 0, 12 + 12 * 84, 8000 * 1024)
     const inode = Number(block) * 1024 + Number(offset)
     writeSync(file, node(5, 4), 0, 60, inode + 40)
-    const table = openInodeTable(image, 'ext4')!
+    const table = openInodeTable({ fd: file, offsetBytes: 0, filesystem: 'ext4' })!
     expect(() => table.folder!(2)).toThrow()
     table.close()
   } finally {

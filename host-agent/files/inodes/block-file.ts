@@ -1,20 +1,54 @@
-/** Bytes of a device or an image at any place, a larger piece of which is read at a time: inodes that are asked for one after the other lie together. */
-import { closeSync, openSync, readSync } from 'node:fs'
+/** Bytes of an open device or image at any place, a larger piece of which is read at a time: inodes that are asked for one after the other lie together. */
+import { constants, readSync, readvSync } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
 
 const pieceBytes = 64 * 1024
 const piecesMax = 64
+/** Read at once where one piece after the other is asked for. */
+const piecesAtOnce = 8
 
+/** Until something else of the file is asked for: its memory is used again. */
 export type Place = { bytes: DataView; at: number }
+/** Of those that were closed. Memory that a process has not had before takes the kernel several times as long as reading into it. */
+const spareMemory: Uint8Array[] = []
+const giveBack = (memory: Uint8Array) => {
+  if (spareMemory.length < piecesMax) spareMemory.push(memory)
+}
+
+/**
+ * Opens what is read once and never again: where that can be, so that the kernel does not keep it. Of an image of FUSE it would forget it all the same within a second.
+ * @throws Error when it can not be opened
+ */
+export const openUnkept = async (path: string): Promise<FileHandle> => {
+  const file = await open(path, constants.O_RDONLY | constants.O_DIRECT).catch(() => undefined)
+  // Devices and most filesystems take memory at certain addresses only, which nobody can choose here; FUSE takes any.
+  if (file && (await takesAnyMemory(file))) return file
+  await file?.close()
+  return open(path, constants.O_RDONLY)
+}
+const takesAnyMemory = async (file: FileHandle): Promise<boolean> => {
+  if (!(await file.stat()).isFile()) return false
+  return file.read(Buffer.alloc(pieceBytes), 1, pieceBytes / 2, 0).then(
+    () => true,
+    () => false,
+  )
+}
 
 export class BlockFile {
   readonly #fd: number
+  readonly #begin: number
+  /** The oldest one first. */
   readonly #pieces = new Map<number, DataView>()
   #last = -1
   #lastPiece: DataView = new DataView(new ArrayBuffer(0))
+  /** Behind those that were read last, and how many they were. */
+  #next = -1
+  #atOnce = 1
 
-  /** @throws Error when it can not be opened */
-  constructor(path: string) {
-    this.#fd = openSync(path, 'r')
+  /** @param begin the byte that all places count from */
+  constructor(fd: number, begin: number) {
+    this.#fd = fd
+    this.#begin = begin
   }
 
   /** @param offset and `length` in bytes; both are powers of two, or multiples of one, and lie in one piece @throws Error behind the end, or where it can not be read */
@@ -22,32 +56,59 @@ export class BlockFile {
     const number = Math.floor(offset / pieceBytes)
     const at = offset - number * pieceBytes
     if (number !== this.#last) {
-      this.#lastPiece = this.#piece(number)
+      // Its memory may be given to another, which may then fail.
+      this.#last = -1
+      this.#lastPiece = this.#pieces.get(number) ?? this.#read(number)
       this.#last = number
     }
     if (at + length > this.#lastPiece.byteLength) throw new RangeError('behind the end')
     return { bytes: this.#lastPiece, at }
   }
 
-  #piece(number: number): DataView {
-    const known = this.#pieces.get(number)
-    if (known) return known
-    // Never its memory again: who walks through a tree still holds views of the nodes above.
-    if (this.#pieces.size >= piecesMax) this.#pieces.delete(this.#pieces.keys().next().value!)
-    // Not zeroed: only what was read is looked at.
-    const bytes = Buffer.allocUnsafeSlow(pieceBytes)
+  /** @returns that piece; some that follow are known then, too, where the ones before it were asked for */
+  #read(number: number): DataView {
+    this.#atOnce = number === this.#next ? Math.min(2 * this.#atOnce, piecesAtOnce) : 1
+    const memory = Array.from({ length: this.#atOnce }, () => this.#takeMemory())
+    let filled = this.#fill(memory, number)
+    for (const [at, piece] of memory.entries()) {
+      const bytes = Math.min(filled, pieceBytes)
+      filled -= bytes
+      // One that ends early may have been cut by damage behind what was asked for.
+      if (at === 0 || bytes === pieceBytes) this.#pieces.set(number + at, new DataView(piece.buffer, 0, bytes))
+      else giveBack(piece)
+    }
+    this.#next = number + memory.length
+    return this.#pieces.get(number)!
+  }
+  /** @returns how many bytes there were; of the first piece all that there are */
+  #fill(memory: readonly Uint8Array[], number: number): number {
+    const from = this.#begin + number * pieceBytes
     let filled = 0
+    if (memory.length > 1)
+      try {
+        filled = readvSync(this.#fd, memory, from)
+      } catch {
+        // The first one by itself may be whole.
+      }
     while (filled < pieceBytes) {
-      const count = readSync(this.#fd, bytes, filled, pieceBytes - filled, number * pieceBytes + filled)
+      const count = readSync(this.#fd, memory[0]!, filled, pieceBytes - filled, from + filled)
       if (count === 0) break
       filled += count
     }
-    const piece = new DataView(bytes.buffer, 0, filled)
-    this.#pieces.set(number, piece)
-    return piece
+    return filled
+  }
+  #takeMemory(): Uint8Array {
+    const [oldest] = this.#pieces
+    // Not zeroed: only what was read is looked at.
+    if (!oldest || this.#pieces.size < piecesMax) return spareMemory.pop() ?? Buffer.allocUnsafeSlow(pieceBytes)
+    const [number, { buffer }] = oldest
+    this.#pieces.delete(number)
+    return new Uint8Array(buffer)
   }
 
+  /** Gives its memory back. */
   close(): void {
-    closeSync(this.#fd)
+    for (const { buffer } of this.#pieces.values()) giveBack(new Uint8Array(buffer))
+    this.#pieces.clear()
   }
 }

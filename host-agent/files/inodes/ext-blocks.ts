@@ -15,7 +15,7 @@ const spareNodes = 16
 
 /**
  * Numbers of the blocks that a file has, in their order; holes are left out.
- * @param inode its first 128 bytes @param count of blocks, by the file's size
+ * @param inode its first 128 bytes, in memory of its own @param count of blocks, by the file's size
  * @throws Error when the tree is none, or has more than that
  */
 export const blocksOf = (file: BlockFile, inode: DataView, blockBytes: number, count: number): number[] => {
@@ -25,9 +25,11 @@ export const blocksOf = (file: BlockFile, inode: DataView, blockBytes: number, c
     if (blocks.length === count) throw new Error('more blocks than the size says')
     blocks.push(block)
   }
-  const node = (block: number) => {
+  /** Copied: those below it are read while it is looked through. */
+  const node = (block: number): DataView => {
     if (nodes++ > count + spareNodes) throw new Error('more nodes than the size says')
-    return file.at(block * blockBytes, blockBytes)
+    const { bytes, at } = file.at(block * blockBytes, blockBytes)
+    return new DataView(bytes.buffer.slice(at, at + blockBytes))
   }
 
   const addExtents = (bytes: DataView, at: number, depthLeft: number): void => {
@@ -37,7 +39,7 @@ export const blocksOf = (file: BlockFile, inode: DataView, blockBytes: number, c
       const from = at + headerBytes + entry * extentBytes
       if (depth! > 0) {
         const below = node(bytes.getUint16(from + 8, true) * 2 ** 32 + bytes.getUint32(from + 4, true))
-        addExtents(below.bytes, below.at, depth! - 1)
+        addExtents(below, 0, depth! - 1)
         continue
       }
       const length = bytes.getUint16(from + 4, true)
@@ -49,8 +51,8 @@ export const blocksOf = (file: BlockFile, inode: DataView, blockBytes: number, c
   /** @param level of a list: 0 has blocks, 1 has lists of blocks, 2 has lists of those */
   const addList = (list: number, level: number): void => {
     if (list === 0) return
-    const { bytes, at } = node(list)
-    for (let from = at; from < at + blockBytes; from += 4) {
+    const bytes = node(list)
+    for (let from = 0; from < blockBytes; from += 4) {
       const block = bytes.getUint32(from, true)
       if (level > 0) addList(block, level - 1)
       else if (block !== 0) add(block)

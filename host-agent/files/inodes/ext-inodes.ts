@@ -103,7 +103,8 @@ export class ExtInodes implements InodeTable {
     const place = this.#placeOf(number)
     if (!place) return undefined
     const { bytes, at } = place
-    const inode = new DataView(bytes.buffer, bytes.byteOffset + at, commonBytes)
+    // Copied: its blocks are read while it is looked through.
+    const inode = new DataView(bytes.buffer.slice(at, at + commonBytes))
     // What an encrypted name looks like is the driver's choice; entries within an inode are few, and laid out in their own way.
     if (kindOfMode(inode.getUint16(0, true)) !== 'd' || inode.getUint32(32, true) & (flags.encrypted | flags.inline))
       return undefined
@@ -143,7 +144,7 @@ export class ExtInodes implements InodeTable {
       const inode = bytes.getUint32(from, true)
       if (inode === 0) continue
       const type = hasTypes ? (types[bytes.getUint8(from + 7)] ?? fileType.unknown) : fileType.unknown
-      const name = new Uint8Array(bytes.buffer, bytes.byteOffset + from + entryBytes, nameBytes)
+      const name = new Uint8Array(bytes.buffer, from + entryBytes, nameBytes)
       if (!isDots(name) && !found.add(type, inode, name)) return false
     }
     return true

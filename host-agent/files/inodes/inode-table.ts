@@ -29,19 +29,20 @@ const kinds: Record<string, (blocks: BlockFile) => InodeTable | undefined> = {
   ext4: ExtInodes.of,
   xfs: XfsInodes.of,
 }
-/** @param device a block device or an image, mounted and never written to @returns undefined for one that this can not read */
-export const openInodeTable = (device: string, filesystem: string): InodeTable | undefined => {
+/** An open block device or image on which a filesystem lies from some byte on; it is mounted, and never written to. */
+export type OpenImage = { fd: number; offsetBytes: number; filesystem: string }
+/** @returns undefined for one that this can not read */
+export const openInodeTable = ({ fd, offsetBytes, filesystem }: OpenImage): InodeTable | undefined => {
   const open = kinds[filesystem]
   if (!open) return undefined
-  let blocks: BlockFile | undefined
+  const blocks = new BlockFile(fd, offsetBytes)
   try {
-    blocks = new BlockFile(device)
     const table = open(blocks)
     if (!table) blocks.close()
     return table
   } catch {
     // It is looked at by lstat then.
-    blocks?.close()
+    blocks.close()
     return undefined
   }
 }

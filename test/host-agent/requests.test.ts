@@ -1,0 +1,60 @@
+/** What the agent answers to requests that no hub makes. */
+import { request } from 'node:http'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { errorFromBody } from '../../contract/errors.ts'
+import { fingerprintsBytesMax } from '../../contract/index-slices.ts'
+import { joinBytes } from '../../contract/json-and-bytes.ts'
+import { openRealAgent, type RealAgent } from '../support/real-agent.ts'
+import { mountOf } from '../support/sealed-disk.ts'
+
+let real: RealAgent
+beforeAll(async () => {
+  real = await openRealAgent()
+  await real.agent.ensureRepository('repo', real.repositoryPath)
+})
+afterAll(() => real.close())
+
+/** @returns the code of the error, or none where the agent has cut the connection */
+const refusal = (path: string, body: Buffer): Promise<string | undefined> =>
+  new Promise((resolve) => {
+    const sent = request({ socketPath: join(real.folder, 'agent.sock'), path, method: 'POST' }, async (response) => {
+      resolve(errorFromBody(JSON.parse(await text(response)))?.code)
+    })
+    sent.once('error', () => resolve(undefined))
+    sent.end(body)
+  })
+
+const asked = mountOf({ repository_id: 'repo', vm_backup_context_id: 'gone', disk_index: 0, bases: ['gone'] })
+const volume = (bytes: unknown) => ({ volume: 'disk 0 partition 0', bytes })
+
+it.each([
+  ['no JSON', Buffer.from('{'), 'INVALID_JSON'],
+  ['nothing', Buffer.alloc(0), 'INVALID_JSON'],
+  ['bytes that nobody speaks of', joinBytes(asked, [Buffer.alloc(3)]), 'VALIDATION_FAILED'],
+  ['fewer bytes than it says', joinBytes({ ...asked, known: [volume(4)] }, [Buffer.alloc(3)]), 'VALIDATION_FAILED'],
+  ['more bytes than it says', joinBytes({ ...asked, known: [volume(2)] }, [Buffer.alloc(3)]), 'VALIDATION_FAILED'],
+  [
+    'a negative number of bytes',
+    joinBytes({ ...asked, known: [volume(-1), volume(4)] }, [Buffer.alloc(3)]),
+    'VALIDATION_FAILED',
+  ],
+  ['part of a byte', joinBytes({ ...asked, known: [volume(0.5)] }, []), 'VALIDATION_FAILED'],
+  ['text instead of a number', joinBytes({ ...asked, known: [volume('3')] }, [Buffer.alloc(3)]), 'VALIDATION_FAILED'],
+])('an index is refused for %s', async (_, body, code) => {
+  expect(await refusal('/index', body)).toBe(code)
+})
+
+it('one that says what it has is asked for', async () => {
+  const body = joinBytes({ ...asked, known: [volume(2), volume(1)] }, [Buffer.alloc(3)])
+  expect(await refusal('/index', body)).toBe('CHAIN_BROKEN')
+})
+
+it.each([
+  ['/index', fingerprintsBytesMax + 2 * 1024 ** 2],
+  ['/verifications', 2 * 1024 ** 2],
+])('%s takes no endless body', async (path, bytes) => {
+  expect([undefined, 'BODY_TOO_LARGE']).toContain(await refusal(path, Buffer.alloc(bytes, 0x20)))
+  expect((await real.agent.health()).mounts).toBe(0)
+})
