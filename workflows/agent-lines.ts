@@ -59,11 +59,20 @@ const isIndexLine = (line: unknown): line is IndexLine =>
 const isDigestLine = (line: unknown): line is DigestLine =>
   Array.isArray(line) && Number.isSafeInteger(line[0]) && typeof line[1] === 'string' && digest.test(line[1])
 
-/** One at a time: what has not been asked for stays where it comes from. @throws SERVICE_UNAVAILABLE for one that is too long */
+/** A stream breaks when its reader ends, which a guest's files may have made it do: that is no error of the hub's, which would try it again for ever. */
+async function* chunksOf(stream: Readable): AsyncGenerator<Buffer> {
+  try {
+    yield* stream as AsyncIterable<Buffer>
+  } catch (cause) {
+    throw new HubError('SERVICE_UNAVAILABLE', 'What reads the files of the backup was cut off', { cause })
+  }
+}
+
+/** One at a time: what has not been asked for stays where it comes from. @throws SERVICE_UNAVAILABLE for one that is too long, and when the stream breaks */
 async function* textLines(stream: Readable): AsyncGenerator<string> {
   let begun: Buffer[] = []
   let length = 0
-  for await (const chunk of stream as AsyncIterable<Buffer>) {
+  for await (const chunk of chunksOf(stream)) {
     let from = 0
     for (let end = chunk.indexOf(lineEnd); end >= 0; end = chunk.indexOf(lineEnd, from)) {
       yield Buffer.concat([...begun, chunk.subarray(from, end)]).toString('utf8')

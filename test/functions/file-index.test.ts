@@ -294,6 +294,18 @@ it('believes nothing that a reader says without looking at it', async () => {
   const said = (...told: unknown[]) => Readable.from(told.map((one) => Buffer.from(`${JSON.stringify(one)}\n`)))
   alone.agent.readIndex = async () => said(folder(['a', 'f', 1, 1]), { end: true })
   expect(await index(id)).toMatchObject({ status: 'failed' })
+  // Its reader has ended in the middle: nobody begins that anew, and what waits behind it is read.
+  alone.agent.readIndex = async () =>
+    Readable.from(
+      (async function* () {
+        yield Buffer.from(`${JSON.stringify(volume)}\n${JSON.stringify(folder(['a', 'f', 1, 1]))}\n{"fol`)
+        throw new Error('aborted')
+      })(),
+    )
+  expect(await index(id)).toMatchObject({
+    status: 'failed',
+    error_message: 'What reads the files of the backup was cut off',
+  })
   // A folder that is told once more costs nothing but itself.
   alone.agent.readIndex = async () => said(volume, folder(['a', 'f', 1, 1]), folder(['b', 'f', 1, 1]), { end: true })
   expect(await index(id)).toMatchObject({ status: 'completed' })
