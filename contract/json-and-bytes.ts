@@ -1,14 +1,55 @@
 /** A message of JSON with bytes behind it: within the JSON, as base64, ten megabytes keep both sides busy for a second. */
+import { HubError } from './errors.ts'
+
 const lineEnd = 0x0a
 
-/** @param json what JSON.stringify takes @param bytes come one after the other */
-export const joinBytes = (json: unknown, bytes: readonly Uint8Array[]): Buffer =>
+/** To be sent one after the other. @param json what JSON.stringify takes */
+export const messageOf = (json: unknown, bytes: readonly Buffer[] = []): Buffer[] => [
   // Without a line's end within: JSON escapes those of strings.
-  Buffer.concat([Buffer.from(`${JSON.stringify(json)}\n`), ...bytes])
+  Buffer.from(`${JSON.stringify(json)}\n`),
+  ...bytes,
+]
 
-/** @returns `json` as text that nobody has looked at; `bytes`: a view, empty where there are none */
-export const splitBytes = (message: Buffer): { json: string; bytes: Buffer } => {
-  const end = message.indexOf(lineEnd)
-  const jsonBytes = end < 0 ? message.length : end
-  return { json: message.toString('utf8', 0, jsonBytes), bytes: message.subarray(jsonBytes + 1) }
+/** `json`: text that nobody has looked at. `bytes`: to be called once, and at once; resolves when all have come. @throws BODY_TOO_LARGE */
+export type Message = { json: string; bytes: (bytesMax: number) => Promise<Buffer> }
+
+/** Resolves when the JSON has come. @param chunks their iterator is left open @throws BODY_TOO_LARGE */
+export const readMessage = async (chunks: AsyncIterable<Buffer>, jsonBytesMax: number): Promise<Message> => {
+  const coming = chunks[Symbol.asyncIterator]()
+  const line: Buffer[] = []
+  const behind: Buffer[] = []
+  let size = 0
+  for (let next = await coming.next(); !next.done; next = await coming.next()) {
+    const end = next.value.indexOf(lineEnd)
+    line.push(end < 0 ? next.value : next.value.subarray(0, end))
+    size += line.at(-1)!.length
+    if (size > jsonBytesMax) throw tooLarge()
+    if (end < 0) continue
+    behind.push(next.value.subarray(end + 1))
+    break
+  }
+  return {
+    json: Buffer.concat(line).toString('utf8'),
+    bytes: async (bytesMax) => {
+      let total = behind[0]?.length ?? 0
+      for (let next = await coming.next(); !next.done; next = await coming.next()) {
+        behind.push(next.value)
+        total += next.value.length
+        if (total > bytesMax) throw tooLarge()
+      }
+      return joinShared(behind, total)
+    },
+  }
+}
+const tooLarge = () => new HubError('BODY_TOO_LARGE', 'The request body is too large')
+
+/** In memory that can be shown to other threads without copying it once more. */
+const joinShared = (chunks: readonly Buffer[], total: number): Buffer => {
+  const all = Buffer.from(new SharedArrayBuffer(total))
+  let at = 0
+  for (const chunk of chunks) {
+    all.set(chunk, at)
+    at += chunk.length
+  }
+  return all
 }

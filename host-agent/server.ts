@@ -16,7 +16,6 @@ import {
   fetchBody,
   fileInfoHeader,
   guestPath,
-  type IndexBody,
   indexRequest,
   listingBody,
   lockBody,
@@ -33,7 +32,7 @@ import {
 } from '../contract/agent.ts'
 import { errorBody, HubError } from '../contract/errors.ts'
 import { fingerprintsBytesMax } from '../contract/index-slices.ts'
-import { splitBytes } from '../contract/json-and-bytes.ts'
+import { readMessage } from '../contract/json-and-bytes.ts'
 import type { Agent } from './agent.ts'
 import { log } from './log.ts'
 import type { Content } from './mounts/mount-files.ts'
@@ -41,8 +40,6 @@ import type { Content } from './mounts/mount-files.ts'
 type Env = { Bindings: { incoming: IncomingMessage; outgoing: ServerResponse } }
 /** The largest request names a chain of 1000 files. */
 const bodyBytesMax = 1024 * 1024
-/** Fingerprints of all volumes of a machine, and the rest. */
-const indexBytesMax = fingerprintsBytesMax + bodyBytesMax
 
 const check = <S extends z.ZodType>(schema: S, value: unknown): z.output<S> => {
   const result = schema.safeParse(value)
@@ -53,16 +50,8 @@ const check = <S extends z.ZodType>(schema: S, value: unknown): z.output<S> => {
   return result.data
 }
 /** Of Node's own request: by way of a web stream it takes as long again as all the rest of a call. */
-const bytesOf = async (c: Context<Env>, bytesMax: number): Promise<Buffer> => {
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of c.env.incoming.iterator({ destroyOnReturn: false })) {
-    size += (chunk as Buffer).length
-    if (size > bytesMax) throw new HubError('BODY_TOO_LARGE', 'The request body is too large')
-    chunks.push(chunk as Buffer)
-  }
-  return Buffer.concat(chunks)
-}
+const message = (c: Context<Env>) =>
+  readMessage(c.env.incoming.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>, bodyBytesMax)
 const checkJson = <S extends z.ZodType>(schema: S, json: string): z.output<S> => {
   let value: unknown
   try {
@@ -72,12 +61,14 @@ const checkJson = <S extends z.ZodType>(schema: S, json: string): z.output<S> =>
   }
   return check(schema, value)
 }
-const body = async <S extends z.ZodType>(c: Context<Env>, schema: S): Promise<z.output<S>> =>
-  checkJson(schema, (await bytesOf(c, bodyBytesMax)).toString('utf8'))
-/** @throws VALIDATION_FAILED, also when there are fewer or more bytes than it says */
-const indexBody = async (c: Context<Env>): Promise<IndexBody & z.output<typeof mountBody>> => {
-  const { json, bytes } = splitBytes(await bytesOf(c, indexBytesMax))
-  const { known, ...asked } = checkJson(indexRequest, json)
+const body = async <S extends z.ZodType>(c: Context<Env>, schema: S): Promise<z.output<S>> => {
+  const { json, bytes } = await message(c)
+  if ((await bytes(bodyBytesMax)).length > 0)
+    throw new HubError('VALIDATION_FAILED', 'The request has bytes behind its JSON')
+  return checkJson(schema, json)
+}
+/** @throws VALIDATION_FAILED when there are fewer or more bytes than they say */
+const deal = (known: z.output<typeof indexRequest>['known'], bytes: Buffer): VolumeFingerprints[] => {
   const volumes: VolumeFingerprints[] = []
   let from = 0
   for (const { volume, bytes: count } of known) {
@@ -85,7 +76,7 @@ const indexBody = async (c: Context<Env>): Promise<IndexBody & z.output<typeof m
     from += count
   }
   if (from !== bytes.length) throw new HubError('VALIDATION_FAILED', 'The request has not the bytes that it says')
-  return { ...asked, known: volumes }
+  return volumes
 }
 
 /** A system call that failed (a disk that gives EIO, a full process table) is the machine's trouble, not an error of ours. */
@@ -219,8 +210,12 @@ export const createServerApp = (agent: Agent) => {
     return send(c, await agent.files.archive(guestFile(c, asked), options))
   })
   app.post('/index', async (c) => {
-    const asked = await indexBody(c)
-    return send(c, await makingWay(asked.disks, () => agent.files.index(asked)))
+    const { json, bytes } = await message(c)
+    const { known, ...asked } = checkJson(indexRequest, json)
+    // They come while the disks are being opened.
+    const fingerprints = bytes(fingerprintsBytesMax).then((all) => deal(known, all))
+    fingerprints.catch(() => undefined)
+    return send(c, await makingWay(asked.disks, () => agent.files.index(asked, fingerprints)))
   })
   app.post('/digests', async (c) => {
     const asked = await body(c, digestBody)

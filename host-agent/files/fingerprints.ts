@@ -221,8 +221,9 @@ export const toFingerprints = (bytes: Buffer): Fingerprints => {
   parts.sort((a, b) => a.place - b.place)
   const places = parts.map(({ place }) => place)
   const offsets = parts.map(({ offset }) => offset)
+  const isShared = bytes.buffer instanceof SharedArrayBuffer
   return {
-    bytes: share(Uint8Array, bytes, 1),
+    bytes: isShared ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length) : share(Uint8Array, bytes, 1),
     places: share(Float64Array, places, 8),
     offsets: share(Uint32Array, offsets, 4),
   }

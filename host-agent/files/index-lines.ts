@@ -1,4 +1,5 @@
 /** Every entry of a volume, as lines of JSON while it is being walked through. */
+import { availableParallelism } from 'node:os'
 import type { Writable } from 'node:stream'
 import { inBatches, workThrough } from '../concurrency.ts'
 import { toFingerprints } from './fingerprints.ts'
@@ -7,8 +8,8 @@ import { walkSome } from './folder-threads.ts'
 import { openUnkept } from './inodes/block-file.ts'
 import { type Folder, fromFolders, noNames, toFolders } from './walked-folders.ts'
 
-/** Threads that walk. More than a small machine has processors: half of the time of a walk is waiting for the disk. */
-const walksAtOnce = 4
+/** Threads that walk: beyond one for each processor they cost more to begin with than they save. */
+const walksAtOnce = Math.max(2, Math.min(4, availableParallelism()))
 /** Folders that one walk is given at the most, when there are enough for all: more of them are asked for their names at once. */
 const foldersAtOnce = 1000
 

@@ -1,6 +1,14 @@
 /** Reads the files of a mount: listings, single files, whole folders. Every call counts as access. */
 import type { Writable } from 'node:stream'
-import type { DigestBody, FetchBody, FileInfo, IndexBody, IndexLine, Listing, MountBody } from '../../contract/agent.ts'
+import type {
+  DigestBody,
+  FetchBody,
+  FileInfo,
+  IndexLine,
+  Listing,
+  MountBody,
+  VolumeFingerprints,
+} from '../../contract/agent.ts'
 import { HubError } from '../../contract/errors.ts'
 import { volumeKey } from '../../contract/names.ts'
 import type { ArchiveOptions, ListOptions, VolumeReader } from '../files/volume-reader.ts'
@@ -39,10 +47,16 @@ export class MountFiles {
     return (target) => lend(target, (signal) => content(target, signal))
   }
 
-  /** Every file of a restore point's volumes, one volume after the other; nobody sees a mount. */
-  async index({ known = [], ...body }: IndexBody): Promise<Content> {
-    const fingerprints = new Map(known.map((one) => [one.volume, one.fingerprints]))
+  /** Every file of a restore point's volumes, one volume after the other; nobody sees a mount. @throws what `known` is rejected with */
+  async index(body: MountBody, known: Promise<readonly VolumeFingerprints[]>): Promise<Content> {
     const { disks, close } = await this.#mounts.borrow(body)
+    const fingerprints = await known.then(
+      (all) => new Map(all.map((one) => [one.volume, one.fingerprints])),
+      async (error) => {
+        await close()
+        throw error
+      },
+    )
     return async (target) => {
       const cut = abortedWith(target)
       const say = (line: IndexLine) => write(target, `${JSON.stringify(line)}\n`)

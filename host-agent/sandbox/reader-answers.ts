@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { HubError } from '../../contract/errors.ts'
-import { splitBytes } from '../../contract/json-and-bytes.ts'
+import { readMessage } from '../../contract/json-and-bytes.ts'
 import { type Content, openMounted, type VolumeReader } from '../files/volume-reader.ts'
 import type { Mounted, NotMounted } from '../volumes/mounted.ts'
 import {
@@ -106,10 +106,12 @@ export const answering = (
 
   return async (request, response) => {
     try {
-      const { json, bytes } = splitBytes(await bodyOf(request))
+      // What the agent asks has its limits.
+      const { json, bytes } = await readMessage(request, Number.POSITIVE_INFINITY)
+      const behind = await bytes(Number.POSITIVE_INFINITY)
       const asked = JSON.parse(json) as never
       const content = contents[request.url!]
-      if (content) await sayContent(response, await content(asked, bytes))
+      if (content) await sayContent(response, await content(asked, behind))
       else sayJson(response, 200, await answers[request.url!]!(asked))
     } catch (error) {
       const known =
@@ -121,12 +123,6 @@ export const answering = (
       sayJson(response, known.status, { code: known.code, message: known.message, details: known.details ?? '' })
     }
   }
-}
-
-const bodyOf = async (request: Request): Promise<Buffer> => {
-  const chunks: Buffer[] = []
-  for await (const chunk of request) chunks.push(chunk as Buffer)
-  return Buffer.concat(chunks)
 }
 
 const sayJson = (response: Response, status: number, body: unknown) => {

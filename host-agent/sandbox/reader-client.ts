@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { z } from 'zod'
 import { HubError } from '../../contract/errors.ts'
-import { joinBytes } from '../../contract/json-and-bytes.ts'
+import { messageOf } from '../../contract/json-and-bytes.ts'
 import type { Daemon } from '../exec.ts'
 import type { ArchiveOptions, Content, ListOptions, VolumeReader } from '../files/volume-reader.ts'
 import * as protocol from './protocol.ts'
@@ -57,7 +57,7 @@ export class ReaderClient {
   }
   /** Resolves when it answers. */
   async hello(): Promise<void> {
-    await this.#json(await this.#transport.post('/hello', joinBytes({}, []), new AbortController().signal))
+    await this.#json(await this.#transport.post('/hello', messageOf({}), new AbortController().signal))
   }
   /** @param socket name of one in the folder that both see */
   share(socket: string): Promise<void> {
@@ -150,7 +150,7 @@ export class ReaderClient {
     const late = new AbortController()
     const timer = setTimeout(() => late.abort(this.#giveUp('it did not answer in time')), this.#timeoutMs)
     try {
-      return await this.#transport.post(path, joinBytes(body, bytes), late.signal)
+      return await this.#transport.post(path, messageOf(body, bytes), late.signal)
     } catch (error) {
       throw await this.#whyFailed(error)
     } finally {

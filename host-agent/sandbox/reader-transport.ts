@@ -9,7 +9,7 @@ import { wholeTrailer } from './protocol.ts'
 export type Reply = { statusCode: number; body: Readable; isWhole: () => boolean }
 export type ReaderTransport = {
   /** @param signal when it is aborted, the answer that is awaited fails with its reason */
-  post: (path: string, body: Buffer, signal: AbortSignal) => Promise<Reply>
+  post: (path: string, message: readonly Buffer[], signal: AbortSignal) => Promise<Reply>
   close: () => Promise<void>
 }
 
@@ -21,7 +21,7 @@ const window = { answer: 1024 ** 2, all: 8 * 1024 ** 2 }
 export const overSocketIn = (folder: FileHandle, name: string): ReaderTransport => {
   const agent = new Agent({ keepAlive: true, maxSockets: connectionsMax })
   return {
-    post: (path, body, signal) =>
+    post: (path, message, signal) =>
       new Promise((resolve, reject) => {
         const abort = () => outgoing.destroy(signal.reason as Error)
         const outgoing = request(
@@ -34,7 +34,8 @@ export const overSocketIn = (folder: FileHandle, name: string): ReaderTransport 
         )
         signal.addEventListener('abort', abort, { once: true })
         outgoing.once('error', reject)
-        outgoing.end(body)
+        for (const part of message) outgoing.write(part)
+        outgoing.end()
       }),
     close: async () => {
       agent.destroy()
@@ -52,7 +53,7 @@ export const overLine = (line: Duplex): ReaderTransport => {
   // Whoever asks hears of it.
   session.on('error', () => undefined)
   return {
-    post: (path, body, signal) =>
+    post: (path, message, signal) =>
       new Promise((resolve, reject) => {
         const asked = session.request({
           [constants.HTTP2_HEADER_METHOD]: 'POST',
@@ -70,7 +71,8 @@ export const overLine = (line: Duplex): ReaderTransport => {
           signal.removeEventListener('abort', abort)
           resolve({ statusCode: Number(headers[constants.HTTP2_HEADER_STATUS]), body: asked, isWhole: () => isWhole })
         })
-        asked.end(body)
+        for (const part of message) asked.write(part)
+        asked.end()
       }),
     close: async () => {
       session.destroy()

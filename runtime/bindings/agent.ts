@@ -10,7 +10,7 @@ import {
   type RepositoryPlace,
 } from '../../contract/agent.ts'
 import { errorFromBody, HubError } from '../../contract/errors.ts'
-import { joinBytes } from '../../contract/json-and-bytes.ts'
+import { messageOf } from '../../contract/json-and-bytes.ts'
 
 /** Attaching, checking or deleting takes long on a slow disk; past this something hangs. */
 const timeoutMs = 180_000
@@ -27,26 +27,28 @@ export const openAgentClient = (socketPath: string): AgentApi & { close: () => v
   const open = (
     method: string,
     path: string,
-    data: Buffer | undefined,
+    message: Buffer[],
     agent: HttpAgent,
     limitMs: number,
   ): Promise<IncomingMessage> =>
     new Promise<IncomingMessage>((resolve, reject) => {
-      const headers = data ? { 'Content-Type': 'application/json', 'Content-Length': data.length } : {}
+      const length = message.reduce((total, part) => total + part.length, 0)
+      const headers = length > 0 ? { 'Content-Type': 'application/json', 'Content-Length': length } : {}
       let answered = false
       const outgoing = request({ socketPath, path, method, headers, agent, timeout: limitMs })
       outgoing.on('timeout', () => outgoing.destroy(new Error('the host-agent took too long')))
       outgoing.on('error', (cause: NodeJS.ErrnoException) => {
         // A kept connection that the agent had just closed: the request never began, and every operation can be repeated.
         const stale = !answered && outgoing.reusedSocket && (cause.code === 'EPIPE' || cause.code === 'ECONNRESET')
-        if (stale) resolve(open(method, path, data, agent, limitMs))
+        if (stale) resolve(open(method, path, message, agent, limitMs))
         else reject(unreachable(cause))
       })
       outgoing.on('response', (response) => {
         answered = true
         resolve(response)
       })
-      outgoing.end(data)
+      for (const part of message) outgoing.write(part)
+      outgoing.end()
     })
 
   const fail = async (response: IncomingMessage): Promise<never> => {
@@ -61,7 +63,7 @@ export const openAgentClient = (socketPath: string): AgentApi & { close: () => v
   }
 
   const call = async <T>(method: string, path: string, body?: unknown, limitMs = timeoutMs): Promise<T> => {
-    const response = await open(method, path, body === undefined ? undefined : joinBytes(body, []), pool, limitMs)
+    const response = await open(method, path, body === undefined ? [] : messageOf(body), pool, limitMs)
     if (response.statusCode !== 200) return fail(response)
     const said = await text(response).catch((cause: unknown) => {
       throw unreachable(cause)
@@ -71,7 +73,7 @@ export const openAgentClient = (socketPath: string): AgentApi & { close: () => v
 
   const stream = async (path: string, body: unknown, bytes: readonly Buffer[] = []): Promise<IncomingMessage> => {
     // A client that reads slowly is no reason to cut a stream: once it runs, there is no time limit.
-    const response = await open('POST', path, joinBytes(body, bytes), streams, timeoutMs)
+    const response = await open('POST', path, messageOf(body, bytes), streams, timeoutMs)
     if (response.statusCode !== 200) return fail(response)
     response.socket.setTimeout(0)
     return response

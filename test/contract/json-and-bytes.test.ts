@@ -1,16 +1,34 @@
+import { Readable } from 'node:stream'
 import { expect, it } from 'vitest'
-import { joinBytes, splitBytes } from '../../contract/json-and-bytes.ts'
+import { messageOf, readMessage } from '../../contract/json-and-bytes.ts'
 
-it('what is joined is split again, whatever bytes there are', () => {
-  const json = { text: 'with\na line, "quotes" and ü', number: 1 }
-  for (const bytes of [[], [Buffer.from([0x0a, 0, 0x7b]), Buffer.alloc(0), Buffer.from([0xff])]]) {
-    const split = splitBytes(joinBytes(json, bytes))
-    expect(JSON.parse(split.json)).toEqual(json)
-    expect(split.bytes).toEqual(Buffer.concat(bytes))
+const json = { text: 'with\na line, "quotes" and ü', number: 1 }
+const bytes = [Buffer.from([0x0a, 0, 0x7b]), Buffer.alloc(0), Buffer.from([0xff])]
+/** In pieces of so many bytes. */
+const inPieces = (message: Buffer, size: number) =>
+  Readable.from(
+    Array.from({ length: Math.ceil(message.length / size) }, (_, at) => message.subarray(at * size, (at + 1) * size)),
+  )
+
+it.each([1, 2, 7, 1000])('what is sent in pieces of %i bytes is read', async (size) => {
+  for (const behind of [[], bytes]) {
+    const message = await readMessage(inPieces(Buffer.concat(messageOf(json, behind)), size), 1000)
+    expect(JSON.parse(message.json)).toEqual(json)
+    expect(Buffer.from(await message.bytes(4))).toEqual(Buffer.concat(behind))
   }
 })
 
-it('a message without a line is JSON alone', () => {
-  expect(splitBytes(Buffer.from('{}'))).toEqual({ json: '{}', bytes: Buffer.alloc(0) })
-  expect(splitBytes(Buffer.alloc(0))).toEqual({ json: '', bytes: Buffer.alloc(0) })
+it('a message without a line is JSON alone', async () => {
+  for (const text of ['{}', '']) {
+    const message = await readMessage(inPieces(Buffer.from(text), 1), 2)
+    expect(message.json).toBe(text)
+    expect((await message.bytes(0)).length).toBe(0)
+  }
+})
+
+it('more than may come is refused', async () => {
+  const code = (work: Promise<unknown>) => expect(work).rejects.toMatchObject({ code: 'BODY_TOO_LARGE' })
+  await code(readMessage(inPieces(Buffer.from('{"a":1}'), 3), 6))
+  const message = await readMessage(inPieces(Buffer.concat(messageOf({}, bytes)), 2), 2)
+  await code(message.bytes(3))
 })

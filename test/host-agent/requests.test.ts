@@ -2,20 +2,30 @@
 import { request } from 'node:http'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
+import type { MountBody } from '../../contract/agent.ts'
 import { errorFromBody } from '../../contract/errors.ts'
 import { fingerprintsBytesMax } from '../../contract/index-slices.ts'
-import { joinBytes } from '../../contract/json-and-bytes.ts'
+import { messageOf } from '../../contract/json-and-bytes.ts'
+import { type Census, census, leftBehind } from '../support/census.ts'
+import { filesystemImage } from '../support/images.ts'
 import { openRealAgent, type RealAgent } from '../support/real-agent.ts'
-import { mountOf } from '../support/sealed-disk.ts'
+import { mountOf, sealedDisk } from '../support/sealed-disk.ts'
 
 let real: RealAgent
+let before: Census
+let asked: MountBody
 beforeAll(async () => {
   real = await openRealAgent()
-  await real.agent.ensureRepository('repo', real.repositoryPath)
+  const image = join(real.folder, 'image.raw')
+  filesystemImage(image, 'ext4', 64 << 20, () => undefined)
+  asked = mountOf(await sealedDisk(real, image))
+  before = await census()
 })
+afterEach(async () => expect(await leftBehind(before)).toEqual([]))
 afterAll(() => real.close())
 
+const message = (json: unknown, bytes: Buffer[]) => Buffer.concat(messageOf(json, bytes))
 /** @returns the code of the error, or none where the agent has cut the connection */
 const refusal = (path: string, body: Buffer): Promise<string | undefined> =>
   new Promise((resolve) => {
@@ -26,28 +36,32 @@ const refusal = (path: string, body: Buffer): Promise<string | undefined> =>
     sent.end(body)
   })
 
-const asked = mountOf({ repository_id: 'repo', vm_backup_context_id: 'gone', disk_index: 0, bases: ['gone'] })
 const volume = (bytes: unknown) => ({ volume: 'disk 0 partition 0', bytes })
 
 it.each([
-  ['no JSON', Buffer.from('{'), 'INVALID_JSON'],
-  ['nothing', Buffer.alloc(0), 'INVALID_JSON'],
-  ['bytes that nobody speaks of', joinBytes(asked, [Buffer.alloc(3)]), 'VALIDATION_FAILED'],
-  ['fewer bytes than it says', joinBytes({ ...asked, known: [volume(4)] }, [Buffer.alloc(3)]), 'VALIDATION_FAILED'],
-  ['more bytes than it says', joinBytes({ ...asked, known: [volume(2)] }, [Buffer.alloc(3)]), 'VALIDATION_FAILED'],
+  ['no JSON', () => Buffer.from('{'), 'INVALID_JSON'],
+  ['nothing', () => Buffer.alloc(0), 'INVALID_JSON'],
+  ['bytes that nobody speaks of', () => message(asked, [Buffer.alloc(3)]), 'VALIDATION_FAILED'],
+  ['fewer bytes than it says', () => message({ ...asked, known: [volume(4)] }, [Buffer.alloc(3)]), 'VALIDATION_FAILED'],
+  ['more bytes than it says', () => message({ ...asked, known: [volume(2)] }, [Buffer.alloc(3)]), 'VALIDATION_FAILED'],
   [
     'a negative number of bytes',
-    joinBytes({ ...asked, known: [volume(-1), volume(4)] }, [Buffer.alloc(3)]),
+    () => message({ ...asked, known: [volume(-1), volume(4)] }, [Buffer.alloc(3)]),
     'VALIDATION_FAILED',
   ],
-  ['part of a byte', joinBytes({ ...asked, known: [volume(0.5)] }, []), 'VALIDATION_FAILED'],
-  ['text instead of a number', joinBytes({ ...asked, known: [volume('3')] }, [Buffer.alloc(3)]), 'VALIDATION_FAILED'],
+  ['part of a byte', () => message({ ...asked, known: [volume(0.5)] }, []), 'VALIDATION_FAILED'],
+  [
+    'text instead of a number',
+    () => message({ ...asked, known: [volume('3')] }, [Buffer.alloc(3)]),
+    'VALIDATION_FAILED',
+  ],
 ])('an index is refused for %s', async (_, body, code) => {
-  expect(await refusal('/index', body)).toBe(code)
+  expect(await refusal('/index', body())).toBe(code)
 })
 
 it('one that says what it has is asked for', async () => {
-  const body = joinBytes({ ...asked, known: [volume(2), volume(1)] }, [Buffer.alloc(3)])
+  const chain = { ...asked.disks[0]!, bases: ['gone'] }
+  const body = message({ ...asked, disks: [chain], known: [volume(2), volume(1)] }, [Buffer.alloc(3)])
   expect(await refusal('/index', body)).toBe('CHAIN_BROKEN')
 })
 
