@@ -16,7 +16,7 @@ const giveBack = (memory: Uint8Array) => {
 }
 
 /**
- * Opens what is read once and never again: where that can be, so that the kernel does not keep it. Of an image of FUSE it would forget it all the same within a second.
+ * Opens what is read once and never again: where that can be, so that the kernel does not keep it. Of an image of FUSE it forgets it anyway, whenever the file is opened or looked at anew.
  * @throws Error when it can not be opened
  */
 export const openUnkept = async (path: string): Promise<FileHandle> => {
