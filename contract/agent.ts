@@ -319,15 +319,10 @@ export type IndexedFolder = {
 export type ToldFingerprints = string | { from: number; bytes: number; over: [at: number, bytes: string][] }
 /** All fingerprints that an earlier walk told of a volume, one after the other. */
 export type VolumeFingerprints = { volume: string; fingerprints: Buffer }
-/** A restore point whose files are to be told, and what is known of its volumes. */
-export type IndexBody = MountBody & { known?: readonly VolumeFingerprints[] }
-/** The same as a message: of each volume so many bytes of fingerprints lie behind its JSON (json-and-bytes.ts). */
-export const indexRequest = mountBody.extend({
-  known: z
-    .array(z.object({ volume: z.string().max(300), bytes: z.int().min(0).max(fingerprintsBytesMax) }))
-    .max(1000)
-    .default([]),
-})
+/** How the same is said: bytes that lie behind the JSON, of one volume after the other. */
+export const knownVolumes = z
+  .array(z.object({ volume: z.string().max(300), bytes: z.int().min(0).max(fingerprintsBytesMax) }))
+  .max(1000)
 /** A line of an index: a volume begins; a folder of it; all of it has been told. */
 export type IndexLine = { volume: string } | IndexedFolder | { end: true }
 
@@ -419,8 +414,12 @@ export interface AgentApi {
   /** NOT_A_DIRECTORY; FILE_NOT_FOUND for one of `only_b64`. */
   readArchive(mountId: string, body: ArchiveBody): Promise<Readable>
 
-  /** Every file of a restore point's volumes, as lines of JSON (IndexLine), without a mount that anybody sees. What does not end with `end` was cut off. */
-  readIndex(body: IndexBody): Promise<Readable>
+  /**
+   * Every file of a restore point's volumes, as lines of JSON (IndexLine), without a mount that anybody sees. What does not end with `end` was cut off.
+   * @param known what an earlier walk told, which need not be there yet: the disks are opened meanwhile. Two messages go, one behind the other (json-and-bytes.ts).
+   * @throws what `known` is rejected with
+   */
+  readIndex(body: MountBody, known?: Promise<readonly VolumeFingerprints[]>): Promise<Readable>
   /** Lines of JSON (DigestLine), one for each regular file that can be read; the last line is `"end"`. PARTITION_NOT_FOUND. */
   readDigests(body: DigestBody): Promise<Readable>
   /** One file of it, in the same way. FILE_NOT_FOUND, IS_DIRECTORY, NOT_A_REGULAR_FILE, PARTITION_NOT_FOUND. */

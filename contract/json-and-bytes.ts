@@ -10,14 +10,14 @@ export const messageOf = (json: unknown, bytes: readonly Buffer[] = []): Buffer[
   ...bytes,
 ]
 
-/** `json`: text that nobody has looked at. `bytes`: to be called once, and at once; resolves when all have come. @throws BODY_TOO_LARGE */
-export type Message = { json: string; bytes: (bytesMax: number) => Promise<Buffer> }
+/** `json`: text that nobody has looked at. `rest`: the bytes behind it, which may be a message themselves. */
+export type Message = { json: string; rest: AsyncIterable<Buffer> }
 
 /** Resolves when the JSON has come. @param chunks their iterator is left open @throws BODY_TOO_LARGE */
 export const readMessage = async (chunks: AsyncIterable<Buffer>, jsonBytesMax: number): Promise<Message> => {
   const coming = chunks[Symbol.asyncIterator]()
   const line: Buffer[] = []
-  const behind: Buffer[] = []
+  let behind: Buffer = Buffer.alloc(0)
   let size = 0
   for (let next = await coming.next(); !next.done; next = await coming.next()) {
     const end = next.value.indexOf(lineEnd)
@@ -25,21 +25,26 @@ export const readMessage = async (chunks: AsyncIterable<Buffer>, jsonBytesMax: n
     size += line.at(-1)!.length
     if (size > jsonBytesMax) throw tooLarge()
     if (end < 0) continue
-    behind.push(next.value.subarray(end + 1))
+    behind = next.value.subarray(end + 1)
     break
   }
-  return {
-    json: Buffer.concat(line).toString('utf8'),
-    bytes: async (bytesMax) => {
-      let total = behind[0]?.length ?? 0
-      for (let next = await coming.next(); !next.done; next = await coming.next()) {
-        behind.push(next.value)
-        total += next.value.length
-        if (total > bytesMax) throw tooLarge()
-      }
-      return joinShared(behind, total)
-    },
+  return { json: Buffer.concat(line).toString('utf8'), rest: following(behind, coming) }
+}
+async function* following(first: Buffer, coming: AsyncIterator<Buffer>): AsyncGenerator<Buffer> {
+  yield first
+  for (let next = await coming.next(); !next.done; next = await coming.next()) yield next.value
+}
+
+/** @param chunks of which none is left out @throws BODY_TOO_LARGE */
+export const readBytes = async (chunks: AsyncIterable<Buffer>, bytesMax: number): Promise<Buffer> => {
+  const all: Buffer[] = []
+  let total = 0
+  for await (const chunk of chunks) {
+    all.push(chunk)
+    total += chunk.length
+    if (total > bytesMax) throw tooLarge()
   }
+  return joinShared(all, total)
 }
 const tooLarge = () => new HubError('BODY_TOO_LARGE', 'The request body is too large')
 

@@ -16,7 +16,7 @@ import {
   fetchBody,
   fileInfoHeader,
   guestPath,
-  indexRequest,
+  knownVolumes,
   listingBody,
   lockBody,
   mergeBody,
@@ -32,7 +32,7 @@ import {
 } from '../contract/agent.ts'
 import { errorBody, HubError } from '../contract/errors.ts'
 import { fingerprintsBytesMax } from '../contract/index-slices.ts'
-import { readMessage } from '../contract/json-and-bytes.ts'
+import { readBytes, readMessage } from '../contract/json-and-bytes.ts'
 import type { Agent } from './agent.ts'
 import { log } from './log.ts'
 import type { Content } from './mounts/mount-files.ts'
@@ -62,13 +62,16 @@ const checkJson = <S extends z.ZodType>(schema: S, json: string): z.output<S> =>
   return check(schema, value)
 }
 const body = async <S extends z.ZodType>(c: Context<Env>, schema: S): Promise<z.output<S>> => {
-  const { json, bytes } = await message(c)
-  if ((await bytes(bodyBytesMax)).length > 0)
+  const { json, rest } = await message(c)
+  if ((await readBytes(rest, bodyBytesMax)).length > 0)
     throw new HubError('VALIDATION_FAILED', 'The request has bytes behind its JSON')
   return checkJson(schema, json)
 }
-/** @throws VALIDATION_FAILED when there are fewer or more bytes than they say */
-const deal = (known: z.output<typeof indexRequest>['known'], bytes: Buffer): VolumeFingerprints[] => {
+/** @throws INVALID_JSON, VALIDATION_FAILED, also when there are fewer or more bytes than it says; BODY_TOO_LARGE */
+const fingerprintsIn = async (message: AsyncIterable<Buffer>): Promise<VolumeFingerprints[]> => {
+  const { json, rest } = await readMessage(message, bodyBytesMax)
+  const known = checkJson(knownVolumes, json)
+  const bytes = await readBytes(rest, fingerprintsBytesMax)
   const volumes: VolumeFingerprints[] = []
   let from = 0
   for (const { volume, bytes: count } of known) {
@@ -210,12 +213,12 @@ export const createServerApp = (agent: Agent) => {
     return send(c, await agent.files.archive(guestFile(c, asked), options))
   })
   app.post('/index', async (c) => {
-    const { json, bytes } = await message(c)
-    const { known, ...asked } = checkJson(indexRequest, json)
-    // They come while the disks are being opened.
-    const fingerprints = bytes(fingerprintsBytesMax).then((all) => deal(known, all))
-    fingerprints.catch(() => undefined)
-    return send(c, await makingWay(asked.disks, () => agent.files.index(asked, fingerprints)))
+    const { json, rest } = await message(c)
+    const asked = checkJson(mountBody, json)
+    // What is known comes while the disks are being opened.
+    const known = fingerprintsIn(rest)
+    known.catch(() => undefined)
+    return send(c, await makingWay(asked.disks, () => agent.files.index(asked, known)))
   })
   app.post('/digests', async (c) => {
     const asked = await body(c, digestBody)

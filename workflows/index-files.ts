@@ -99,9 +99,8 @@ const walk = async (env: IndexEnv, row: FileIndexRow, backup: JobWithDisks, entr
   const writer = await FileIndexWriter.open(DB, contextId, row.pointAt, points)
   let stream: Readable | undefined
   try {
-    const { known } = writer
     const { result } = await fromPlaces(places, ({ chains: disks }) =>
-      AGENT.readIndex({ vm_name: backup.job.vmName, disks, known }),
+      AGENT.readIndex({ vm_name: backup.job.vmName, disks }, writer.known),
     )
     stream = result
     let volumeId: number | undefined

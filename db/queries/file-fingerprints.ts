@@ -50,12 +50,28 @@ export const keepFingerprints = async (
     const bytes = parts.reduce((sum, part) => sum + part.length, 0)
     if (total + bytes > fingerprintsBytesMax) continue
     total += bytes
-    const all = Buffer.concat(parts)
-    for (let from = 0; from < all.length; from += rowBytes)
-      // Prepared: the bytes go as they are, and not as twice as many digits.
+    let part = 0
+    // Prepared: the bytes go as they are, and not as twice as many digits.
+    for (const row of rowsOf(parts))
       await connection.execute(
         'INSERT INTO file_fingerprints (volume_id, part, point_at, fingerprints) VALUES (?, ?, ?, ?)',
-        [volumeId, from / rowBytes, at, all.subarray(from, from + rowBytes)],
+        [volumeId, part++, at, row],
       )
   }
+}
+
+/** Each in the same memory: ten megabytes that nobody has touched before take a virtual machine 50 ms. */
+function* rowsOf(parts: readonly Buffer[]): Generator<Buffer> {
+  const row = Buffer.alloc(rowBytes)
+  let filled = 0
+  for (const part of parts)
+    for (let from = 0; from < part.length; ) {
+      const copied = part.copy(row, filled, from)
+      from += copied
+      filled += copied
+      if (filled < rowBytes) continue
+      yield row
+      filled = 0
+    }
+  if (filled > 0) yield row.subarray(0, filled)
 }

@@ -38,8 +38,8 @@ export type IndexPoint = Bounds & {
 type Part = Omit<ToldPart, 'folderId'> & { folder: string | number }
 
 export class FileIndexWriter {
-  /** What needs not be told again. */
-  readonly known: readonly KnownVolume[]
+  /** What needs not be told again; rejected when the database does not give it. */
+  readonly known: Promise<readonly KnownVolume[]>
   readonly #pool: Database['pool']
   readonly #connection: PoolConnection
   readonly #point: IndexPoint
@@ -78,7 +78,9 @@ export class FileIndexWriter {
       await connection.query('CREATE OR REPLACE TEMPORARY TABLE file_seen (folder_id INT NOT NULL PRIMARY KEY)')
       const isTorn = await forgetDeletedPoints(connection, { contextId, at }, points)
       const isNext = before !== undefined && after === undefined && !isTorn
-      const known = isNext ? await knownFingerprints(connection, contextId, before) : []
+      const known = isNext ? knownFingerprints(connection, contextId, before) : Promise.resolve([])
+      // Until somebody asks for it, nobody hears of it.
+      known.catch(() => undefined)
       return new FileIndexWriter(pool, connection, { contextId, before, at, after, isTorn }, known, entriesAtOnce)
     } catch (error) {
       connection.destroy()
@@ -89,7 +91,7 @@ export class FileIndexWriter {
     pool: Database['pool'],
     connection: PoolConnection,
     point: IndexPoint,
-    known: readonly KnownVolume[],
+    known: Promise<readonly KnownVolume[]>,
     entriesAtOnce: number,
   ) {
     this.known = known
@@ -113,7 +115,7 @@ export class FileIndexWriter {
     if (folder.length > folderLengthMax) return
     const entries = told.entries.length + told.unnamed.length
     this.#count += entries + (told.same ?? 0)
-    const given = this.known.find(({ id }) => id === volumeId)?.fingerprints
+    const given = (await this.known).find(({ id }) => id === volumeId)?.fingerprints
     const own = toldFingerprints(fingerprints, given)
     const all = this.#fingerprints.get(volumeId) ?? []
     if (own) all.push(own)

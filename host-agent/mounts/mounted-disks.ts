@@ -69,6 +69,9 @@ export class MountedDisks {
   readonly #host = new Map<string, HostDisk>()
   readonly #records: Record<string, DiskRecord> = {}
   #sandboxed: SandboxDisks | undefined
+  /** One that nothing is read through, until it is closed. */
+  #unused: SandboxDisks | undefined
+  #closing: Promise<void> | undefined
   #inMachine: MachineDisks | undefined
   /** Why none could be had for what needs one. */
   #noMachine: string | undefined
@@ -132,7 +135,7 @@ export class MountedDisks {
     if (this.#options.guestView) await this.#openGuest(volumes)
     const isServing = byHost.some(({ piece }) => piece === null)
     const isNeeded = isServing || (this.#inMachine?.readers.size ?? 0) > 0
-    if (this.#sandboxed?.readers.size === 0 && !isNeeded) await this.#closeSandbox()
+    if (this.#sandboxed?.readers.size === 0 && !isNeeded) this.#letGo(this.#sandboxed)
     if (this.defaultPartition === null)
       throw new HubError('NO_MOUNTABLE_FILESYSTEM', 'No volume of this disk can be mounted', {
         details: this.#partitions
@@ -149,7 +152,11 @@ export class MountedDisks {
     for (const disk of this.#host.values()) await disk.close()
     await this.#inMachine?.close()
     this.#inMachine = undefined
-    await this.#closeSandbox()
+    await this.#sandboxed?.close()
+    this.#sandboxed = undefined
+    await this.#closing
+    await this.#unused?.close()
+    this.#unused = undefined
     await this.#finder?.close()
     this.#finder = undefined
     this.#makeNext()
@@ -161,9 +168,17 @@ export class MountedDisks {
     for (const made of [sandboxes, machines]) if (typeof made !== 'string') made.makeNext()
   }
 
-  async #closeSandbox() {
-    await this.#sandboxed?.close()
+  /** That takes a tenth of a second: whoever waits for this mount does not wait for it, only `close` does. */
+  #letGo(unused: SandboxDisks) {
     this.#sandboxed = undefined
+    this.#unused = unused
+    this.#closing = unused.close().then(
+      () => {
+        this.#unused = undefined
+      },
+      // `close` tries again, and says why it can not.
+      () => undefined,
+    )
   }
 
   #hostDisk(name: string, source: AttachSource): HostDisk {

@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { HubError } from '../../contract/errors.ts'
-import { readMessage } from '../../contract/json-and-bytes.ts'
+import { readBytes, readMessage } from '../../contract/json-and-bytes.ts'
 import { type Content, openMounted, type VolumeReader } from '../files/volume-reader.ts'
 import type { Mounted, NotMounted } from '../volumes/mounted.ts'
 import {
@@ -107,8 +107,8 @@ export const answering = (
   return async (request, response) => {
     try {
       // What the agent asks has its limits.
-      const { json, bytes } = await readMessage(request, Number.POSITIVE_INFINITY)
-      const behind = await bytes(Number.POSITIVE_INFINITY)
+      const { json, rest } = await readMessage(request, Number.POSITIVE_INFINITY)
+      const behind = await readBytes(rest, Number.POSITIVE_INFINITY)
       const asked = JSON.parse(json) as never
       const content = contents[request.url!]
       if (content) await sayContent(response, await content(asked, behind))

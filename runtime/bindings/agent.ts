@@ -1,13 +1,16 @@
 /** AGENT: the host-agent over its unix socket. */
 import { Agent as HttpAgent, type IncomingMessage, request } from 'node:http'
+import { pipeline, Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import type { z } from 'zod'
 import {
   type AgentApi,
   type FileInfo,
   fileInfoHeader,
-  type indexRequest,
+  type knownVolumes,
+  type MountBody,
   type RepositoryPlace,
+  type VolumeFingerprints,
 } from '../../contract/agent.ts'
 import { errorFromBody, HubError } from '../../contract/errors.ts'
 import { messageOf } from '../../contract/json-and-bytes.ts'
@@ -20,6 +23,25 @@ const connectionsMax = 64
 const unreachable = (cause: unknown) =>
   new HubError('SERVICE_UNAVAILABLE', 'The host-agent does not answer', { cause, headers: { 'Retry-After': '5' } })
 
+/**
+ * A request whose answer has come no longer hears of its socket (Node 20), nobody does: when the agent refuses one early and hangs up, what was still to be sent
+ * would end the hub.
+ */
+const ignore = () => undefined
+
+/** Or what comes one after the other. */
+type Sent = Buffer[] | AsyncIterable<Buffer>
+
+async function* indexMessages(body: MountBody, known: Promise<readonly VolumeFingerprints[]>): AsyncGenerator<Buffer> {
+  yield* messageOf(body)
+  const volumes = await known
+  const heads = volumes.map(({ volume, fingerprints }) => ({ volume, bytes: fingerprints.length }))
+  yield* messageOf(
+    heads satisfies z.input<typeof knownVolumes>,
+    volumes.map(({ fingerprints }) => fingerprints),
+  )
+}
+
 export const openAgentClient = (socketPath: string): AgentApi & { close: () => void } => {
   const pool = new HttpAgent({ keepAlive: true, maxSockets: connectionsMax })
   const streams = new HttpAgent({ keepAlive: false })
@@ -27,13 +49,17 @@ export const openAgentClient = (socketPath: string): AgentApi & { close: () => v
   const open = (
     method: string,
     path: string,
-    message: Buffer[],
+    message: Sent,
     agent: HttpAgent,
     limitMs: number,
   ): Promise<IncomingMessage> =>
     new Promise<IncomingMessage>((resolve, reject) => {
-      const length = message.reduce((total, part) => total + part.length, 0)
-      const headers = length > 0 ? { 'Content-Type': 'application/json', 'Content-Length': length } : {}
+      const isThere = Array.isArray(message)
+      const length = isThere ? message.reduce((total, part) => total + part.length, 0) : undefined
+      const headers = {
+        ...(length === 0 ? {} : { 'Content-Type': 'application/json' }),
+        ...(length ? { 'Content-Length': length } : {}),
+      }
       let answered = false
       const outgoing = request({ socketPath, path, method, headers, agent, timeout: limitMs })
       outgoing.on('timeout', () => outgoing.destroy(new Error('the host-agent took too long')))
@@ -43,10 +69,15 @@ export const openAgentClient = (socketPath: string): AgentApi & { close: () => v
         if (stale) resolve(open(method, path, message, agent, limitMs))
         else reject(unreachable(cause))
       })
+      outgoing.once('socket', (socket) => {
+        if (!socket.listeners('error').includes(ignore)) socket.on('error', ignore)
+      })
       outgoing.on('response', (response) => {
         answered = true
         resolve(response)
       })
+      // Ended with an error, it ends the request with that.
+      if (!isThere) return void pipeline(Readable.from(message), outgoing, () => undefined)
       for (const part of message) outgoing.write(part)
       outgoing.end()
     })
@@ -71,9 +102,9 @@ export const openAgentClient = (socketPath: string): AgentApi & { close: () => v
     return JSON.parse(said) as T
   }
 
-  const stream = async (path: string, body: unknown, bytes: readonly Buffer[] = []): Promise<IncomingMessage> => {
+  const stream = async (path: string, message: Sent): Promise<IncomingMessage> => {
     // A client that reads slowly is no reason to cut a stream: once it runs, there is no time limit.
-    const response = await open('POST', path, messageOf(body, bytes), streams, timeoutMs)
+    const response = await open('POST', path, message, streams, timeoutMs)
     if (response.statusCode !== 200) return fail(response)
     response.socket.setTimeout(0)
     return response
@@ -116,23 +147,17 @@ export const openAgentClient = (socketPath: string): AgentApi & { close: () => v
 
     listFiles: (id, body) => call('POST', `${mount(id)}/files`, body),
     fileInfo: (id, path) => call('POST', `${mount(id)}/file-info`, path),
-    readFile: (id, body) => stream(`${mount(id)}/content`, body),
-    readArchive: (id, body) => stream(`${mount(id)}/archive`, body),
+    readFile: (id, body) => stream(`${mount(id)}/content`, messageOf(body)),
+    readArchive: (id, body) => stream(`${mount(id)}/archive`, messageOf(body)),
 
-    readIndex: ({ known = [], ...body }) => {
-      const asked = {
-        ...body,
-        known: known.map(({ volume, fingerprints }) => ({ volume, bytes: fingerprints.length })),
-      }
-      return stream(
-        '/index',
-        asked satisfies z.input<typeof indexRequest>,
-        known.map(({ fingerprints }) => fingerprints),
-      )
+    readIndex: async (body, known = Promise.resolve([])) => {
+      // Rejected, it also ends the request; but it is why.
+      const [, lines] = await Promise.all([known, stream('/index', indexMessages(body, known))])
+      return lines
     },
-    readDigests: (body) => stream('/digests', body),
+    readDigests: (body) => stream('/digests', messageOf(body)),
     fetchFile: async (body) => {
-      const content = await stream('/fetch', body)
+      const content = await stream('/fetch', messageOf(body))
       const said = Buffer.from(String(content.headers[fileInfoHeader]), 'base64').toString('utf8')
       return { info: JSON.parse(said) as FileInfo, content }
     },

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 import { expect, it } from 'vitest'
-import { messageOf, readMessage } from '../../contract/json-and-bytes.ts'
+import { messageOf, readBytes, readMessage } from '../../contract/json-and-bytes.ts'
 
 const json = { text: 'with\na line, "quotes" and ü', number: 1 }
 const bytes = [Buffer.from([0x0a, 0, 0x7b]), Buffer.alloc(0), Buffer.from([0xff])]
@@ -14,15 +14,24 @@ it.each([1, 2, 7, 1000])('what is sent in pieces of %i bytes is read', async (si
   for (const behind of [[], bytes]) {
     const message = await readMessage(inPieces(Buffer.concat(messageOf(json, behind)), size), 1000)
     expect(JSON.parse(message.json)).toEqual(json)
-    expect(Buffer.from(await message.bytes(4))).toEqual(Buffer.concat(behind))
+    expect(Buffer.from(await readBytes(message.rest, 4))).toEqual(Buffer.concat(behind))
   }
+})
+
+it.each([1, 2, 7, 1000])('one message behind the other is read in pieces of %i bytes', async (size) => {
+  const both = [...messageOf(json), ...messageOf([1], bytes)]
+  const first = await readMessage(inPieces(Buffer.concat(both), size), 1000)
+  expect(JSON.parse(first.json)).toEqual(json)
+  const second = await readMessage(first.rest, 1000)
+  expect(JSON.parse(second.json)).toEqual([1])
+  expect(Buffer.from(await readBytes(second.rest, 4))).toEqual(Buffer.concat(bytes))
 })
 
 it('a message without a line is JSON alone', async () => {
   for (const text of ['{}', '']) {
     const message = await readMessage(inPieces(Buffer.from(text), 1), 2)
     expect(message.json).toBe(text)
-    expect((await message.bytes(0)).length).toBe(0)
+    expect((await readBytes(message.rest, 0)).length).toBe(0)
   }
 })
 
@@ -30,5 +39,5 @@ it('more than may come is refused', async () => {
   const code = (work: Promise<unknown>) => expect(work).rejects.toMatchObject({ code: 'BODY_TOO_LARGE' })
   await code(readMessage(inPieces(Buffer.from('{"a":1}'), 3), 6))
   const message = await readMessage(inPieces(Buffer.concat(messageOf({}, bytes)), 2), 2)
-  await code(message.bytes(3))
+  await code(readBytes(message.rest, 3))
 })

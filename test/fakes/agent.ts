@@ -16,7 +16,6 @@ import type {
   ExportState,
   FetchBody,
   GuestPath,
-  IndexBody,
   IndexedEntry,
   IndexLine,
   LockBody,
@@ -27,6 +26,7 @@ import type {
   RepositoryPlace,
   VerifyBody,
   VerifyState,
+  VolumeFingerprints,
 } from '../../contract/agent.ts'
 import type { Examination } from '../../contract/api/doctor.ts'
 import type { Entry, Partition } from '../../contract/api/restore.ts'
@@ -472,7 +472,7 @@ export class FakeAgent implements AgentApi {
     return Readable.from([Buffer.from('an archive')])
   }
   /** Of every restore point the same: the tree as one volume. */
-  async readIndex({ disks, known = [] }: IndexBody) {
+  async readIndex({ disks }: MountBody, known: Promise<readonly VolumeFingerprints[]> = Promise.resolve([])) {
     this.#check()
     const key = keyOf({ ...disks[0]!, base: disks[0]!.bases[0]! })
     if (!this.files.has(key)) throw new HubError('CHAIN_BROKEN', 'A file of the chain is missing')
@@ -486,7 +486,7 @@ export class FakeAgent implements AgentApi {
       folders.set(path.slice(0, slash), entries)
     }
     const volume = 'disk 0 partition 0'
-    const before = known.find((one) => one.volume === volume)?.fingerprints ?? Buffer.alloc(0)
+    const before = (await known).find((one) => one.volume === volume)?.fingerprints ?? Buffer.alloc(0)
     const lines = [`${JSON.stringify({ volume } satisfies IndexLine)}\n`]
     for (const [folder, entries] of folders)
       for (const line of toldFolders(folder, entries, before)) lines.push(`${JSON.stringify(line)}\n`)

@@ -530,7 +530,7 @@ describe('many files', () => {
       await real.agent.removeMount(mount_id, 'user')
       const walk = async (fingerprints: Buffer) => {
         const known = [{ volume: volumeKey(partitions[0]!), fingerprints }]
-        const stream = await real.agent.readIndex({ ...mountOf(await sealedDisk(real, image)), known })
+        const stream = await real.agent.readIndex(mountOf(await sealedDisk(real, image)), Promise.resolve(known))
         const lines = (await buffer(stream)).toString('utf8').trim().split('\n')
         return lines.map((line) => JSON.parse(line) as IndexLine).flatMap((line) => ('folder' in line ? [line] : []))
       }

@@ -2,6 +2,7 @@
 import { request } from 'node:http'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
 import type { MountBody } from '../../contract/agent.ts'
 import { errorFromBody } from '../../contract/errors.ts'
@@ -25,14 +26,17 @@ beforeAll(async () => {
 afterEach(async () => expect(await leftBehind(before)).toEqual([]))
 afterAll(() => real.close())
 
-const message = (json: unknown, bytes: Buffer[]) => Buffer.concat(messageOf(json, bytes))
+/** A restore point, and behind it what is known of its volumes. */
+const message = (body: unknown, known: unknown, bytes: Buffer[] = []) =>
+  Buffer.concat([...messageOf(body), ...messageOf(known, bytes)])
 /** @returns the code of the error, or none where the agent has cut the connection */
 const refusal = (path: string, body: Buffer): Promise<string | undefined> =>
   new Promise((resolve) => {
-    const sent = request({ socketPath: join(real.folder, 'agent.sock'), path, method: 'POST' }, async (response) => {
+    const where = { socketPath: join(real.folder, 'agent.sock'), path, method: 'POST', agent: false } as const
+    const sent = request(where, async (response) => {
       resolve(errorFromBody(JSON.parse(await text(response)))?.code)
     })
-    sent.once('error', () => resolve(undefined))
+    sent.on('error', () => resolve(undefined))
     sent.end(body)
   })
 
@@ -41,28 +45,34 @@ const volume = (bytes: unknown) => ({ volume: 'disk 0 partition 0', bytes })
 it.each([
   ['no JSON', () => Buffer.from('{'), 'INVALID_JSON'],
   ['nothing', () => Buffer.alloc(0), 'INVALID_JSON'],
-  ['bytes that nobody speaks of', () => message(asked, [Buffer.alloc(3)]), 'VALIDATION_FAILED'],
-  ['fewer bytes than it says', () => message({ ...asked, known: [volume(4)] }, [Buffer.alloc(3)]), 'VALIDATION_FAILED'],
-  ['more bytes than it says', () => message({ ...asked, known: [volume(2)] }, [Buffer.alloc(3)]), 'VALIDATION_FAILED'],
-  [
-    'a negative number of bytes',
-    () => message({ ...asked, known: [volume(-1), volume(4)] }, [Buffer.alloc(3)]),
-    'VALIDATION_FAILED',
-  ],
-  ['part of a byte', () => message({ ...asked, known: [volume(0.5)] }, []), 'VALIDATION_FAILED'],
-  [
-    'text instead of a number',
-    () => message({ ...asked, known: [volume('3')] }, [Buffer.alloc(3)]),
-    'VALIDATION_FAILED',
-  ],
+  ['a restore point alone', () => Buffer.concat(messageOf(asked)), 'INVALID_JSON'],
+  ['bytes that nobody speaks of', () => message(asked, [], [Buffer.alloc(3)]), 'VALIDATION_FAILED'],
+  ['fewer bytes than it says', () => message(asked, [volume(4)], [Buffer.alloc(3)]), 'VALIDATION_FAILED'],
+  ['more bytes than it says', () => message(asked, [volume(2)], [Buffer.alloc(3)]), 'VALIDATION_FAILED'],
+  ['a negative number of bytes', () => message(asked, [volume(-1), volume(4)], [Buffer.alloc(3)]), 'VALIDATION_FAILED'],
+  ['part of a byte', () => message(asked, [volume(0.5)], []), 'VALIDATION_FAILED'],
+  ['text instead of a number', () => message(asked, [volume('3')], [Buffer.alloc(3)]), 'VALIDATION_FAILED'],
 ])('an index is refused for %s', async (_, body, code) => {
   expect(await refusal('/index', body())).toBe(code)
 })
 
 it('one that says what it has is asked for', async () => {
   const chain = { ...asked.disks[0]!, bases: ['gone'] }
-  const body = message({ ...asked, disks: [chain], known: [volume(2), volume(1)] }, [Buffer.alloc(3)])
+  const body = message({ ...asked, disks: [chain] }, [volume(2), volume(1)], [Buffer.alloc(3)])
   expect(await refusal('/index', body)).toBe('CHAIN_BROKEN')
+})
+
+it('what is known can not be had: that is why there is no index', async () => {
+  const why = new Error('the database does not answer')
+  await expect(real.agent.readIndex(asked, Promise.reject(why))).rejects.toBe(why)
+  await expect(
+    real.agent.readIndex(
+      asked,
+      sleep(300).then(() => Promise.reject(why)),
+    ),
+  ).rejects.toBe(why)
+  // The agent hears of it a moment later.
+  await expect.poll(async () => (await real.agent.health()).mounts).toBe(0)
 })
 
 it.each([

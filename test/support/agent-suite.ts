@@ -264,7 +264,7 @@ export const agentSuite = (name: string, open: () => Promise<AgentUnderTest>) =>
       expect(entries).toContainEqual(['/etc/hostname', 'f', 6, expect.any(Number)])
       // Of what is known it tells only that it is there.
       const known = [{ volume: 'disk 0 partition 0', fingerprints: fingerprintsOf(lines) }]
-      const again = (await text(await agent.readIndex({ ...request, known }))).trim().split('\n')
+      const again = (await text(await agent.readIndex(request, Promise.resolve(known)))).trim().split('\n')
       const told = again.map((line) => JSON.parse(line) as IndexLine)
       expect(entriesOf(told)).toEqual([])
       expect(told.reduce((sum, line) => sum + ('folder' in line ? (line.same ?? 0) : 0), 0)).toBe(entries.length)
