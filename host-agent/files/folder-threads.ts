@@ -34,8 +34,10 @@ const giveBack = (worker: Worker) => {
   idle.push(worker)
 }
 
-/** Starts a thread ahead of its first use. */
-export const warmUpFolderThreads = () => giveBack(takeWorker())
+/** Starts so many threads ahead of their first use. */
+export const warmUpFolderThreads = (count = 1) => {
+  for (const worker of Array.from({ length: count }, takeWorker)) giveBack(worker)
+}
 
 /** @throws SERVICE_UNAVAILABLE when the filesystem gives an error */
 const ask = <Kind extends keyof FolderTasks>(

@@ -114,7 +114,9 @@ class SomeFolders {
   walk(): FolderTasks['walk']['give'] {
     // Who is given many has few names in each, most likely.
     let atOnce = this.#waiting.length > moreFolders ? 2 * moreFolders : 1
-    while (this.#waiting.length > 0 && this.#count < entriesAtOnce) {
+    // Below the uppermost folder there may be something to do for others, too.
+    const most = this.#waiting.length === 1 && this.#waiting[0]!.path.length === 0 ? 1 : entriesAtOnce
+    while (this.#waiting.length > 0 && this.#count < most) {
       if (this.#begun.names.length > 0) this.#tellNextPart()
       else if (this.#tellSome(atOnce)) atOnce *= moreFolders
       else atOnce = 1

@@ -4,12 +4,14 @@ import type { Writable } from 'node:stream'
 import { inBatches, workThrough } from '../concurrency.ts'
 import { toFingerprints } from './fingerprints.ts'
 import type { Walk, WalkedVolume } from './folder-tasks.ts'
-import { walkSome } from './folder-threads.ts'
+import { walkSome, warmUpFolderThreads } from './folder-threads.ts'
 import { openUnkept } from './inodes/block-file.ts'
 import { type Folder, fromFolders, noNames, toFolders } from './walked-folders.ts'
 
 /** Threads that walk: beyond one for each processor they cost more to begin with than they save. */
 const walksAtOnce = Math.max(2, Math.min(4, availableParallelism()))
+/** Starts the threads of a walk that is to begin in a moment. */
+export const warmUpWalk = () => warmUpFolderThreads(walksAtOnce)
 /** Folders that one walk is given at the most, when there are enough for all: more of them are asked for their names at once. */
 const foldersAtOnce = 1000
 

@@ -5,6 +5,7 @@ import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { HubError } from '../../contract/errors.ts'
 import { readBytes, readMessage } from '../../contract/json-and-bytes.ts'
+import { warmUpWalk } from '../files/index-lines.ts'
 import { type Content, openMounted, type VolumeReader } from '../files/volume-reader.ts'
 import type { Mounted, NotMounted } from '../volumes/mounted.ts'
 import {
@@ -94,10 +95,16 @@ export const answering = (
     '/list': (asked: ListRequest) => withReason(asked, () => readerOf(asked).list(pathOf(asked), asked)),
     '/info': (asked: PathRequest) => withReason(asked, () => readerOf(asked).info(pathOf(asked))),
   }
-  const contents: Record<string, (asked: never, bytes: Buffer) => Promise<Content>> = {
+  const index = async (asked: IndexRequest, rest: AsyncIterable<Buffer>) => {
+    const reader = readerOf(asked)
+    // What is known comes meanwhile.
+    warmUpWalk()
+    return reader.index(await readBytes(rest, Number.POSITIVE_INFINITY))
+  }
+  const contents: Record<string, (asked: never, rest: AsyncIterable<Buffer>) => Promise<Content>> = {
     '/read': (asked: ReadRequest) =>
       withReason(asked, () => readerOf(asked).read(pathOf(asked), asked.start, asked.length)),
-    '/index': (asked: IndexRequest, known) => withReason(asked, () => readerOf(asked).index(known)),
+    '/index': (asked: IndexRequest, rest) => withReason(asked, () => index(asked, rest)),
     '/digests': (asked: DigestRequest) =>
       withReason(asked, () => readerOf(asked).digests(asked.paths_b64.map((path) => Buffer.from(path, 'base64')))),
     '/archive': (asked: ArchiveRequest) =>
@@ -108,10 +115,9 @@ export const answering = (
     try {
       // What the agent asks has its limits.
       const { json, rest } = await readMessage(request, Number.POSITIVE_INFINITY)
-      const behind = await readBytes(rest, Number.POSITIVE_INFINITY)
       const asked = JSON.parse(json) as never
       const content = contents[request.url!]
-      if (content) await sayContent(response, await content(asked, behind))
+      if (content) await sayContent(response, await content(asked, rest))
       else sayJson(response, 200, await answers[request.url!]!(asked))
     } catch (error) {
       const known =
