@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 
 /** How much slower than a real machine an emulated one may be. */
@@ -7,6 +8,8 @@ const project = (name: string, include: string[], more: object = {}) => ({ test:
 
 export default defineConfig({
   test: {
+    // Vitest's own choice leaves one of two processors idle.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     projects: [
       project('unit', ['test/contract/**/*.test.ts', 'test/workflows/pure/**/*.test.ts']),
       project('functions', ['test/functions/**/*.test.ts', 'test/db/**/*.test.ts', 'test/workflows/*.test.ts'], {

@@ -15,7 +15,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { buildGui } from './prepare.mjs'
-import { bundleReader } from './reader-machine.mjs'
+import { bundleReaders } from './reader-machine.mjs'
 
 const root = fileURLToPath(new URL('../', import.meta.url))
 const { version, description } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
@@ -41,7 +41,7 @@ try {
   cpSync(join(root, 'db/migrations'), join(home, 'db/migrations'), { recursive: true })
   if (!buildGui(join(home, 'dist-gui'))) throw new Error('The console could not be built')
   // What throw-away machines are started from is put together where it is installed: it has the host's own Node in it.
-  bundleReader(join(home, 'reader-app'))
+  bundleReaders(join(home, 'dist-reader'))
   for (const file of [
     'scripts/stock-kernel.mjs',
     'scripts/reader-machine.mjs',

@@ -11,7 +11,7 @@ try {
   rmSync(fresh, { recursive: true, force: true })
   makeReaderMachine({
     to: fresh,
-    app: join(home, 'reader-app'),
+    app: join(home, 'dist-reader'),
     cache: resolve(process.argv[3] ?? '/var/cache/sendense-hub'),
   })
   rmSync(to, { recursive: true, force: true })

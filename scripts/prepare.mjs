@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { bundleReader, makeReaderMachine } from './reader-machine.mjs'
+import { bundleReaders, makeReaderMachine } from './reader-machine.mjs'
 
 const root = fileURLToPath(new URL('../', import.meta.url))
 const say = (text) => process.stdout.write(`${text}\n`)
@@ -135,24 +135,29 @@ export const buildGui = (to) =>
   ])
 const ensureGui = () => ensureBuilt('the console', 'dist-gui', ['gui', 'package-lock.json'], buildGui)
 
+/** What readers of guests' filesystems, and what is bundled with them, are made of. */
+const readerSources = ['host-agent', 'contract', 'durable', 'nbd', 'package-lock.json']
+const ensureReaders = () =>
+  ensureBuilt('the readers', 'dist-reader', [...readerSources, 'scripts/reader-machine.mjs'], (fresh) => {
+    bundleReaders(resolve(root, fresh))
+    return true
+  })
+
 /** What throw-away machines are started from; without it nobody is kept from starting, and what needs one is read by the host, or closed. */
 const ensureReaderMachine = () => {
   const make = (fresh) => {
-    const [to, app] = [resolve(root, fresh), resolve(root, `${fresh}-app`)]
+    const to = resolve(root, fresh)
     try {
-      bundleReader(app)
-      makeReaderMachine({ to, app, cache: resolve(root, 'node_modules/.cache/sendense-kernel') })
+      const cache = resolve(root, 'node_modules/.cache/sendense-kernel')
+      makeReaderMachine({ to, app: resolve(root, 'dist-reader'), cache })
       return true
     } catch (error) {
       rmSync(to, { recursive: true, force: true })
       throw error
-    } finally {
-      rmSync(app, { recursive: true, force: true })
     }
   }
-  const sources = ['host-agent', 'contract', 'durable', 'nbd', 'scripts', 'package-lock.json']
   try {
-    ensureBuilt('the throw-away machine', 'dist-machine', sources, make, process.version)
+    ensureBuilt('the throw-away machine', 'dist-machine', [...readerSources, 'scripts'], make, process.version)
   } catch (error) {
     say(`The throw-away machine could not be made, and will be tried again: ${error.message}`)
   }
@@ -178,5 +183,6 @@ export const prepare = async ({ withDevelopment, withLab = false }) => {
   ensureNpmPackages(withDevelopment)
   ensureBuild()
   ensureGui()
+  ensureReaders()
   ensureReaderMachine()
 }

@@ -37,7 +37,7 @@ const copyProgram = (root, from, to) => {
   }
 }
 
-/** @param to folder for `kernel`, `initrd` and `root.img` @param app folder that the reader was bundled to */
+/** @param to folder for `kernel`, `initrd` and `root.img` @param app folder that the readers were bundled to */
 const assemble = (kernel, app, to) => {
   const root = mkdtempSync(join(tmpdir(), 'sendense-root-'))
   try {
@@ -70,14 +70,14 @@ const assemble = (kernel, app, to) => {
   makeInitrd(kernel, join(to, 'initrd'), { script, modules: bootModules, folders: ['root'] })
 }
 
-/** Bundles the reader. @param to absolute */
-export const bundleReader = (to) => {
+/** Bundles the readers, those of sandboxes as well. @param to absolute */
+export const bundleReaders = (to) => {
   const vite = join(project, 'node_modules/vite/bin/vite.js')
-  const config = join(project, 'host-agent/machine/vite.config.ts')
+  const config = join(project, 'host-agent/vite.config.ts')
   must(process.execPath, [vite, 'build', '--config', config, '--outDir', to, '--emptyOutDir', '--logLevel', 'error'])
 }
 
-/** @param to absolute folder, made here @param cache absolute folder for kernels @param app absolute folder with the bundled reader @throws Error that says what is missing */
+/** @param to absolute folder, made here @param cache absolute folder for kernels @param app absolute folder with the bundled readers @throws Error that says what is missing */
 export const makeReaderMachine = ({ to, cache, app }) => {
   if (process.arch !== 'x64') throw new Error(`there is none for ${process.arch}`)
   mkdirSync(to, { recursive: true })

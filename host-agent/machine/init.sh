@@ -11,4 +11,4 @@ mount -t ext4 -o ro /dev/vda /root
 for folder in proc sys dev; do mount --move "/$folder" "/root/$folder"; done
 for folder in guest run tmp; do mount -t tmpfs -o mode=0700 "$folder" "/root/$folder"; done
 export PATH=/usr/sbin:/usr/bin HOME=/ LC_ALL=C UV_THREADPOOL_SIZE=16
-exec /bin/switch_root /root /usr/bin/node --max-old-space-size=256 /app/reader.js
+exec /bin/switch_root /root /usr/bin/node --max-old-space-size=256 /app/machine.js

@@ -27,8 +27,10 @@ import { inside, readerLines, usersAreThere } from './protocol.ts'
 import { ReaderClient } from './reader-client.ts'
 import { overSocketIn } from './reader-transport.ts'
 
-/** The product's own files: Node runs no TypeScript, so a test that uses this file as it is has what was built of the reader run. */
-const root = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? '../..' : '../../..', import.meta.url))
+/** The reader as it was built (vite.config.ts), beside `dist`. */
+const readerFolder = fileURLToPath(
+  new URL(`${import.meta.url.endsWith('.ts') ? '../..' : '../../..'}/dist-reader`, import.meta.url),
+)
 /** How many users a guest has there; files of others belong to nobody. */
 const userCount = 65_536
 const startTimeoutMs = 15_000
@@ -53,7 +55,7 @@ const command = (shared: string, { users, fuseDevice }: SandboxOptions): string[
   '--as-pid-1',
   ...emptyPlace(firstHandedFd, ['/app', '/etc', '/run', inside.guest]),
   ...['--ro-bind', process.execPath, '/app/node'],
-  ...['dist', 'node_modules', 'package.json'].flatMap((name) => ['--ro-bind', join(root, name), `/app/${name}`]),
+  ...['--ro-bind', readerFolder, '/app/reader'],
   ...['--dev', '/dev', '--dev-bind', fuseDevice, '/dev/fuse'],
   ...['--bind', shared, inside.shared],
   ...['--setenv', 'UV_THREADPOOL_SIZE', '16', '--chdir', '/', '--'],
@@ -62,7 +64,7 @@ const command = (shared: string, { users, fuseDevice }: SandboxOptions): string[
   // Its own users: from here on it has rights, over these namespaces alone.
   ...[program.unshare, '--user', '--net', '--mount', '--propagation', 'slave', '--keep-caps', '--'],
   ...dyingWithParent,
-  ...['/app/node', `--max-old-space-size=${heapMax}`, '/app/dist/host-agent/sandbox/reader.js'],
+  ...['/app/node', `--max-old-space-size=${heapMax}`, '/app/reader/sandbox.js'],
 ]
 
 /**
