@@ -14,7 +14,7 @@ export default defineConfig({
       project('unit', ['test/contract/**/*.test.ts', 'test/workflows/pure/**/*.test.ts']),
       project('functions', ['test/functions/**/*.test.ts', 'test/db/**/*.test.ts', 'test/workflows/*.test.ts'], {
         globalSetup: ['test/support/global-setup.ts'],
-        testTimeout: 30_000,
+        testTimeout: 120_000,
         hookTimeout: 60_000,
       }),
       // Looks at what the functions' tests have seen.

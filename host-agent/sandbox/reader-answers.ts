@@ -95,16 +95,16 @@ export const answering = (
     '/list': (asked: ListRequest) => withReason(asked, () => readerOf(asked).list(pathOf(asked), asked)),
     '/info': (asked: PathRequest) => withReason(asked, () => readerOf(asked).info(pathOf(asked))),
   }
-  const index = async (asked: IndexRequest, rest: AsyncIterable<Buffer>) => {
+  const index = async (asked: IndexRequest, known: Promise<Buffer>) => {
     const reader = readerOf(asked)
     // What is known comes meanwhile.
     warmUpWalk()
-    return reader.index(await readBytes(rest, Number.POSITIVE_INFINITY))
+    return reader.index(await known)
   }
-  const contents: Record<string, (asked: never, rest: AsyncIterable<Buffer>) => Promise<Content>> = {
+  const contents: Record<string, (asked: never, bytes: Promise<Buffer>) => Promise<Content>> = {
     '/read': (asked: ReadRequest) =>
       withReason(asked, () => readerOf(asked).read(pathOf(asked), asked.start, asked.length)),
-    '/index': (asked: IndexRequest, rest) => withReason(asked, () => index(asked, rest)),
+    '/index': (asked: IndexRequest, known) => withReason(asked, () => index(asked, known)),
     '/digests': (asked: DigestRequest) =>
       withReason(asked, () => readerOf(asked).digests(asked.paths_b64.map((path) => Buffer.from(path, 'base64')))),
     '/archive': (asked: ArchiveRequest) =>
@@ -115,9 +115,12 @@ export const answering = (
     try {
       // What the agent asks has its limits.
       const { json, rest } = await readMessage(request, Number.POSITIVE_INFINITY)
+      // Also where nobody wants them: a stream of HTTP/2 is over when all of it was read.
+      const bytes = readBytes(rest, Number.POSITIVE_INFINITY)
+      bytes.catch(() => undefined)
       const asked = JSON.parse(json) as never
       const content = contents[request.url!]
-      if (content) await sayContent(response, await content(asked, rest))
+      if (content) await sayContent(response, await content(asked, bytes))
       else sayJson(response, 200, await answers[request.url!]!(asked))
     } catch (error) {
       const known =
