@@ -112,8 +112,13 @@ it.each([
     const { mount_id, partitions } = await real.agent.ensureMount(randomUUID(), mountOf(chain))
     expect(partitions).toMatchObject([{ mounted: true, reader: 'host' }])
 
-    const pids = running(real, program.qemuStorageDaemon)
-    expect(pids).toHaveLength(1)
+    // That of the sandbox which has looked at the disk ends a moment later; the next sandbox, with one of its own, begins half a second later.
+    let pids: number[] = []
+    const count = () => {
+      pids = running(real, program.qemuStorageDaemon)
+      return pids.length
+    }
+    await expect.poll(count, { interval: 5, timeout: 10_000 }).toBe(1)
     const pid = pids[0]!
     const { uid, gid } = statSync(`/proc/${pid}`)
     await expectOneOfItsUsers(uid)
