@@ -167,7 +167,7 @@ class SomeFolders {
     for (let [from, isWhole] = [0, false]; !isWhole; ) {
       const known = findFingerprint(this.#known, placeOf(path, from))
       if (known?.mark !== mark || known.from !== from || known.to <= from) return false
-      const now = known.now((inode) => unlessDamaged(() => this.#table?.inode(inode)))
+      const now = unlessDamaged(() => known.now((inode) => this.#table?.inode(inode)))
       if (!now) return false
       const { bits, to, count } = known
       const prints = { from: known.offset, bytes: known.bytes.length, over: now.over }

@@ -10,11 +10,13 @@ import { BlockFile, openUnkept } from '../../host-agent/files/inodes/block-file.
 import { type Census, census, leftBehind } from '../support/census.ts'
 import { seeded } from '../support/damage.ts'
 
-const piece = 64 * 1024
+const piece = 16 * 1024
+/** More than are kept. */
+const pieces = 400
 const begin = 1_048_576 + 512
-const content = randomBytes(begin + 100 * piece + 1536)
+const content = randomBytes(begin + pieces * piece + 1536)
 /** The sector of it that can not be read, in a piece that is read ahead. */
-const brokenAt = begin + 70 * piece + 4096
+const brokenAt = begin + 281 * piece + 4096
 
 let before: Census
 let folder: string
@@ -43,15 +45,18 @@ it('gives the bytes of the image, in order and in none, up to its end', () => {
     // The second one has memory of the first.
     for (let turn = 0; turn < 2; turn++) {
       const file = new BlockFile(fd, begin)
-      for (let offset = 0; offset < 100 * piece; offset += 4096)
+      for (let offset = 0; offset < pieces * piece; offset += 4096)
         expect(bytesAt(file, offset, 4096).equals(expected(offset, 4096)), String(offset)).toBe(true)
       for (let look = 0; look < 2000; look++) {
-        const offset = 512 * random(128 * 100)
+        const offset = 512 * random(32 * pieces)
         expect(bytesAt(file, offset, 512).equals(expected(offset, 512)), String(offset)).toBe(true)
       }
-      expect(bytesAt(file, 100 * piece + 1024, 512).equals(expected(100 * piece + 1024, 512))).toBe(true)
-      expect(() => file.at(100 * piece + 1536, 512)).toThrow('behind the end')
-      expect(() => file.at(101 * piece, 512)).toThrow('behind the end')
+      for (const offset of [0, 64 * piece, (pieces - 4) * piece])
+        expect(bytesAt(file, offset, 4 * piece).equals(expected(offset, 4 * piece)), String(offset)).toBe(true)
+      expect(() => file.at(pieces * piece, 2 * piece)).toThrow('behind the end')
+      expect(bytesAt(file, pieces * piece + 1024, 512).equals(expected(pieces * piece + 1024, 512))).toBe(true)
+      expect(() => file.at(pieces * piece + 1536, 512)).toThrow('behind the end')
+      expect(() => file.at((pieces + 1) * piece, 512)).toThrow('behind the end')
       file.close()
     }
   } finally {
@@ -71,9 +76,9 @@ it('reads what lies around a sector that can not be read, and has no other bytes
     try {
       const file = new BlockFile(handle.fd, begin)
       const broken: number[] = []
-      for (let offset = 0; offset < 100 * piece; offset += 512) {
+      for (let offset = 0; offset < pieces * piece; offset += 512) {
         // One that is kept still: its memory must not have been given to one that could not be read.
-        const earlier = Math.max(0, offset - 40 * piece)
+        const earlier = Math.max(0, offset - 160 * piece)
         expect(bytesAt(file, earlier, 512).equals(expected(earlier, 512)), String(earlier)).toBe(true)
         try {
           expect(bytesAt(file, offset, 512).equals(expected(offset, 512)), String(offset)).toBe(true)

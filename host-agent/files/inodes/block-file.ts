@@ -2,10 +2,11 @@
 import { constants, readSync, readvSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 
-const pieceBytes = 64 * 1024
-const piecesMax = 64
+/** Small: of inodes of folders, which lie apart, most often no more than one is asked for. */
+const pieceBytes = 16 * 1024
+const piecesMax = 256
 /** Read at once where one piece after the other is asked for. */
-const piecesAtOnce = 8
+const piecesAtOnce = 32
 
 /** Until something else of the file is asked for: its memory is used again. */
 export type Place = { bytes: DataView; at: number }
@@ -51,8 +52,9 @@ export class BlockFile {
     this.#begin = begin
   }
 
-  /** @param offset and `length` in bytes; both are powers of two, or multiples of one, and lie in one piece @throws Error behind the end, or where it can not be read */
+  /** @param offset and `length` in bytes; both are powers of two, or multiples of one @throws Error behind the end, or where it can not be read */
   at(offset: number, length: number): Place {
+    if (length > pieceBytes) return { bytes: this.#joined(offset, length), at: 0 }
     const number = Math.floor(offset / pieceBytes)
     const at = offset - number * pieceBytes
     if (number !== this.#last) {
@@ -63,6 +65,16 @@ export class BlockFile {
     }
     if (at + length > this.#lastPiece.byteLength) throw new RangeError('behind the end')
     return { bytes: this.#lastPiece, at }
+  }
+
+  /** Of what no piece holds: blocks of a filesystem that was made where pages of memory are larger. */
+  #joined(offset: number, length: number): DataView {
+    const all = new Uint8Array(length)
+    for (let filled = 0; filled < length; filled += pieceBytes) {
+      const { bytes, at } = this.at(offset + filled, pieceBytes)
+      all.set(new Uint8Array(bytes.buffer, at, pieceBytes), filled)
+    }
+    return new DataView(all.buffer)
   }
 
   /** @returns that piece; some that follow are known then, too, where the ones before it were asked for */

@@ -54,6 +54,9 @@ export class ExtInodes implements InodeTable {
   readonly root = rootInode
   readonly #blocks: BlockFile
   readonly #geometry: Geometry
+  /** The group that was asked for last, and the byte at which its inodes begin. */
+  #group = -1
+  #tableAt = 0
 
   static of(blocks: BlockFile): InodeTable | undefined {
     const { bytes, at } = blocks.at(superblockAt, superblockBytes)
@@ -122,13 +125,20 @@ export class ExtInodes implements InodeTable {
   }
 
   #placeOf(number: number) {
-    const { blockBytes, inodes, inodesOfGroup, inodeBytes, groupBytes, groupsAt } = this.#geometry
+    const { inodes, inodesOfGroup, inodeBytes } = this.#geometry
     if (number < 1 || number > inodes) return undefined
     const group = Math.floor((number - 1) / inodesOfGroup)
+    if (group !== this.#group) {
+      this.#tableAt = this.#tableOf(group)
+      this.#group = group
+    }
+    return this.#blocks.at(this.#tableAt + ((number - 1) % inodesOfGroup) * inodeBytes, inodeBytes)
+  }
+  #tableOf(group: number): number {
+    const { blockBytes, groupBytes, groupsAt } = this.#geometry
     const { bytes, at } = this.#blocks.at(groupsAt + group * groupBytes, groupBytes)
     const high = groupBytes >= 64 ? bytes.getUint32(at + 40, true) : 0
-    const table = high * 2 ** 32 + bytes.getUint32(at + 8, true)
-    return this.#blocks.at(table * blockBytes + ((number - 1) % inodesOfGroup) * inodeBytes, inodeBytes)
+    return (high * 2 ** 32 + bytes.getUint32(at + 8, true)) * blockBytes
   }
 
   /** Nodes of a folder's tree look like blocks without an entry. @returns whether it is as a folder's is */
