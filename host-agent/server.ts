@@ -27,7 +27,6 @@ import {
   repositoryIdSchema,
   sealBody,
   testRepositoryBody,
-  type VolumeFingerprints,
   verifyBody,
 } from '../contract/agent.ts'
 import { errorBody, HubError } from '../contract/errors.ts'
@@ -35,6 +34,7 @@ import { fingerprintsBytesMax } from '../contract/index-slices.ts'
 import { readBytes, readMessage } from '../contract/json-and-bytes.ts'
 import type { Agent } from './agent.ts'
 import { log } from './log.ts'
+import { KnownVolumes } from './mounts/known-volumes.ts'
 import type { Content } from './mounts/mount-files.ts'
 
 type Env = { Bindings: { incoming: IncomingMessage; outgoing: ServerResponse } }
@@ -67,19 +67,13 @@ const body = async <S extends z.ZodType>(c: Context<Env>, schema: S): Promise<z.
     throw new HubError('VALIDATION_FAILED', 'The request has bytes behind its JSON')
   return checkJson(schema, json)
 }
-/** @throws INVALID_JSON, VALIDATION_FAILED, also when there are fewer or more bytes than it says; BODY_TOO_LARGE */
-const fingerprintsIn = async (message: AsyncIterable<Buffer>): Promise<VolumeFingerprints[]> => {
+/** Resolves when it is said what comes. @throws INVALID_JSON, VALIDATION_FAILED; BODY_TOO_LARGE when that is more than can be kept */
+const fingerprintsIn = async (message: AsyncIterable<Buffer>): Promise<KnownVolumes> => {
   const { json, rest } = await readMessage(message, bodyBytesMax)
-  const known = checkJson(knownVolumes, json)
-  const bytes = await readBytes(rest, fingerprintsBytesMax)
-  const volumes: VolumeFingerprints[] = []
-  let from = 0
-  for (const { volume, bytes: count } of known) {
-    volumes.push({ volume, fingerprints: bytes.subarray(from, from + count) })
-    from += count
-  }
-  if (from !== bytes.length) throw new HubError('VALIDATION_FAILED', 'The request has not the bytes that it says')
-  return volumes
+  const heads = checkJson(knownVolumes, json)
+  if (heads.reduce((sum, { bytes }) => sum + bytes, 0) > fingerprintsBytesMax)
+    throw new HubError('BODY_TOO_LARGE', 'More is known of the volumes than can be')
+  return new KnownVolumes(heads, rest)
 }
 
 /** A system call that failed (a disk that gives EIO, a full process table) is the machine's trouble, not an error of ours. */

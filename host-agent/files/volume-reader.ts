@@ -2,10 +2,12 @@
 import type { Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { FileInfo, Listing } from '../../contract/agent.ts'
+import { fingerprintsBytesMax } from '../../contract/index-slices.ts'
+import { readBytes } from '../../contract/json-and-bytes.ts'
 import { type ArchiveOptions, archive } from './archive.ts'
 import { writeDigestLines } from './digests.ts'
 import { nameText, toFileInfo } from './entries.ts'
-import { writeIndexLines } from './index-lines.ts'
+import { warmUpWalk, writeIndexLines } from './index-lines.ts'
 import { listFolder, listTree, type Page } from './list.ts'
 import { joinPath, locate, openRoot, type PartitionRoot, splitPath } from './resolve.ts'
 import { openRegular, pumpFile } from './send.ts'
@@ -26,8 +28,8 @@ export interface VolumeReader {
   read(path: Buffer, start: number, length: number): Promise<Content>
   /** @throws NOT_A_DIRECTORY; FILE_NOT_FOUND for one of `only` */
   archive(path: Buffer, options: ArchiveOptions): Promise<Content>
-  /** Lines of JSON (IndexedFolder). @param known fingerprints that an earlier walk told */
-  index(known: Buffer): Promise<Content>
+  /** Lines of JSON (IndexedFolder). @param known fingerprints that an earlier walk told, as they come */
+  index(known: AsyncIterable<Buffer>): Promise<Content>
   /** Lines of JSON (DigestLine) of regular files. */
   digests(paths: readonly Buffer[]): Promise<Content>
   /** Lets go of the volume, so that it can be unmounted. */
@@ -93,9 +95,12 @@ class MountedVolume implements VolumeReader {
     return (target, signal) => pipeline(stream, target, { signal, end: false })
   }
 
-  async index(known: Buffer): Promise<Content> {
+  async index(coming: AsyncIterable<Buffer>): Promise<Content> {
     const { image, offsetBytes, filesystem } = this.#volume
     const { fd } = this.#root.handle
+    // What is known comes meanwhile.
+    warmUpWalk()
+    const known = await readBytes(coming, fingerprintsBytesMax)
     return (target, signal) => writeIndexLines({ fd, image, offsetBytes, filesystem }, known, target, signal)
   }
 

@@ -1,17 +1,10 @@
 /** Reads the files of a mount: listings, single files, whole folders. Every call counts as access. */
 import type { Writable } from 'node:stream'
-import type {
-  DigestBody,
-  FetchBody,
-  FileInfo,
-  IndexLine,
-  Listing,
-  MountBody,
-  VolumeFingerprints,
-} from '../../contract/agent.ts'
+import type { DigestBody, FetchBody, FileInfo, IndexLine, Listing, MountBody } from '../../contract/agent.ts'
 import { HubError } from '../../contract/errors.ts'
 import { volumeKey } from '../../contract/names.ts'
 import type { ArchiveOptions, ListOptions, VolumeReader } from '../files/volume-reader.ts'
+import type { KnownVolumes } from './known-volumes.ts'
 import type { Mounts } from './mounts.ts'
 
 /** A file of a mount: its absolute path as bytes, in a partition or, without one, in the default partition. */
@@ -47,16 +40,13 @@ export class MountFiles {
     return (target) => lend(target, (signal) => content(target, signal))
   }
 
-  /** Every file of a restore point's volumes, one volume after the other; nobody sees a mount. @throws what `known` is rejected with */
-  async index(body: MountBody, known: Promise<readonly VolumeFingerprints[]>): Promise<Content> {
+  /** Every file of a restore point's volumes, one volume after the other; nobody sees a mount. @throws what `coming` is rejected with */
+  async index(body: MountBody, coming: Promise<KnownVolumes>): Promise<Content> {
     const { disks, close } = await this.#mounts.borrow(body)
-    const fingerprints = await known.then(
-      (all) => new Map(all.map((one) => [one.volume, one.fingerprints])),
-      async (error) => {
-        await close()
-        throw error
-      },
-    )
+    const known = await coming.catch(async (error) => {
+      await close()
+      throw error
+    })
     return async (target) => {
       const cut = abortedWith(target)
       const say = (line: IndexLine) => write(target, `${JSON.stringify(line)}\n`)
@@ -66,9 +56,10 @@ export class MountFiles {
           if (!reader || partition.kind === 'guest') continue
           const volume = volumeKey(partition)
           await say({ volume })
-          const content = await reader.index(fingerprints.get(volume) ?? Buffer.alloc(0))
+          const content = await reader.index(known.of(volume))
           await content(target, cut)
         }
+        await known.end()
         await say({ end: true })
       } finally {
         await close()

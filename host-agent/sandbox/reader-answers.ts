@@ -5,7 +5,6 @@ import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { HubError } from '../../contract/errors.ts'
 import { readBytes, readMessage } from '../../contract/json-and-bytes.ts'
-import { warmUpWalk } from '../files/index-lines.ts'
 import { type Content, openMounted, type VolumeReader } from '../files/volume-reader.ts'
 import type { Mounted, NotMounted } from '../volumes/mounted.ts'
 import {
@@ -95,16 +94,10 @@ export const answering = (
     '/list': (asked: ListRequest) => withReason(asked, () => readerOf(asked).list(pathOf(asked), asked)),
     '/info': (asked: PathRequest) => withReason(asked, () => readerOf(asked).info(pathOf(asked))),
   }
-  const index = async (asked: IndexRequest, known: Promise<Buffer>) => {
-    const reader = readerOf(asked)
-    // What is known comes meanwhile.
-    warmUpWalk()
-    return reader.index(await known)
-  }
-  const contents: Record<string, (asked: never, bytes: Promise<Buffer>) => Promise<Content>> = {
+  const contents: Record<string, (asked: never, behind: AsyncIterable<Buffer>) => Promise<Content>> = {
     '/read': (asked: ReadRequest) =>
       withReason(asked, () => readerOf(asked).read(pathOf(asked), asked.start, asked.length)),
-    '/index': (asked: IndexRequest, known) => withReason(asked, () => index(asked, known)),
+    '/index': (asked: IndexRequest, known) => withReason(asked, () => readerOf(asked).index(known)),
     '/digests': (asked: DigestRequest) =>
       withReason(asked, () => readerOf(asked).digests(asked.paths_b64.map((path) => Buffer.from(path, 'base64')))),
     '/archive': (asked: ArchiveRequest) =>
@@ -115,13 +108,12 @@ export const answering = (
     try {
       // What the agent asks has its limits.
       const { json, rest } = await readMessage(request, Number.POSITIVE_INFINITY)
-      // Also where nobody wants them: a stream of HTTP/2 is over when all of it was read.
-      const bytes = readBytes(rest, Number.POSITIVE_INFINITY)
-      bytes.catch(() => undefined)
       const asked = JSON.parse(json) as never
+      // Also where nobody wants it: a stream of HTTP/2 is over when all of it was read.
+      const readRest = () => void readBytes(rest, Number.POSITIVE_INFINITY).catch(() => undefined)
       const content = contents[request.url!]
-      if (content) await sayContent(response, await content(asked, bytes))
-      else sayJson(response, 200, await answers[request.url!]!(asked))
+      if (content) await sayContent(response, await content(asked, rest).finally(readRest))
+      else sayJson(response, 200, await answers[request.url!]!(asked).finally(readRest))
     } catch (error) {
       const known =
         error instanceof HubError

@@ -96,7 +96,8 @@ export class ReaderClient {
         }
         return this.#content('/archive', asked, undefined)
       },
-      index: (known: Buffer) => this.#content('/index', { volume } satisfies protocol.IndexRequest, undefined, [known]),
+      index: (known: AsyncIterable<Buffer>) =>
+        this.#content('/index', { volume } satisfies protocol.IndexRequest, undefined, known),
       digests: (paths: readonly Buffer[]) => {
         const asked: protocol.DigestRequest = { volume, paths_b64: paths.map((path) => path.toString('base64')) }
         return this.#content('/digests', asked, undefined)
@@ -136,9 +137,9 @@ export class ReaderClient {
     path: string,
     body: unknown,
     length: number | undefined,
-    bytes: readonly Buffer[] = [],
+    behind?: AsyncIterable<Buffer>,
   ): Promise<Content> {
-    const reply = await this.#request(path, body, bytes)
+    const reply = await this.#request(path, body, behind)
     if (reply.statusCode !== 200) {
       await this.#json(reply)
       throw this.#giveUp('it refused without a reason')
@@ -146,15 +147,17 @@ export class ReaderClient {
     return (target, signal) => pipeline(this.#whole(reply, length), target, { signal, end: false })
   }
 
-  async #request(path: string, body: unknown, bytes: readonly Buffer[] = []): Promise<Reply> {
+  /** @param behind what comes behind the body; where that keeps the reader waiting, it is not the reader's fault */
+  async #request(path: string, body: unknown, behind?: AsyncIterable<Buffer>): Promise<Reply> {
     const late = new AbortController()
-    const timer = setTimeout(() => late.abort(this.#giveUp('it did not answer in time')), this.#timeoutMs)
+    const patience = new Patience(this.#timeoutMs, () => late.abort(this.#giveUp('it did not answer in time')))
+    const message = behind ? patience.whileTaken(messageOf(body), behind) : messageOf(body)
     try {
-      return await this.#transport.post(path, messageOf(body, bytes), late.signal)
+      return await this.#transport.post(path, message, late.signal)
     } catch (error) {
       throw await this.#whyFailed(error)
     } finally {
-      clearTimeout(timer)
+      patience.end()
     }
   }
 
@@ -194,6 +197,44 @@ export class ReaderClient {
     const unknown = new Promise<string>((resolve) => setTimeout(resolve, 1000, lastWords.slice(0, 500)).unref())
     const why = await Promise.race([this.ended, unknown])
     return new HubError('SERVICE_UNAVAILABLE', endedMessage, { details: why, cause: error })
+  }
+}
+
+/** That somebody does something in time; until it ends. */
+class Patience {
+  readonly #timeoutMs: number
+  readonly #onLost: () => void
+  #timer: NodeJS.Timeout | undefined
+  #isOver = false
+
+  constructor(timeoutMs: number, onLost: () => void) {
+    this.#timeoutMs = timeoutMs
+    this.#onLost = onLost
+    this.#begin()
+  }
+
+  /** What he is to take, one after the other; where it has not come yet, he is in time. */
+  async *whileTaken(first: readonly Buffer[], coming: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    yield* first
+    this.#pause()
+    for await (const chunk of coming) {
+      this.#begin()
+      yield chunk
+      this.#pause()
+    }
+    this.#begin()
+  }
+
+  end(): void {
+    this.#isOver = true
+    this.#pause()
+  }
+
+  #begin(): void {
+    if (!this.#isOver) this.#timer = setTimeout(this.#onLost, this.#timeoutMs)
+  }
+  #pause(): void {
+    clearTimeout(this.#timer)
   }
 }
 

@@ -2,15 +2,28 @@
 import type { FileHandle } from 'node:fs/promises'
 import { Agent, request } from 'node:http'
 import { connect as connectHttp2, constants } from 'node:http2'
-import type { Duplex, Readable } from 'node:stream'
+import { type Duplex, Readable, type Writable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import { wholeTrailer } from './protocol.ts'
 
 /** @property isWhole whether the body, once it has ended, was ended by the reader: HTTP/2 ends one in the same way when its line is cut */
 export type Reply = { statusCode: number; body: Readable; isWhole: () => boolean }
 export type ReaderTransport = {
-  /** @param signal when it is aborted, the answer that is awaited fails with its reason */
-  post: (path: string, message: readonly Buffer[], signal: AbortSignal) => Promise<Reply>
+  /**
+   * @param message or what comes of it, which is taken as fast as the reader takes it; an error of it is that of the answer
+   * @param signal when it is aborted, the answer that is awaited fails with its reason
+   */
+  post: (path: string, message: Sent, signal: AbortSignal) => Promise<Reply>
   close: () => Promise<void>
+}
+
+type Sent = readonly Buffer[] | AsyncIterable<Buffer>
+
+const send = (message: Sent, target: Writable): void => {
+  // Ended with an error, it ends the request with that.
+  if (!Array.isArray(message)) return void pipeline(Readable.from(message), target).catch(() => undefined)
+  for (const part of message) target.write(part)
+  target.end()
 }
 
 const connectionsMax = 32
@@ -34,8 +47,7 @@ export const overSocketIn = (folder: FileHandle, name: string): ReaderTransport 
         )
         signal.addEventListener('abort', abort, { once: true })
         outgoing.once('error', reject)
-        for (const part of message) outgoing.write(part)
-        outgoing.end()
+        send(message, outgoing)
       }),
     close: async () => {
       agent.destroy()
@@ -71,8 +83,7 @@ export const overLine = (line: Duplex): ReaderTransport => {
           signal.removeEventListener('abort', abort)
           resolve({ statusCode: Number(headers[constants.HTTP2_HEADER_STATUS]), body: asked, isWhole: () => isWhole })
         })
-        for (const part of message) asked.write(part)
-        asked.end()
+        send(message, asked)
       }),
     close: async () => {
       session.destroy()

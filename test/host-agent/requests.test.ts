@@ -29,13 +29,16 @@ afterAll(() => real.close())
 /** A restore point, and behind it what is known of its volumes. */
 const message = (body: unknown, known: unknown, bytes: Buffer[] = []) =>
   Buffer.concat([...messageOf(body), ...messageOf(known, bytes)])
-/** @returns the code of the error, or none where the agent has cut the connection */
+/** @returns the code of the error, or none where the agent has cut the connection or its answer */
 const refusal = (path: string, body: Buffer): Promise<string | undefined> =>
   new Promise((resolve) => {
     const where = { socketPath: join(real.folder, 'agent.sock'), path, method: 'POST', agent: false } as const
-    const sent = request(where, async (response) => {
-      resolve(errorFromBody(JSON.parse(await text(response)))?.code)
-    })
+    const sent = request(where, (response) =>
+      text(response).then(
+        (said) => resolve(errorFromBody(JSON.parse(said))?.code),
+        () => resolve(undefined),
+      ),
+    )
     sent.on('error', () => resolve(undefined))
     sent.end(body)
   })
@@ -46,14 +49,24 @@ it.each([
   ['no JSON', () => Buffer.from('{'), 'INVALID_JSON'],
   ['nothing', () => Buffer.alloc(0), 'INVALID_JSON'],
   ['a restore point alone', () => Buffer.concat(messageOf(asked)), 'INVALID_JSON'],
-  ['bytes that nobody speaks of', () => message(asked, [], [Buffer.alloc(3)]), 'VALIDATION_FAILED'],
-  ['fewer bytes than it says', () => message(asked, [volume(4)], [Buffer.alloc(3)]), 'VALIDATION_FAILED'],
-  ['more bytes than it says', () => message(asked, [volume(2)], [Buffer.alloc(3)]), 'VALIDATION_FAILED'],
   ['a negative number of bytes', () => message(asked, [volume(-1), volume(4)], [Buffer.alloc(3)]), 'VALIDATION_FAILED'],
   ['part of a byte', () => message(asked, [volume(0.5)], []), 'VALIDATION_FAILED'],
   ['text instead of a number', () => message(asked, [volume('3')], [Buffer.alloc(3)]), 'VALIDATION_FAILED'],
 ])('an index is refused for %s', async (_, body, code) => {
   expect(await refusal('/index', body())).toBe(code)
+})
+
+it.each([
+  ['bytes that nobody speaks of', () => message(asked, [], [Buffer.alloc(3)])],
+  ['fewer bytes than it says', () => message(asked, [volume(4)], [Buffer.alloc(3)])],
+  ['more bytes than it says', () => message(asked, [volume(2)], [Buffer.alloc(3)])],
+  [
+    'fewer bytes of a volume that is not there',
+    () => message(asked, [{ volume: 'vg/none', bytes: 4 }], [Buffer.alloc(3)]),
+  ],
+])('an index that has been begun is cut for %s', async (_, body) => {
+  expect(await refusal('/index', body())).toBeUndefined()
+  await expect.poll(async () => (await real.agent.health()).mounts).toBe(0)
 })
 
 it('one that says what it has is asked for', async () => {
