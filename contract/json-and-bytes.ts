@@ -44,17 +44,23 @@ export const readBytes = async (chunks: AsyncIterable<Buffer>, bytesMax: number)
     total += chunk.length
     if (total > bytesMax) throw tooLarge()
   }
-  return joinShared(all, total)
+  return Buffer.concat(all, total)
 }
 const tooLarge = () => new HubError('BODY_TOO_LARGE', 'The request body is too large')
 
-/** In memory that can be shown to other threads without copying it once more. */
-const joinShared = (chunks: readonly Buffer[], total: number): Buffer => {
-  const all = Buffer.from(new SharedArrayBuffer(total))
-  let at = 0
-  for (const chunk of chunks) {
-    all.set(chunk, at)
-    at += chunk.length
+/** As many bytes as are said, as they come. */
+export type Coming = { bytes: number; chunks: AsyncIterable<Buffer> }
+/** Into memory that can be shown to other threads. @throws VALIDATION_FAILED for more or fewer */
+export const readShared = async ({ bytes, chunks }: Coming): Promise<Buffer> => {
+  const all = Buffer.from(new SharedArrayBuffer(bytes))
+  let filled = 0
+  for await (const chunk of chunks) {
+    if (filled + chunk.length > bytes) throw notAsSaid()
+    all.set(chunk, filled)
+    filled += chunk.length
   }
+  if (filled < bytes) throw notAsSaid()
   return all
 }
+/** There are more bytes than was said, or fewer. */
+export const notAsSaid = () => new HubError('VALIDATION_FAILED', 'The request has not the bytes that it says')

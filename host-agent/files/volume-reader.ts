@@ -2,8 +2,7 @@
 import type { Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { FileInfo, Listing } from '../../contract/agent.ts'
-import { fingerprintsBytesMax } from '../../contract/index-slices.ts'
-import { readBytes } from '../../contract/json-and-bytes.ts'
+import { type Coming, readShared } from '../../contract/json-and-bytes.ts'
 import { type ArchiveOptions, archive } from './archive.ts'
 import { writeDigestLines } from './digests.ts'
 import { nameText, toFileInfo } from './entries.ts'
@@ -29,7 +28,7 @@ export interface VolumeReader {
   /** @throws NOT_A_DIRECTORY; FILE_NOT_FOUND for one of `only` */
   archive(path: Buffer, options: ArchiveOptions): Promise<Content>
   /** Lines of JSON (IndexedFolder). @param known fingerprints that an earlier walk told, as they come */
-  index(known: AsyncIterable<Buffer>): Promise<Content>
+  index(known: Coming): Promise<Content>
   /** Lines of JSON (DigestLine) of regular files. */
   digests(paths: readonly Buffer[]): Promise<Content>
   /** Lets go of the volume, so that it can be unmounted. */
@@ -95,12 +94,12 @@ class MountedVolume implements VolumeReader {
     return (target, signal) => pipeline(stream, target, { signal, end: false })
   }
 
-  async index(coming: AsyncIterable<Buffer>): Promise<Content> {
+  async index(coming: Coming): Promise<Content> {
     const { image, offsetBytes, filesystem } = this.#volume
     const { fd } = this.#root.handle
     // What is known comes meanwhile.
     warmUpWalk()
-    const known = await readBytes(coming, fingerprintsBytesMax)
+    const known = await readShared(coming)
     return (target, signal) => writeIndexLines({ fd, image, offsetBytes, filesystem }, known, target, signal)
   }
 

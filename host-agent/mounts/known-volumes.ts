@@ -1,5 +1,9 @@
 /** What the hub knows of volumes (contract/agent.ts), while it comes: given on at once where they are asked for in the order in which they come, as they most often are. */
-import { HubError } from '../../contract/errors.ts'
+import { Readable } from 'node:stream'
+import { type Coming, notAsSaid } from '../../contract/json-and-bytes.ts'
+
+/** Chunks that are taken before somebody asks for them, at the most: disks are being opened meanwhile. */
+const chunksAhead = 1024
 
 type Head = { volume: string; bytes: number }
 
@@ -14,11 +18,20 @@ export class KnownVolumes {
   /** @param heads in the order of the bytes @param chunks all of them */
   constructor(heads: readonly Head[], chunks: AsyncIterable<Buffer>) {
     this.#heads = [...heads]
-    this.#coming = chunks[Symbol.asyncIterator]()
+    const coming = Readable.from(chunks, { highWaterMark: chunksAhead })
+    // Whoever asks hears of it.
+    coming.on('error', () => undefined)
+    coming.read(0)
+    this.#coming = coming[Symbol.asyncIterator]()
   }
 
-  /** To be read to its end before something else is asked for. @throws VALIDATION_FAILED when there are fewer bytes than was said */
-  async *of(volume: string): AsyncGenerator<Buffer> {
+  /** To be read to its end before something else is asked for; reading throws VALIDATION_FAILED when there are fewer bytes than was said. */
+  of(volume: string): Coming {
+    const kept = this.#kept.get(volume)?.reduce((sum, chunk) => sum + chunk.length, 0)
+    const bytes = kept ?? this.#heads.find((head) => head.volume === volume)?.bytes ?? 0
+    return { bytes, chunks: this.#chunksOf(volume) }
+  }
+  async *#chunksOf(volume: string): AsyncGenerator<Buffer> {
     while (!this.#kept.has(volume) && this.#heads.some((head) => head.volume === volume)) {
       const head = this.#heads.shift()!
       if (head.volume === volume) return yield* this.#take(head.bytes)
@@ -54,5 +67,3 @@ export class KnownVolumes {
     }
   }
 }
-
-const notAsSaid = () => new HubError('VALIDATION_FAILED', 'The request has not the bytes that it says')

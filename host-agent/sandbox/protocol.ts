@@ -99,8 +99,8 @@ export type ArchiveRequest = PathRequest & {
   prefix_b64: string
 }
 
-/** With fingerprints behind it (json-and-bytes.ts). */
-export type IndexRequest = { volume: number }
+/** With so many bytes of fingerprints behind it (json-and-bytes.ts). */
+export type IndexRequest = { volume: number; known_bytes: number }
 export type DigestRequest = { volume: number; paths_b64: string[] }
 
 export const listed = z.object({

@@ -97,7 +97,8 @@ export const answering = (
   const contents: Record<string, (asked: never, behind: AsyncIterable<Buffer>) => Promise<Content>> = {
     '/read': (asked: ReadRequest) =>
       withReason(asked, () => readerOf(asked).read(pathOf(asked), asked.start, asked.length)),
-    '/index': (asked: IndexRequest, known) => withReason(asked, () => readerOf(asked).index(known)),
+    '/index': (asked: IndexRequest, chunks) =>
+      withReason(asked, () => readerOf(asked).index({ bytes: asked.known_bytes, chunks })),
     '/digests': (asked: DigestRequest) =>
       withReason(asked, () => readerOf(asked).digests(asked.paths_b64.map((path) => Buffer.from(path, 'base64')))),
     '/archive': (asked: ArchiveRequest) =>

@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { z } from 'zod'
 import { HubError } from '../../contract/errors.ts'
-import { messageOf } from '../../contract/json-and-bytes.ts'
+import { type Coming, messageOf } from '../../contract/json-and-bytes.ts'
 import type { Daemon } from '../exec.ts'
 import type { ArchiveOptions, Content, ListOptions, VolumeReader } from '../files/volume-reader.ts'
 import * as protocol from './protocol.ts'
@@ -96,8 +96,10 @@ export class ReaderClient {
         }
         return this.#content('/archive', asked, undefined)
       },
-      index: (known: AsyncIterable<Buffer>) =>
-        this.#content('/index', { volume } satisfies protocol.IndexRequest, undefined, known),
+      index: ({ bytes, chunks }: Coming) => {
+        const asked: protocol.IndexRequest = { volume, known_bytes: bytes }
+        return this.#content('/index', asked, undefined, chunks)
+      },
       digests: (paths: readonly Buffer[]) => {
         const asked: protocol.DigestRequest = { volume, paths_b64: paths.map((path) => path.toString('base64')) }
         return this.#content('/digests', asked, undefined)

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 import { expect, it } from 'vitest'
-import { messageOf, readBytes, readMessage } from '../../contract/json-and-bytes.ts'
+import { messageOf, readBytes, readMessage, readShared } from '../../contract/json-and-bytes.ts'
 
 const json = { text: 'with\na line, "quotes" and ü', number: 1 }
 const bytes = [Buffer.from([0x0a, 0, 0x7b]), Buffer.alloc(0), Buffer.from([0xff])]
@@ -40,4 +40,15 @@ it('more than may come is refused', async () => {
   await code(readMessage(inPieces(Buffer.from('{"a":1}'), 3), 6))
   const message = await readMessage(inPieces(Buffer.concat(messageOf({}, bytes)), 2), 2)
   await code(readBytes(message.rest, 3))
+})
+
+it.each([1, 2, 7, 1000])('bytes whose number is known are read in pieces of %i, and no others', async (size) => {
+  const all = Buffer.from('0123456789')
+  const read = await readShared({ bytes: 10, chunks: inPieces(all, size) })
+  expect(Buffer.from(read)).toEqual(all)
+  expect(read.buffer).toBeInstanceOf(SharedArrayBuffer)
+  for (const bytes of [0, 9, 11])
+    await expect(readShared({ bytes, chunks: inPieces(all, size) })).rejects.toMatchObject({
+      code: 'VALIDATION_FAILED',
+    })
 })
