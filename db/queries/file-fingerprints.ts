@@ -1,5 +1,5 @@
 /** Fingerprints that a volume's newest walk told (contract/agent.ts): what the next walk is given, so that it tells only what is new. Nobody here knows what they mean. */
-import type { PoolConnection, RowDataPacket } from 'mysql2/promise'
+import type { Pool, PoolConnection, RowDataPacket } from 'mysql2/promise'
 import type { ToldFingerprints } from '../../contract/agent.ts'
 import { fingerprintsBytesMax } from '../../contract/index-slices.ts'
 
@@ -10,7 +10,7 @@ export type KnownVolume = { id: number; volume: string; fingerprints: Buffer }
 
 /** @param at when the point was completed that the walk was of */
 export const knownFingerprints = async (
-  connection: Pick<PoolConnection, 'query'>,
+  connection: Pick<Pool | PoolConnection, 'query'>,
   contextId: string,
   at: number,
 ): Promise<KnownVolume[]> => {
@@ -38,40 +38,79 @@ export const toldFingerprints = (told: ToldFingerprints, given: Buffer | undefin
   return part
 }
 
-/** Of one machine, in place of those of an earlier walk: of as many volumes as there is room for. */
-export const keepFingerprints = async (
-  connection: Pick<PoolConnection, 'query' | 'execute'>,
-  at: number,
-  volumes: ReadonlyMap<number, readonly Buffer[]>,
+/** Of a machine, but for those of one walk. */
+export const forgetFingerprints = async (
+  connection: Pick<Pool | PoolConnection, 'query'>,
+  contextId: string,
+  exceptAt: number | undefined,
 ): Promise<void> => {
-  let total = 0
-  for (const [volumeId, parts] of volumes) {
-    await connection.query('DELETE FROM file_fingerprints WHERE volume_id = ?', [volumeId])
-    const bytes = parts.reduce((sum, part) => sum + part.length, 0)
-    if (total + bytes > fingerprintsBytesMax) continue
-    total += bytes
-    let part = 0
-    // Prepared: the bytes go as they are, and not as twice as many digits.
-    for (const row of rowsOf(parts))
-      await connection.execute(
-        'INSERT INTO file_fingerprints (volume_id, part, point_at, fingerprints) VALUES (?, ?, ?, ?)',
-        [volumeId, part++, at, row],
-      )
-  }
+  await connection.query(
+    `DELETE p FROM file_fingerprints p JOIN file_volumes o ON o.id = p.volume_id
+     WHERE o.vm_backup_context_id = ? AND p.point_at <> ?`,
+    [contextId, exceptAt ?? -1],
+  )
 }
 
-/** Each in the same memory: ten megabytes that nobody has touched before take a virtual machine 50 ms. */
-function* rowsOf(parts: readonly Buffer[]): Generator<Buffer> {
-  const row = Buffer.alloc(rowBytes)
-  let filled = 0
-  for (const part of parts)
+/** Keeps what a walk tells, while it tells: of some megabytes a server takes a tenth of a second to write them. Nobody is given them before the walk's point is known as indexed. */
+export class FingerprintWriter {
+  readonly #pool: Pick<Pool, 'execute'>
+  readonly #at: number
+  /** One is filled while the other is written, for all rows: ten megabytes that nobody has touched before take a virtual machine 50 ms. */
+  #row = Buffer.alloc(rowBytes)
+  #written = Buffer.alloc(rowBytes)
+  #filled = 0
+  #volumeId = 0
+  /** Of all volumes: one that a walk tells of twice has one after the other. */
+  #part = 0
+  #room: number
+  #writing: Promise<void> = Promise.resolve()
+
+  /** @param at when the point was completed that the walk is of @param bytesMax of all volumes */
+  constructor(pool: Pick<Pool, 'execute'>, at: number, bytesMax = fingerprintsBytesMax) {
+    this.#pool = pool
+    this.#at = at
+    this.#room = bytesMax
+  }
+
+  /** Of one part of a folder. Those that there is no room for are told anew by the next walk. */
+  async add(volumeId: number, part: Buffer): Promise<void> {
+    if (part.length > this.#room) return
+    this.#room -= part.length
+    if (volumeId !== this.#volumeId) await this.#write()
+    this.#volumeId = volumeId
     for (let from = 0; from < part.length; ) {
-      const copied = part.copy(row, filled, from)
+      const copied = part.copy(this.#row, this.#filled, from)
       from += copied
-      filled += copied
-      if (filled < rowBytes) continue
-      yield row
-      filled = 0
+      this.#filled += copied
+      if (this.#filled === rowBytes) await this.#write()
     }
-  if (filled > 0) yield row.subarray(0, filled)
+  }
+  /** All that was added is written then. */
+  async end(): Promise<void> {
+    await this.#write()
+    await this.#writing
+  }
+  /** What is being written is over then, however it ends. */
+  async settle(): Promise<void> {
+    await this.#writing.catch(() => undefined)
+  }
+
+  /** Begins to write the row, once the one before it is written. */
+  async #write(): Promise<void> {
+    if (this.#filled === 0) return
+    await this.#writing
+    const row = this.#row.subarray(0, this.#filled)
+    // Prepared: the bytes go as they are, and not as twice as many digits.
+    const written = this.#pool.execute(
+      'INSERT INTO file_fingerprints (volume_id, point_at, part, fingerprints) VALUES (?, ?, ?, ?)',
+      [this.#volumeId, this.#at, this.#part++, row],
+    )
+    this.#writing = written.then(() => undefined)
+    // Looked at in its turn; until then a rejection is not an unhandled one.
+    this.#writing.catch(() => undefined)
+    const spare = this.#written
+    this.#written = this.#row
+    this.#row = spare
+    this.#filled = 0
+  }
 }

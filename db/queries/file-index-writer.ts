@@ -7,7 +7,13 @@ import type { IndexedFolder } from '../../contract/agent.ts'
 import { stored } from '../../contract/index-slices.ts'
 import type { Database } from '../database.ts'
 import { deltaRows } from './file-deltas.ts'
-import { type KnownVolume, keepFingerprints, knownFingerprints, toldFingerprints } from './file-fingerprints.ts'
+import {
+  FingerprintWriter,
+  forgetFingerprints,
+  type KnownVolume,
+  knownFingerprints,
+  toldFingerprints,
+} from './file-fingerprints.ts'
 import { forgetDeletedPoints } from './file-index-forget.ts'
 import { Go, type Known, type ToldPart } from './file-index-go.ts'
 import { writeGo } from './file-index-rows.ts'
@@ -53,8 +59,8 @@ export class FileIndexWriter {
   #parts: Part[] = []
   #entries = 0
   #count = 0
-  /** Of each volume. */
-  readonly #fingerprints = new Map<number, Buffer[]>()
+  /** For the next walk; of none that is older than what is known. */
+  readonly #fingerprints: FingerprintWriter | undefined
   readonly #words: WordWriter
   /** Most that a go had. */
   #sliceBytes: number | undefined
@@ -78,6 +84,8 @@ export class FileIndexWriter {
       await connection.query('CREATE OR REPLACE TEMPORARY TABLE file_seen (folder_id INT NOT NULL PRIMARY KEY)')
       const isTorn = await forgetDeletedPoints(connection, { contextId, at }, points)
       const isNext = before !== undefined && after === undefined && !isTorn
+      // Those of walks that were cut off, too.
+      if (after === undefined) await forgetFingerprints(connection, contextId, isNext ? before : undefined)
       const known = isNext ? knownFingerprints(connection, contextId, before) : Promise.resolve([])
       // Until somebody asks for it, nobody hears of it.
       known.catch(() => undefined)
@@ -98,6 +106,7 @@ export class FileIndexWriter {
     this.#entriesAtOnce = entriesAtOnce
     this.#pool = pool
     this.#words = new WordWriter(pool)
+    this.#fingerprints = point.after === undefined ? new FingerprintWriter(pool, point.at) : undefined
     this.#connection = connection
     this.#point = point
     this.#needsPast = point.after !== undefined || point.isTorn
@@ -117,9 +126,7 @@ export class FileIndexWriter {
     this.#count += entries + (told.same ?? 0)
     const given = (await this.known).find(({ id }) => id === volumeId)?.fingerprints
     const own = toldFingerprints(fingerprints, given)
-    const all = this.#fingerprints.get(volumeId) ?? []
-    if (own) all.push(own)
-    this.#fingerprints.set(volumeId, all)
+    if (own) await this.#fingerprints?.add(volumeId, own)
     await this.#take({ ...told, volumeId, folder }, told.same === null ? entries : entriesLikeOneChanged * entries)
   }
 
@@ -129,11 +136,12 @@ export class FileIndexWriter {
     await this.#writing.at(-1)
     if (!this.#isFirst) await this.#endUnseen()
     await this.#words.end()
+    await this.#fingerprints?.end()
     const { contextId, at, after } = this.#point
     await this.#connection.beginTransaction()
     try {
       if (after === undefined) {
-        await keepFingerprints(this.#connection, at, this.#fingerprints)
+        await forgetFingerprints(this.#connection, contextId, at)
         const others = 'vm_backup_context_id = ? AND at > ? AND at <> ?'
         await this.#connection.query(`DELETE FROM file_walks WHERE ${others}`, [
           contextId,
@@ -153,6 +161,7 @@ export class FileIndexWriter {
     try {
       await this.#writing.at(-1)?.catch(() => undefined)
       await this.#words.settle()
+      await this.#fingerprints?.settle()
       await this.#connection.rollback()
       await this.#connection.query('SET foreign_key_checks = 1')
       await this.#connection.query('DROP TEMPORARY TABLE IF EXISTS file_seen')
