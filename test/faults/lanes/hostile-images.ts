@@ -32,6 +32,7 @@ import {
   mutateRaid,
   mutateThin,
 } from '../support/hostile-volumes.ts'
+import { SeedImage, sectorBytes } from '../support/seed-image.ts'
 
 const mib = 2 ** 20
 const canary = 'a file of the host that no guest may see'
@@ -144,18 +145,12 @@ const mutate = (data: Buffer, from: number, length: number, random: Random): str
   return `${changes} changes in ${from}..${from + length}`
 }
 
-const sectorBytes = 4096
-/** Sectors that are not empty. */
-const usedSectors = (data: Buffer): number[] =>
-  Array.from({ length: Math.floor(data.length / sectorBytes) }, (_, at) => at).filter((at) =>
-    data.subarray(at * sectorBytes, (at + 1) * sectorBytes).some((byte) => byte !== 0),
-  )
-
 const areaBytes = mib
 const gptBackupBytes = 33 * 512
 /** Where these keep their first superblocks; all other metadata is wherever the image is not empty. */
 const superblockBytes = 128 * 1024
-const mutateRaw = (kind: RawKind, data: Buffer, random: Random): string => {
+const mutateRaw = (kind: RawKind, seed: SeedImage, random: Random): string => {
+  const { data } = seed
   if (kind === 'gpt')
     return random(4) === 0
       ? mutate(data, data.length - gptBackupBytes, gptBackupBytes, random)
@@ -175,7 +170,7 @@ const mutateRaw = (kind: RawKind, data: Buffer, random: Random): string => {
   }
   if (kind !== 'ntfs') {
     if (random(2) === 0) return mutate(data, 0, superblockBytes, random)
-    const used = usedSectors(data)
+    const used = seed.usedSectors
     return mutate(data, used[random(used.length)]! * sectorBytes, sectorBytes, random)
   }
   // Boot sector, master file table and whatever comes after.
@@ -253,6 +248,14 @@ const lane = (
     mkdirSync(folder, { recursive: true })
     let number = 0
 
+    const seedImages = new Map<RawKind, SeedImage>()
+    const seedOf = (kind: RawKind): SeedImage => {
+      const known = seedImages.get(kind)
+      if (known) return known
+      const seed = new SeedImage(seeds[kind]!, join(real.folder, `hostile-${kind}.raw`))
+      seedImages.set(kind, seed)
+      return seed
+    }
     const readSome = async (id: string) => {
       const { entries } = await agent.listFiles(id, { ...path('/'), recursive: true, limit: 50, offset: 0 })
       for (const entry of entries.filter(({ type, size }) => type === 'file' && size < mib).slice(0, 5)) {
@@ -278,7 +281,6 @@ const lane = (
         const kind = kinds[random(kinds.length)]!
         const base = `hostile-${++number}`
         const file = join(folder, `${base}.qcow2`)
-        const raw = join(real.folder, 'hostile.raw')
         let what: string
         if (kind === 'header') {
           sh('/usr/bin/qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', harmless, file])
@@ -286,10 +288,9 @@ const lane = (
           what = mutateHeader(data, names, random)
           writeFileSync(file, data)
         } else {
-          const data = readFileSync(seeds[kind]!)
-          what = mutateRaw(kind, data, random)
-          writeFileSync(raw, data)
-          sh('/usr/bin/qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', raw, file])
+          const seed = seedOf(kind)
+          what = mutateRaw(kind, seed, random)
+          seed.whileChanged(() => sh('/usr/bin/qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', seed.path, file]))
         }
         utimesSync(canaryPath, 1, 2)
         const violations: string[] = []
