@@ -6,21 +6,21 @@ import { runPart } from './parts.ts'
 const seed = 20261121
 /** More than 500 in all. */
 const trials: Record<keyof typeof lanes, number> = {
-  'A-times': 25,
-  'A-calls': 40,
+  'A-times': 20,
+  'A-calls': 30,
   'A-merge': 15,
   'A-services': 6,
   'A-service-calls': 4,
-  'B-calls': 30,
+  'B-calls': 22,
   'B-full': 20,
-  C: 50,
+  C: 40,
   D: 100,
   'D-hub': 2,
   E: 250,
-  F: 45,
-  'F-volumes': 20,
-  'F-kernels': 3,
-  G: 30,
+  F: 35,
+  'F-volumes': 14,
+  'F-kernels': 2,
+  G: 24,
   H: 3,
 }
 
