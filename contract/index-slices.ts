@@ -60,5 +60,5 @@ export const sliceOfPrefix = (prefix: number, bits: number): number => Math.floo
 /** The least hash of a slice. */
 export const firstOfSlice = (slice: number, bits: number): number => slice * 2 ** (hashBits - bits)
 
-/** Bytes of fingerprints that are kept of a machine at the most, of all its volumes: they are told in one request. They are some six for each file. */
+/** Bytes of fingerprints that are kept of a machine at the most, of all its volumes: they are told in one request. They are some eleven for each file. */
 export const fingerprintsBytesMax = 64 * 1024 ** 2
