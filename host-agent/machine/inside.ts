@@ -4,3 +4,5 @@
 export const readerPort = 'reader'
 /** A disk by its place on the machine's one bus. */
 export const diskName = (at: number) => `disk-${at}`
+/** The reader says one byte on its line when it is ready, and waits for one before it speaks HTTP/2 there: until then its state can be saved. */
+export const [ready, begin] = ['r', 'b']

@@ -1,12 +1,13 @@
-/** Makes throw-away machines; one always waits. */
+/** Makes throw-away machines; one always waits. The first is started, the others go on from its state. */
 import { randomUUID } from 'node:crypto'
-import { mkdir, rm, stat } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { HubError } from '../../contract/errors.ts'
 import { log } from '../log.ts'
 import type { ControlGroups } from '../sandbox/control-groups.ts'
 import { Spare } from '../spare.ts'
-import { type Accelerator, Machine } from './machine.ts'
+import { Machine } from './machine.ts'
+import type { Accelerator } from './qemu.ts'
 
 type Options = {
   stateDir: string
@@ -90,16 +91,32 @@ export class Machines {
 
   async #make(): Promise<Machine> {
     try {
-      return await this.#start()
+      return await this.#startOne()
     } catch (error) {
       if (this.#accelerator === 'tcg' || this.#closing.signal.aborted) throw error
       log.warn({ err: error }, 'KVM is there but does not work; throw-away machines go without')
       this.#accelerator = 'tcg'
-      return this.#start()
+      return this.#startOne()
     }
   }
 
-  async #start(): Promise<Machine> {
+  /** From the state of an earlier one, where that is there. */
+  async #startOne(): Promise<Machine> {
+    const saved = join(this.#folder, `state-${this.#accelerator}`)
+    const state = await open(saved).catch(() => undefined)
+    try {
+      return await this.#start(state, saved)
+    } catch (error) {
+      if (!state || this.#closing.signal.aborted) throw error
+      log.warn({ err: error }, 'a throw-away machine did not go on from the saved state; it is started, and saved anew')
+      await rm(saved, { force: true })
+      return this.#start(undefined, saved)
+    } finally {
+      await state?.close()
+    }
+  }
+
+  async #start(state: FileHandle | undefined, saveTo: string): Promise<Machine> {
     const { image, readerSeconds, groups } = this.#options
     const name = randomUUID()
     const group = await groups?.make(`machine-${name}`)
@@ -110,6 +127,8 @@ export class Machines {
       readerSeconds,
       signal: this.#closing.signal,
       group,
+      state,
+      saveTo,
     })
     this.ready = machine.accelerator
     return machine

@@ -2,17 +2,18 @@
  * The first process of a throw-away machine: its kernel mounts volumes of a guest, and the files are served over the line to the agent. It ends with that line, and the
  * machine with it.
  */
-import { createReadStream, createWriteStream, openSync } from 'node:fs'
+import { createReadStream, createWriteStream, openSync, readSync, writeSync } from 'node:fs'
 import { open, readdir, readFile } from 'node:fs/promises'
 import { createServer } from 'node:http2'
 import { Duplex } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type HostFilesystem, hostFilesystems } from '../../contract/settings.ts'
+import { program } from '../exec.ts'
 import { warmUpFolderThreads } from '../files/folder-threads.ts'
 import { runHere } from '../run-tool.ts'
 import { answering } from '../sandbox/reader-answers.ts'
 import { mountByKernel } from '../volumes/kernel-mounts.ts'
-import { diskName, readerPort } from './inside.ts'
+import { diskName, readerPort, ready } from './inside.ts'
 
 const ports = '/sys/class/virtio-ports'
 const scsiDisks = '/sys/class/scsi_disk'
@@ -22,11 +23,14 @@ const pollMs = 5
 /** What may be under way to the agent, in bytes. */
 const chunkBytes = 256 * 1024
 
+/** Waits until the agent begins: whatever is loaded and compiled by then is part of a saved state. */
 const openLine = async (): Promise<Duplex> => {
   for (const port of await readdir(ports)) {
     const name = await readFile(`${ports}/${port}/name`, 'utf8').catch(() => '')
     if (name.trim() !== readerPort) continue
     const fd = openSync(`/dev/${port}`, 'r+')
+    writeSync(fd, ready)
+    readSync(fd, Buffer.alloc(1))
     return Duplex.from({
       readable: createReadStream('', { fd, autoClose: false, highWaterMark: chunkBytes }),
       writable: createWriteStream('', { fd, autoClose: false, highWaterMark: chunkBytes }),
@@ -68,12 +72,14 @@ const serve = answering(
   { '/hello': async () => ({}) },
 )
 
-const line = await openLine()
 const server = createServer(
   { settings: { initialWindowSize: 1024 ** 2 } },
   (request, response) => void serve(request, response),
 )
 server.on('sessionError', () => process.exit(1))
+// What the kernel would do when it is first asked to mount one, and is not done again by whoever goes on from here.
+await runHere(program.modprobe, ['-a', '-q', ...hostFilesystems.map((name) => `fs-${name}`)], { okCodes: [0, 1] })
+warmUpFolderThreads()
+const line = await openLine()
 line.once('close', () => process.exit(0))
 server.emit('connection', line)
-warmUpFolderThreads()

@@ -1,7 +1,18 @@
 /** Guests' filesystems that only a kernel reads, in a throw-away machine: what it shows, what it may do, and what its end costs. */
 import { randomBytes, randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
@@ -173,6 +184,23 @@ it('is nobody, has no network, and sees no file of the host but programs', async
     expect(readdirSync(`/proc/${pid}/root/etc`)).toEqual(['ld.so.cache'])
     expect(readdirSync(`/proc/${pid}/root/run`)).toEqual(['agent'])
   }
+})
+
+it('goes on from the state of the first; one that can not be used is made anew', async () => {
+  filled(image, 'ext4')
+  const folder = join(real.folder, 'state/machines')
+  const state = join(folder, readdirSync(folder).find((name) => name.startsWith('state-'))!)
+  const isResumed = (pid: number) => readFileSync(`/proc/${pid}/cmdline`, 'latin1').split('\0').includes('-incoming')
+  const spare = async () => {
+    await waitFor('the machine that waits for a mount', async () => machines().length === 1, 60_000)
+    return machines()[0]!
+  }
+  expect(isResumed(await spare())).toBe(true)
+  truncateSync(state, 1_000_000)
+  await mount(image)
+  await waitFor('a state made anew', async () => existsSync(state) && statSync(state).size > 50_000_000, 60_000)
+  const { mount_id } = await mount(image)
+  expect((await list(mount_id)).entries.length).toBeGreaterThan(0)
 })
 
 it('one whose machine dies costs its own mount, and says so; what was cut does not look whole', async () => {

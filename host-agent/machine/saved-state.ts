@@ -1,0 +1,43 @@
+/** The state of a machine that has started and waits, in a file: others go on from it in a tenth of the time that starting takes. Nothing of a guest was near it. */
+import { createWriteStream } from 'node:fs'
+import { rename } from 'node:fs/promises'
+import { join } from 'node:path'
+import { pipeline } from 'node:stream/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { listen, type Qemu, there } from './qemu.ts'
+
+const socketName = 'state.sock'
+/** There is nothing to be kept waiting by it. In bytes a second. */
+const bandwidthMax = 16 * 1024 ** 3
+const pollMs = 5
+
+type Migration = { status?: string; 'error-desc'?: string }
+
+/**
+ * Writes it, and lets the machine go on.
+ * @param fresh where it is written, of the file system of `path`
+ * @throws Error that says why it could not be; the machine goes on nevertheless
+ */
+export const saveState = async ({ qmp, shared }: Qemu, fresh: string, path: string): Promise<void> => {
+  const listener = await listen(join(shared, socketName))
+  try {
+    await qmp.execute('migrate-set-parameters', { 'max-bandwidth': bandwidthMax })
+    await qmp.execute('migrate', { uri: `unix:${there.shared}/${socketName}` })
+    await pipeline(await listener.connected, createWriteStream(fresh, { mode: 0o600 }))
+    await completed(qmp)
+    await rename(fresh, path)
+  } finally {
+    listener.close()
+    await qmp.execute('cont')
+  }
+}
+
+/** QEMU has said all a moment before it knows that it has. */
+const completed = async (qmp: Qemu['qmp']) => {
+  for (;;) {
+    const { status, 'error-desc': why } = (await qmp.execute('query-migrate')) as Migration
+    if (status === 'completed') return
+    if (status === 'failed') throw new Error(why ?? 'QEMU did not say all of it')
+    await sleep(pollMs)
+  }
+}
