@@ -34,15 +34,16 @@ export const there = { image: '/machine', shared: '/run/agent', line: 'reader.so
 /** Of the open files that it is handed. */
 const handed = { filter: 0, state: 1 } as const
 
+/** An emulated kernel of several processors is slower: when one of them waits for a lock, whoever holds it may not even run. */
 const accelerated: Record<Accelerator, string[]> = {
-  kvm: ['-accel', 'kvm', '-cpu', 'host'],
-  tcg: ['-accel', 'tcg,thread=multi,tb-size=256', '-cpu', 'max'],
+  kvm: ['-accel', 'kvm', '-cpu', 'host', '-smp', '2'],
+  tcg: ['-accel', 'tcg,thread=multi,tb-size=256', '-cpu', 'max', '-smp', '1'],
 }
 const qemu = (accelerator: Accelerator): string[] => [
   '/usr/bin/qemu-system-x86_64',
   ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-machine', 'q35'],
   ...['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'],
-  ...[...accelerated[accelerator], '-smp', '2', '-m', String(memoryMiB)],
+  ...[...accelerated[accelerator], '-m', String(memoryMiB)],
   ...['-kernel', `${there.image}/kernel`, '-initrd', `${there.image}/initrd`],
   // Nobody is in it to be protected from one another; a kernel that has stumbled ends, and so does QEMU.
   ...['-append', 'console=ttyS0 quiet panic=-1 oops=panic mitigations=off random.trust_cpu=on'],

@@ -17,6 +17,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
+import { mapSome } from '../../host-agent/concurrency.ts'
 import type { RealAgent } from './real-agent.ts'
 
 /** By its path: `d <time>`, `l <target>`, `f <size> <time> <sha256>`. */
@@ -90,23 +91,25 @@ export const treeOn = (root: string): Tree => {
   return tree
 }
 
+/** Files that are also asked for by what is told of each; the others are read alone. */
+const infosMax = 16
+const atOnce = 6
 /** What a mount shows of a volume. */
 export const treeThrough = async ({ agent }: RealAgent, mountId: string, partition: number): Promise<Tree> => {
-  const tree = new Map<string, string>()
   const root = { path_b64: Buffer.from('/').toString('base64'), partition }
   const { entries, truncated } = await agent.listFiles(mountId, { ...root, recursive: true, limit: 10_000, offset: 0 })
   if (truncated) throw new Error('there is more than one listing shows')
-  for (const entry of entries) {
-    const at = { path_b64: entry.path_b64 ?? Buffer.from(entry.path).toString('base64'), partition }
+  let infos = 0
+  const seen = await mapSome(entries, atOnce, async (entry): Promise<[string, string]> => {
+    if (entry.is_symlink) return [entry.path, `l ${entry.symlink_target}`]
     const time = timeOf(Math.floor(Date.parse(entry.modified_time) / 1000))
-    if (entry.is_symlink) tree.set(entry.path, `l ${entry.symlink_target}`)
-    else if (entry.type === 'directory') tree.set(entry.path, `d ${time}`)
-    else {
-      const { size, etag } = await agent.fileInfo(mountId, at)
-      const bytes = await buffer(await agent.readFile(mountId, { ...at, start: 0, length: size, etag }))
-      tree.set(entry.path, `f ${entry.size} ${time} ${sha256(bytes)}`)
-    }
-  }
+    if (entry.type === 'directory') return [entry.path, `d ${time}`]
+    const at = { path_b64: entry.path_b64 ?? Buffer.from(entry.path).toString('base64'), partition }
+    const told = infos++ < infosMax ? await agent.fileInfo(mountId, at) : { size: entry.size, etag: '' }
+    const bytes = await buffer(await agent.readFile(mountId, { ...at, start: 0, length: told.size, etag: told.etag }))
+    return [entry.path, `f ${entry.size} ${time} ${sha256(bytes)}`]
+  })
+  const tree = new Map(seen)
   tree.delete(notOurs)
   return tree
 }
