@@ -28,7 +28,7 @@ export default defineConfig({
       // Guests' disks of every kind.
       project('volumes', ['test/volumes/**/*.test.ts'], {
         fileParallelism: false,
-        testTimeout: 120_000 * patience,
+        testTimeout: 60_000 * patience,
         hookTimeout: 60_000 * patience,
       }),
       // Where a kernel may die of it: `npm run test:lab`.

@@ -73,11 +73,8 @@ const bothOf = <T, R>(both: readonly T[], work: (one: T) => Promise<R>): Promise
 
 /** What this kernel can not make is made by the lab's. */
 const possible = cases.filter(({ needs }) => needs.every(isKnown))
-/** All of them, or every so manieth: 1/2 is the first, the third, and so on. */
-const [part, parts] = (process.env.SENDENSE_TEST_PART ?? '1/1').split('/').map(Number) as [number, number]
-const here = possible.filter((_, at) => at % parts === part - 1)
 
-it.each(here)('$name', async ({ name, make }) => {
+it.each(possible)('$name', async ({ name, make }) => {
   mkdirSync(workshop)
   const shop = new Workshop(workshop)
   const machines = [make(shop), make(shop)]
