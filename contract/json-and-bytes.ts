@@ -50,18 +50,14 @@ const tooLarge = () => new HubError('BODY_TOO_LARGE', 'The request body is too l
 
 /** As many bytes as are said, as they come. */
 export type Coming = { bytes: number; chunks: AsyncIterable<Buffer> }
-/** Into memory that can be shown to other threads. @param onMore is shown all that has come so far @throws VALIDATION_FAILED for more or fewer */
-export const readShared = async (
-  { bytes, chunks }: Coming,
-  onMore: (come: Buffer) => void = () => undefined,
-): Promise<Buffer> => {
+/** Into memory that can be shown to other threads. @throws VALIDATION_FAILED for more or fewer */
+export const readShared = async ({ bytes, chunks }: Coming): Promise<Buffer> => {
   const all = Buffer.from(new SharedArrayBuffer(bytes))
   let filled = 0
   for await (const chunk of chunks) {
     if (filled + chunk.length > bytes) throw notAsSaid()
     all.set(chunk, filled)
     filled += chunk.length
-    onMore(all.subarray(0, filled))
   }
   if (filled < bytes) throw notAsSaid()
   return all

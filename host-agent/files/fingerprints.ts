@@ -6,7 +6,6 @@
  */
 import { hash } from 'node:crypto'
 import { hashOfBytes, prefixOf } from '../../contract/index-slices.ts'
-import { type Coming, readShared } from '../../contract/json-and-bytes.ts'
 import type { Inode } from './inodes/inode-table.ts'
 import { fileType, hashOfName, type Named, Names } from './names.ts'
 
@@ -237,23 +236,4 @@ export const findFingerprint = ({ bytes, places, offsets }: Fingerprints, place:
     else to = middle
   }
   return places[from] === place ? new KnownPart(bytes.subarray(offsets[from]!), offsets[from]!) : undefined
-}
-
-/**
- * While they come.
- * @returns `first`: those of the uppermost folder, as soon as they are there, where an earlier walk told it first and in one part; else all
- */
-export const readFingerprints = (coming: Coming): { first: Promise<Fingerprints>; all: Promise<Fingerprints> } => {
-  let all!: Promise<Fingerprints>
-  const uppermost = new Promise<Fingerprints>((resolve) => {
-    let isLookedAt = false
-    all = readShared(coming, (come) => {
-      if (isLookedAt || come.length < headBytes || come.length < come.readUInt32LE(at.bytes)) return
-      isLookedAt = true
-      const prints = toFingerprints(come.subarray(0, come.readUInt32LE(at.bytes)))
-      const known = findFingerprint(prints, placeOf(Buffer.alloc(0), 0))
-      if (known?.from === 0 && known.to >= 2 ** known.bits) resolve(prints)
-    }).then(toFingerprints)
-  })
-  return { first: Promise.race([uppermost, all]), all }
 }

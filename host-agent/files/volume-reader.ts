@@ -2,11 +2,11 @@
 import type { Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { FileInfo, Listing } from '../../contract/agent.ts'
-import type { Coming } from '../../contract/json-and-bytes.ts'
+import { type Coming, readShared } from '../../contract/json-and-bytes.ts'
 import { type ArchiveOptions, archive } from './archive.ts'
 import { writeDigestLines } from './digests.ts'
 import { nameText, toFileInfo } from './entries.ts'
-import { openIndex, warmUpWalk } from './index-lines.ts'
+import { warmUpWalk, writeIndexLines } from './index-lines.ts'
 import { listFolder, listTree, type Page } from './list.ts'
 import { joinPath, locate, openRoot, type PartitionRoot, splitPath } from './resolve.ts'
 import { openRegular, pumpFile } from './send.ts'
@@ -99,7 +99,8 @@ class MountedVolume implements VolumeReader {
     const { fd } = this.#root.handle
     // What is known comes meanwhile.
     warmUpWalk()
-    return openIndex({ fd, image, offsetBytes, filesystem }, coming)
+    const known = await readShared(coming)
+    return (target, signal) => writeIndexLines({ fd, image, offsetBytes, filesystem }, known, target, signal)
   }
 
   async digests(paths: readonly Buffer[]): Promise<Content> {

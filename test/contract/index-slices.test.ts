@@ -2,13 +2,7 @@ import { expect, it } from 'vitest'
 import { firstOfSlice, hashOfBytes, nameHash, prefixOf, sliceBits, sliceOf } from '../../contract/index-slices.ts'
 import { toldFingerprints } from '../../db/queries/file-fingerprints.ts'
 import { isInPart, partOf, placeOfPart } from '../../db/queries/file-places.ts'
-import {
-  FolderPrint,
-  findFingerprint,
-  placeOf,
-  readFingerprints,
-  toFingerprints,
-} from '../../host-agent/files/fingerprints.ts'
+import { FolderPrint, findFingerprint, toFingerprints } from '../../host-agent/files/fingerprints.ts'
 import { hashOfName, Names } from '../../host-agent/files/names.ts'
 import { seeded } from '../support/damage.ts'
 
@@ -48,12 +42,9 @@ it('a slice is a range of hashes, and slices are about equal', () => {
 
 const inode = (size: number, modified: number, kind: 'f' | 'd' = 'f') => ({ kind, size, modified })
 type Known = ReturnType<typeof inode> | undefined
-const printed = (records: string, ...inodes: Known[]) =>
-  printedAt({ place: 42, bits: 0, from: 0, to: 1 }, records, inodes)
-type Place = { place: number; bits: number; from: number; to: number }
-const printedAt = (place: Place, records: string, inodes: Known[]) => {
+const printed = (records: string, ...inodes: Known[]) => {
   const all = Names.of(Buffer.from(records))
-  const made = new FolderPrint({ ...place, count: inodes.length, mark: 7 }, all.records)
+  const made = new FolderPrint({ place: 42, bits: 0, from: 0, to: 1, count: inodes.length, mark: 7 }, all.records)
   for (const [at, named] of Array.from(all, (one) => ({ ...one })).entries())
     if (at < inodes.length) made.add(inodes[at], all.bytes, named)
   return made
@@ -151,40 +142,4 @@ it('names are bytes with what their folder says of them', () => {
   const hashes = Array.from(sorted, (named) => nameHash(text(named, sorted)))
   expect(hashes).toEqual(hashes.toSorted((a, b) => a - b))
   expect(Names.of(new Uint8Array(sorted.records)).count).toBe(names.length - 1)
-})
-
-it('fingerprints that come are those of the uppermost folder first, where that was told first and in one part', async () => {
-  const uppermost = placeOf(Buffer.alloc(0), 0)
-  const partOfFolder = (place: Place) => printedAt(place, 'f12 a\0f13 b\0', [inode(1, 2), inode(3, 4)]).bytes
-  const whole = partOfFolder({ place: uppermost, bits: 1, from: 0, to: 2 })
-  const other = partOfFolder({ place: 42, bits: 0, from: 0, to: 1 })
-  /** Piece by piece, those behind `before` once somebody lets them. */
-  const coming = (bytes: Buffer, before: number) => {
-    let go!: () => void
-    const gate = new Promise<void>((resolve) => {
-      go = resolve
-    })
-    async function* chunks() {
-      for (let at = 0; at < bytes.length; at += 7) {
-        if (at >= before) await gate
-        yield bytes.subarray(at, at + 7)
-      }
-    }
-    return { read: readFingerprints({ bytes: bytes.length, chunks: chunks() }), go }
-  }
-  const places = (prints: { places: Float64Array }) => [...prints.places].sort((a, b) => a - b)
-
-  const bytes = Buffer.concat([whole, other])
-  const inTwo = coming(bytes, whole.length + 14)
-  expect(places(await inTwo.read.first)).toEqual([uppermost])
-  inTwo.go()
-  expect(places(await inTwo.read.all)).toEqual([42, uppermost].sort((a, b) => a - b))
-
-  const half = partOfFolder({ place: uppermost, bits: 1, from: 0, to: 1 })
-  const noLength = Buffer.from(whole).fill(0, 8, 12)
-  for (const first of [other, half, noLength, Buffer.alloc(60, 0xff), whole.subarray(0, 20), Buffer.alloc(0)]) {
-    const { read, go } = coming(Buffer.concat([first, other]), first.length)
-    go()
-    expect(await read.first).toBe(await read.all)
-  }
 })
