@@ -16,7 +16,7 @@ const [ofPartition, ofOneDisk] = [1.5, 2]
 /** What a mount leaves to be done after its answer (the next sandbox) must not be counted by the next. */
 const restMs = 1_500
 /** The same for the next throw-away machine. */
-const machineRestMs = 12_000
+const machineRestMs = 6_000
 const moreMs = 5_000
 
 const real = await openRealAgent()

@@ -30,20 +30,32 @@ export type MachineOptions = {
   state: FileHandle | undefined
   /** Where the state of one whose kernel started is saved, on the filesystem of `folder`. */
   saveTo: string
+  /** Called when the reader of one whose kernel started is there, before its state is saved. */
+  onReady: () => void
 }
 
 /** Hardware that works has a reader answer in a second or two; without it that takes three to seven, and longer on a busy host. */
 const startTimeoutMs: Record<Accelerator, number> = { kvm: 15_000, tcg: 60_000 }
 
+const inTime = async <T>(work: Promise<T>, accelerator: Accelerator): Promise<T> => {
+  const ms = startTimeoutMs[accelerator]
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`it did not start within ${ms / 1000} s`)), ms)
+  })
+  return Promise.race([work, late]).finally(() => clearTimeout(timer))
+}
+
 /** @returns its reader, which answers */
 const readerOf = async (
-  { folder, readerSeconds, signal, state, saveTo }: MachineOptions,
+  { folder, accelerator, readerSeconds, signal, state, saveTo, onReady }: MachineOptions,
   qemu: Qemu,
 ): Promise<ReaderClient> => {
-  const line = await qemu.line
+  const line = await inTime(qemu.line, accelerator)
   if (!state) {
-    await once(line, 'data')
+    await inTime(once(line, 'data'), accelerator)
     line.pause()
+    onReady()
     await saveState(qemu, join(folder, 'state'), saveTo).catch((error: Error) => {
       if (!signal.aborted)
         log.warn({ err: error }, 'the state of a throw-away machine could not be saved; others take longer to start')
@@ -55,7 +67,7 @@ const readerOf = async (
   void process.ended.then(({ exitCode, signal }) =>
     reader.hasEnded(`the machine was ended by ${signal ?? `exit code ${exitCode}`}`),
   )
-  await reader.hello()
+  await inTime(reader.hello(), accelerator)
   return reader
 }
 
@@ -70,21 +82,14 @@ export class Machine {
     const { folder, accelerator, signal, group } = options
     const end = () => void qemu?.qmp.process.kill('SIGKILL')
     let qemu: Qemu | undefined
-    let timer: NodeJS.Timeout | undefined
     try {
       qemu = await startQemu(options)
       const { process } = qemu.qmp
       signal.addEventListener('abort', end, { once: true })
       if (signal.aborted) end()
       await group?.takeIn(process.pid)
-      const late = new Promise<never>((_, reject) => {
-        timer = setTimeout(
-          () => reject(new Error(`it did not start within ${startTimeoutMs[accelerator] / 1000} s`)),
-          startTimeoutMs[accelerator],
-        )
-      })
       const ended = process.ended.then(() => Promise.reject(new Error('QEMU has ended')))
-      return new Machine(options, qemu, await Promise.race([readerOf(options, qemu), late, ended]))
+      return new Machine(options, qemu, await Promise.race([readerOf(options, qemu), ended]))
     } catch (error) {
       const said = qemu && (await lastWords(qemu.qmp))
       await qemu?.qmp.process.stop(0)
@@ -94,7 +99,6 @@ export class Machine {
         cause: error,
       })
     } finally {
-      clearTimeout(timer)
       signal.removeEventListener('abort', end)
     }
   }

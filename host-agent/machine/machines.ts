@@ -30,6 +30,8 @@ export class Machines {
   #accelerator: Accelerator = 'tcg'
   /** How the last that started is run. */
   ready: Accelerator | null = null
+  /** One can be started here. */
+  #onReady: () => void = () => undefined
   /** Ends those that are starting. */
   readonly #closing = new AbortController()
   /** Why the first did not start; undefined: it did. */
@@ -45,7 +47,10 @@ export class Machines {
     await mkdir(machines.#folder, { recursive: true, mode: 0o700 })
     if (await hasHardware()) machines.#accelerator = 'kvm'
     const began = performance.now()
-    machines.#firstFailed = machines.#spare.begin().then(
+    const ready = new Promise<undefined>((resolve) => {
+      machines.#onReady = () => resolve(undefined)
+    })
+    const begun = machines.#spare.begin().then(
       ({ accelerator }) => {
         log.info({ accelerator, ms: Math.round(performance.now() - began) }, 'a throw-away machine is ready')
         return undefined
@@ -56,6 +61,7 @@ export class Machines {
         return error.message
       },
     )
+    machines.#firstFailed = Promise.race([ready, begun])
     return machines
   }
 
@@ -129,6 +135,7 @@ export class Machines {
       group,
       state,
       saveTo,
+      onReady: this.#onReady,
     })
     this.ready = machine.accelerator
     return machine

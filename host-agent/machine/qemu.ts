@@ -80,14 +80,16 @@ const command = async (
 ]
 
 /** QEMU comes to its line as it starts: its guest would take one that comes later for one that was cut. */
-export const listen = async (path: string) => {
+export const listen = async (path: string, signal?: AbortSignal) => {
   const server = createServer().listen(path)
   await once(server, 'listening')
   // Its user alone comes into the folder; nothing of a guest is near it yet.
   await chmod(path, 0o666)
-  const connected = new Promise<Socket>((resolve) =>
-    server.once('connection', (socket) => resolve(socket.on('error', () => undefined))),
+  const connected = once(server, 'connection', { signal }).then(([socket]) =>
+    (socket as Socket).on('error', () => undefined),
   )
+  // Whoever waits for it hears of it.
+  connected.catch(() => undefined)
   return { connected, close: () => server.close() }
 }
 

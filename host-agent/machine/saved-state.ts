@@ -1,6 +1,6 @@
 /** The state of a machine that has started and waits, in a file: others go on from it in a tenth of the time that starting takes. Nothing of a guest was near it. */
 import { createWriteStream } from 'node:fs'
-import { rename } from 'node:fs/promises'
+import { rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -10,6 +10,8 @@ const socketName = 'state.sock'
 /** There is nothing to be kept waiting by it. In bytes a second. */
 const bandwidthMax = 16 * 1024 ** 3
 const pollMs = 5
+/** A disk that takes longer for it has other things to do. */
+const timeoutMs = 30_000
 
 type Migration = { status?: string; 'error-desc'?: string }
 
@@ -19,15 +21,17 @@ type Migration = { status?: string; 'error-desc'?: string }
  * @throws Error that says why it could not be; the machine goes on nevertheless
  */
 export const saveState = async ({ qmp, shared }: Qemu, fresh: string, path: string): Promise<void> => {
-  const listener = await listen(join(shared, socketName))
+  const signal = AbortSignal.timeout(timeoutMs)
+  const listener = await listen(join(shared, socketName), signal)
   try {
     await qmp.execute('migrate-set-parameters', { 'max-bandwidth': bandwidthMax })
     await qmp.execute('migrate', { uri: `unix:${there.shared}/${socketName}` })
-    await pipeline(await listener.connected, createWriteStream(fresh, { mode: 0o600 }))
+    await pipeline(await listener.connected, createWriteStream(fresh, { mode: 0o600 }), { signal })
     await completed(qmp)
     await rename(fresh, path)
   } finally {
     listener.close()
+    await rm(fresh, { force: true })
     await qmp.execute('cont')
   }
 }
