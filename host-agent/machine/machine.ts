@@ -41,7 +41,8 @@ const inTime = async <T>(work: Promise<T>, accelerator: Accelerator): Promise<T>
   const ms = startTimeoutMs[accelerator]
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`it did not start within ${ms / 1000} s`)), ms)
+    // One that has ended otherwise keeps nobody from ending.
+    timer = setTimeout(() => reject(new Error(`it did not start within ${ms / 1000} s`)), ms).unref()
   })
   return Promise.race([work, late]).finally(() => clearTimeout(timer))
 }
