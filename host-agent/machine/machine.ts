@@ -3,7 +3,7 @@
  * has a machine of no network and no disk but the backup's, which can not be written, around it QEMU, which is nobody, and around that a place without files.
  */
 import { once } from 'node:events'
-import { type FileHandle, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { nbdNode } from '../attach/overlay.ts'
 import { ofTheDisk } from '../attach/qmp.ts'
@@ -12,29 +12,22 @@ import type { ControlGroup } from '../sandbox/control-groups.ts'
 import { ReaderClient } from '../sandbox/reader-client.ts'
 import { overLine } from '../sandbox/reader-transport.ts'
 import { begin, diskName } from './inside.ts'
-import { type Accelerator, lastWords, type Qemu, startQemu, there } from './qemu.ts'
+import { type Accelerator, lastWords, type Qemu, type QemuOptions, startQemu, there } from './qemu.ts'
 import { saveState } from './saved-state.ts'
 
-export type MachineOptions = {
-  /** Made here, and removed by `close`. */
-  folder: string
-  /** Folder with its kernel, initrd and root filesystem. */
-  image: string
-  accelerator: Accelerator
+export type MachineOptions = QemuOptions & {
   readerSeconds: number
   /** Ends it while it starts. */
   signal: AbortSignal
   /** What it may take of the host; without one, its own memory and what QEMU needs beside it. */
   group: ControlGroup | undefined
-  /** A saved state that it goes on from; without one its kernel starts. */
-  state: FileHandle | undefined
   /** Where the state of one whose kernel started is saved, on the filesystem of `folder`. */
   saveTo: string
   /** Called when the reader of one whose kernel started is there, before its state is saved. */
   onReady: () => void
 }
 
-/** Hardware that works has a reader answer in a second or two; without it that takes three to seven, and longer on a busy host. */
+/** Of each step. Hardware that works has a reader answer in a second or two; without it that takes seven to ten, and longer on a busy host. */
 const startTimeoutMs: Record<Accelerator, number> = { kvm: 15_000, tcg: 60_000 }
 
 const inTime = async <T>(work: Promise<T>, accelerator: Accelerator): Promise<T> => {

@@ -13,12 +13,12 @@ import { readerPort } from './inside.ts'
 
 export type Accelerator = 'kvm' | 'tcg'
 export type QemuOptions = {
-  /** Made here. */
+  /** Made here; whoever ends it removes that. */
   folder: string
   /** Folder with its kernel, initrd and root filesystem. */
   image: string
   accelerator: Accelerator
-  /** The state that it goes on from; without one its kernel starts. */
+  /** A saved state (saved-state.ts) that it goes on from; without one its kernel starts. */
   state: FileHandle | undefined
 }
 

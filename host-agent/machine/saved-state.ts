@@ -1,4 +1,4 @@
-/** The state of a machine that has started and waits, in a file: others go on from it in a tenth of the time that starting takes. Nothing of a guest was near it. */
+/** The state of a machine that has started and waits, in a file: others go on from it in a fraction of the time that starting takes. Nothing of a guest was near it. */
 import { createWriteStream } from 'node:fs'
 import { rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
