@@ -7,7 +7,7 @@ import { ensureKernel, makeInitrd, modulesWithNeeds, must } from './stock-kernel
 
 const project = fileURLToPath(new URL('../', import.meta.url))
 /** What the root filesystem is found with, the disks, and the line to the agent. */
-const bootModules = ['virtio_pci', 'virtio_blk', 'virtio_scsi', 'sd_mod', 'virtio_console', 'ext4']
+const bootModules = ['virtio_pci', 'virtio_blk', 'virtio_scsi', 'sd_mod', 'virtio_console', 'virtio_balloon', 'ext4']
 /** Loaded by the kernel when it is asked to mount one; the character sets are those of vfat. */
 const filesystems = [
   'ext4',

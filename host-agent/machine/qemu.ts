@@ -45,12 +45,14 @@ const qemu = (accelerator: Accelerator): string[] => [
   ...['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'],
   ...[...accelerated[accelerator], '-m', String(memoryMiB)],
   ...['-kernel', `${there.image}/kernel`, '-initrd', `${there.image}/initrd`],
-  // Nobody is in it to be protected from one another; a kernel that has stumbled ends, and so does QEMU.
-  ...['-append', 'console=ttyS0 quiet panic=-1 oops=panic mitigations=off random.trust_cpu=on'],
+  // Nobody is in it to be protected from one another; a kernel that has stumbled ends, and so does QEMU. To tell which pages are free it allocates them: none should be written to for that.
+  ...['-append', 'console=ttyS0 quiet panic=-1 oops=panic mitigations=off random.trust_cpu=on init_on_alloc=0'],
   ...['-chardev', `ringbuf,id=console,size=${consoleBytes}`, '-serial', 'chardev:console'],
   ...['-chardev', 'stdio,id=qmp,signal=off', '-mon', 'chardev=qmp,mode=control'],
   ...['-blockdev', `driver=file,node-name=root,filename=${there.image}/root.img,read-only=on`],
   ...['-device', 'virtio-blk-pci,drive=root', '-device', 'virtio-scsi-pci,id=disks', '-device', 'virtio-serial-pci'],
+  // Free pages need not be saved (saved-state.ts).
+  ...['-object', 'iothread,id=free-pages', '-device', 'virtio-balloon-pci,free-page-hint=on,iothread=free-pages'],
   ...['-chardev', `socket,id=line,path=${there.shared}/${there.line}`],
   ...['-device', `virtserialport,chardev=line,name=${readerPort}`],
 ]

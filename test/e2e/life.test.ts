@@ -22,6 +22,7 @@ import { waitFor } from '../../runtime/service.ts'
 import { type Census, census, leftBehind } from '../support/census.ts'
 import { type Hub, registerVm, runBackup, startHub } from '../support/hub.ts'
 import { filesystemImage, sh, withLoop, withMounted } from '../support/images.ts'
+import { residentBytes } from '../support/memory.ts'
 
 let hub: Hub
 let before: Census
@@ -189,8 +190,7 @@ it('resumes a cut download, keeps its memory flat over 5 of 10 GiB, and survives
   expect(rest.status).toBe(206)
   expect(Buffer.concat([value!, Buffer.from(await rest.arrayBuffer())]).equals(content)).toBe(true)
 
-  const rss = (name: 'hub' | 'host-agent') =>
-    Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${hub.pidOf(name)}/status`, 'utf8'))![1]) * 1024
+  const rss = (name: 'hub' | 'host-agent') => residentBytes(hub.pidOf(name))
   const warm = await hub.fetch(`/restore/${mount.mount_id}/download?path=/huge`, { Range: 'bytes=0-268435455' })
   await pipeline(Readable.fromWeb(warm.body as never), createWriteStream('/dev/null'))
   const [hubBefore, agentBefore] = [rss('hub'), rss('host-agent')]

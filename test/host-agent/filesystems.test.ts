@@ -36,6 +36,7 @@ import {
   withMounted,
 } from '../support/images.ts'
 import { fingerprintsOf } from '../support/index-lines.ts'
+import { residentBytes } from '../support/memory.ts'
 import { openRealAgent, type RealAgent } from '../support/real-agent.ts'
 import { mountOf, sealedDisk } from '../support/sealed-disk.ts'
 
@@ -609,7 +610,7 @@ describe('many files', () => {
       writeFileSync(join(folder, 'large', 'after'), 'comes after it')
     })
     const { mount_id } = await mount()
-    const rss = () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${real.pid()}/status`, 'utf8'))![1]) * 1024
+    const rss = () => residentBytes(real.pid())
     const before = rss()
     let most = 0
     const sampler = setInterval(() => {

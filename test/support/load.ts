@@ -3,12 +3,13 @@
  * by the long run under bench/.
  */
 import { createHash, randomBytes } from 'node:crypto'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type ForeignNode, type ForeignVm, startForeignNode } from './foreign-node.ts'
 import { type Hub, registerVm, startHub } from './hub.ts'
 import { copyInto, filesystemImage } from './images.ts'
+import { residentBytes } from './memory.ts'
 import { freePorts } from './real-agent.ts'
 
 const mib = 2 ** 20
@@ -35,8 +36,6 @@ export type LoadResult = {
   memory: Record<'hub' | 'host-agent', { early: number; late: number }>
 }
 
-const residentBytes = (pid: number) =>
-  Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) * 1024
 const percentile = (sorted: number[], share: number) =>
   sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0
 
