@@ -1,8 +1,9 @@
 /** The files of a mount as SFTP asks for them: attributes, folders in parts, and links that lead within their volume. */
 import { posix } from 'node:path'
 import type { FileInfo, GuestPath } from '../contract/agent.ts'
-import { type Entry, listingLimits } from '../contract/api/restore.ts'
+import type { Entry } from '../contract/api/restore.ts'
 import { HubError } from '../contract/errors.ts'
+import { listingLimits } from '../contract/listing-limits.ts'
 import type { Env } from '../runtime/bindings/index.ts'
 import { isShown, nameBytes, type Place, placeAt } from '../workflows/mount-tree.ts'
 import { useMount } from '../workflows/use-mount.ts'

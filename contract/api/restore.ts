@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { listingLimits } from '../listing-limits.ts'
 import { listCounts, pagingQuery, queryBool, queryInt, str, time } from './common.ts'
 
 /** One way to open an encrypted volume; what it is tried on are all of them. */
@@ -119,15 +120,6 @@ export const entry = z.object({
   special: z.boolean(),
 })
 export type Entry = z.infer<typeof entry>
-
-/** Bounds of one listing; a recursive one walks at most this many entries and levels. */
-export const listingLimits = {
-  plain: 10_000,
-  recursive: 1_000,
-  max: 10_000,
-  walkEntries: 100_000,
-  walkLevels: 64,
-} as const
 
 export const filesQuery = z.object({
   ...pathQuery,

@@ -1,7 +1,8 @@
 /** GET /restore/{mount_id}/files: lists a directory. */
 import { z } from 'zod'
 import { id } from '../../contract/api/common.ts'
-import { filesAnswer, filesQuery, listingLimits } from '../../contract/api/restore.ts'
+import { filesAnswer, filesQuery } from '../../contract/api/restore.ts'
+import { listingLimits } from '../../contract/listing-limits.ts'
 import { defineFunction } from '../../runtime/function.ts'
 import { guestPath } from '../../workflows/guest-path.ts'
 import { guestPathErrors, useMount } from '../../workflows/use-mount.ts'

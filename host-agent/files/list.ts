@@ -1,7 +1,7 @@
 /** Lists a directory of a mount, plainly or with everything below it. */
 import type { Entry } from '../../contract/api/restore.ts'
-import { listingLimits } from '../../contract/api/restore.ts'
 import { HubError } from '../../contract/errors.ts'
+import { listingLimits } from '../../contract/listing-limits.ts'
 import { mapSome } from '../concurrency.ts'
 import { type FileStat, linksAtOnce, toEntry } from './entries.ts'
 import { readFolder, statMany } from './folder-threads.ts'

@@ -3,7 +3,7 @@ import type { Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { FileInfo, Listing } from '../../contract/agent.ts'
 import { type Coming, readShared } from '../../contract/json-and-bytes.ts'
-import { type ArchiveOptions, archive } from './archive.ts'
+import type { ArchiveOptions } from './archive.ts'
 import { writeDigestLines } from './digests.ts'
 import { nameText, toFileInfo } from './entries.ts'
 import { warmUpWalk, writeIndexLines } from './index-lines.ts'
@@ -90,6 +90,8 @@ class MountedVolume implements VolumeReader {
   }
 
   async archive(path: Buffer, options: ArchiveOptions): Promise<Content> {
+    // Loaded by the first that is asked for: mounts do not wait for it.
+    const { archive } = await import('./archive.ts')
     const stream = await archive(this.#root, await locate(this.#root, splitPath(path), true), options)
     return (target, signal) => pipeline(stream, target, { signal, end: false })
   }

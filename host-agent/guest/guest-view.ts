@@ -3,8 +3,9 @@
  * guest; what is below stays the volumes' own.
  */
 import type { FileInfo, Listing } from '../../contract/agent.ts'
-import { type Entry, listingLimits } from '../../contract/api/restore.ts'
+import type { Entry } from '../../contract/api/restore.ts'
 import { HubError } from '../../contract/errors.ts'
+import { listingLimits } from '../../contract/listing-limits.ts'
 import { mapSome } from '../concurrency.ts'
 import { linksAtOnce, nameText } from '../files/entries.ts'
 import { joinPath, splitPath } from '../files/resolve.ts'

@@ -1,6 +1,7 @@
 /** One listing of all that lies below a folder on several volumes. */
 import type { Listing } from '../../contract/agent.ts'
-import { type Entry, listingLimits } from '../../contract/api/restore.ts'
+import type { Entry } from '../../contract/api/restore.ts'
+import { listingLimits } from '../../contract/listing-limits.ts'
 import type { Page } from '../files/list.ts'
 import type { VolumePart } from './volume-part.ts'
 

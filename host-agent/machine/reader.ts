@@ -69,7 +69,6 @@ const serve = answering(
       ? mountByKernel(runHere, image, filesystem, path, step)
       : { mounted: false, reason: `${filesystem} is not supported`, remedy: null },
   deviceOf,
-  { '/hello': async () => ({}) },
 )
 
 const server = createServer(
@@ -79,6 +78,8 @@ const server = createServer(
 server.on('sessionError', () => process.exit(1))
 // What the kernel would do when it is first asked to mount one, and is not done again by whoever goes on from here.
 await runHere(program.modprobe, ['-a', '-q', ...hostFilesystems.map((name) => `fs-${name}`)], { okCodes: [0, 1] })
+// Elsewhere loaded by the first archive; here that would take half a second.
+await import('../files/archive.ts')
 warmUpFolderThreads()
 const line = await openLine()
 line.once('close', () => process.exit(0))

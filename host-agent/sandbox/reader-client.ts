@@ -6,7 +6,8 @@ import { HubError } from '../../contract/errors.ts'
 import { type Coming, messageOf } from '../../contract/json-and-bytes.ts'
 import type { Daemon } from '../exec.ts'
 import type { ArchiveOptions, Content, ListOptions, VolumeReader } from '../files/volume-reader.ts'
-import * as protocol from './protocol.ts'
+import * as answers from './answers.ts'
+import type * as protocol from './protocol.ts'
 import type { ReaderTransport, Reply } from './reader-transport.ts'
 
 /** Of an answer that is no file: 10 000 entries with long names and links are less. */
@@ -63,11 +64,11 @@ export class ReaderClient {
   share(socket: string): Promise<void> {
     return this.#ask('/share', { socket } satisfies protocol.ShareRequest).then(() => undefined)
   }
-  async scan(asked: protocol.ScanRequest): Promise<z.output<typeof protocol.scanned>> {
-    return looked(protocol.scanned, await this.#ask('/scan', asked))
+  async scan(asked: protocol.ScanRequest): Promise<z.output<typeof answers.scanned>> {
+    return looked(answers.scanned, await this.#ask('/scan', asked))
   }
-  async open(asked: protocol.OpenRequest): Promise<z.output<typeof protocol.opened>> {
-    return looked(protocol.opened, await this.#ask('/open', asked))
+  async open(asked: protocol.OpenRequest): Promise<z.output<typeof answers.opened>> {
+    return looked(answers.opened, await this.#ask('/open', asked))
   }
 
   volume(volume: number): VolumeReader {
@@ -75,10 +76,10 @@ export class ReaderClient {
     return {
       list: async (path: Buffer, { recursive, limit, offset }: ListOptions) => {
         const asked: protocol.ListRequest = { ...at(path), recursive, limit, offset }
-        return { ...looked(protocol.listed, await this.#ask('/list', asked)), partition: volume }
+        return { ...looked(answers.listed, await this.#ask('/list', asked)), partition: volume }
       },
       info: async (path: Buffer) => ({
-        ...looked(protocol.told, await this.#ask('/info', at(path))),
+        ...looked(answers.told, await this.#ask('/info', at(path))),
         partition: volume,
       }),
       read: (path: Buffer, start: number, length: number) => {
@@ -128,7 +129,7 @@ export class ReaderClient {
       throw this.#giveUp('its answer was no JSON')
     }
     if (statusCode === 200) return answer
-    const { code, message, details } = looked(protocol.refused, answer)
+    const { code, message, details } = looked(answers.refused, answer)
     throw readersCodes.has(code as ReadersCode)
       ? new HubError(code as ReadersCode, message, details === '' ? {} : { details })
       : new HubError('SERVICE_UNAVAILABLE', message, { details })

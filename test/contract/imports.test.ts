@@ -64,3 +64,19 @@ it.each(files)('%s', (file) => {
   }
   expect(text, `${file} uses a shell`).not.toMatch(/shell:\s*true|\bexec(Sync)?\(`/)
 })
+
+/** Packages that are loaded when a file is; not types, and not what it loads later. */
+const packagesOf = (file: string, seen = new Set<string>()): Set<string> => {
+  if (seen.has(file)) return seen
+  seen.add(file)
+  const text = readFileSync(join(root, file), 'utf8')
+  for (const [, name] of text.matchAll(/^(?:import|export) (?!type )[^'"]*?from '([^']+)'/gm))
+    if (name!.startsWith('.')) packagesOf(relative(root, resolve(root, file, '..', name!)), seen)
+    else seen.add(name!)
+  return seen
+}
+
+it('a reader, which is started for each mount, loads little', () => {
+  const loaded = [...packagesOf('host-agent/sandbox/reader.ts')]
+  expect(loaded.filter((name) => !/\.ts$|^node:/.test(name)).sort()).toEqual(['lru-cache', 'zod/mini'])
+})

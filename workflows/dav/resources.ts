@@ -1,6 +1,6 @@
 /** The files and folders at a place of a mount's tree, as WebDAV is told of them. */
-import type { Partition } from '../../contract/api/restore.ts'
-import { type Entry, listingLimits } from '../../contract/api/restore.ts'
+import type { Entry, Partition } from '../../contract/api/restore.ts'
+import { listingLimits } from '../../contract/listing-limits.ts'
 import type { Env } from '../../runtime/bindings/index.ts'
 import { mimeType } from '../downloads.ts'
 import { isShown, nameBytes } from '../mount-tree.ts'

@@ -1,6 +1,6 @@
 /** LUKS 1 and 2: cryptsetup finds the volume's key by a secret, without any right and without the kernel; reading with it is ours (decrypt.ts). */
 import { rm, truncate, writeFile } from 'node:fs/promises'
-import { z } from 'zod'
+import * as z from 'zod/mini'
 import { runHere } from '../../run-tool.ts'
 import { type Blocks, LayoutError, slice } from './blocks.ts'
 import { decrypted } from './decrypt.ts'
@@ -11,10 +11,7 @@ const headBytesMax = 32 * 1024 * 1024
 
 type Layout = { version: 1 | 2; cipher: string; offsetBytes: number; sectorBytes: number; firstVector: number }
 
-const decimal = z
-  .string()
-  .regex(/^\d{1,15}$/)
-  .transform(Number)
+const decimal = z.pipe(z.string().check(z.regex(/^\d{1,15}$/)), z.transform(Number))
 const metadata2 = z.object({
   segments: z.record(
     z.string(),
@@ -22,9 +19,9 @@ const metadata2 = z.object({
       type: z.string(),
       offset: decimal,
       size: z.union([z.literal('dynamic'), decimal]),
-      iv_tweak: decimal.optional(),
-      encryption: z.string().optional(),
-      sector_size: z.int().optional(),
+      iv_tweak: z.optional(decimal),
+      encryption: z.optional(z.string()),
+      sector_size: z.optional(z.int()),
     }),
   ),
 })

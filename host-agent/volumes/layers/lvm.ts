@@ -2,7 +2,7 @@
  * Logical volumes, put together by their own metadata. Nothing is activated: no name or id of a guest meets one of this host or of another mount, and a second
  * restore point of the same machine can not be taken for the first.
  */
-import { z } from 'zod'
+import * as z from 'zod/mini'
 import { type Blocks, joined, LayoutError, mapped, type Raid5Layout, raid5, slice, striped } from './blocks.ts'
 import { isInSync } from './dm-raid.ts'
 import type { PhysicalVolume } from './lvm-label.ts'
@@ -14,27 +14,33 @@ const sectorBytes = 512
 const volumesMax = 256
 const segmentsMax = 100_000
 
-const whole = z.int().min(0).max(Number.MAX_SAFE_INTEGER)
-const uuid = z.string().transform((text) => text.replaceAll('-', ''))
+// The small kind of Zod: each mount starts a process that loads this.
+const wholeTo = (max: number, min = 0) => z.int().check(z.minimum(min), z.maximum(max))
+const whole = wholeTo(Number.MAX_SAFE_INTEGER)
+const count = wholeTo(Number.MAX_SAFE_INTEGER, 1)
+const uuid = z.pipe(
+  z.string(),
+  z.transform((text) => text.replaceAll('-', '')),
+)
 const physical = z.object({ id: uuid, pe_start: whole, pe_count: whole })
 const segment = z.looseObject({ start_extent: whole, extent_count: whole, type: z.string() })
 type Segment = z.infer<typeof segment>
-const logical = z.looseObject({ id: uuid, status: z.array(z.string()), segment_count: whole.max(segmentsMax) })
+const logical = z.looseObject({ id: uuid, status: z.array(z.string()), segment_count: wholeTo(segmentsMax) })
 type Logical = z.infer<typeof logical>
 const volumeGroup = z.object({
   id: uuid,
   seqno: whole,
-  extent_size: whole.min(1).max(2 ** 31),
+  extent_size: wholeTo(2 ** 31, 1),
   physical_volumes: z.record(z.string(), physical),
-  logical_volumes: z.record(z.string(), logical).default({}),
+  logical_volumes: z._default(z.record(z.string(), logical), {}),
 })
 type VolumeGroup = z.infer<typeof volumeGroup>
 
 const pairs = z.array(z.union([z.string(), z.number()]))
-const stripes = z.object({ stripe_count: whole.min(1), stripe_size: whole.default(0), stripes: pairs })
-const mirrors = z.object({ mirror_count: whole.min(1), mirrors: pairs })
-const raids = z.object({ device_count: whole.min(1), stripe_size: whole.default(0), raids: z.array(z.string()) })
-const raid0 = z.object({ stripe_count: whole.min(1), stripe_size: whole, raid0_lvs: z.array(z.string()) })
+const stripes = z.object({ stripe_count: count, stripe_size: z._default(whole, 0), stripes: pairs })
+const mirrors = z.object({ mirror_count: count, mirrors: pairs })
+const raids = z.object({ device_count: count, stripe_size: z._default(whole, 0), raids: z.array(z.string()) })
+const raid0 = z.object({ stripe_count: count, stripe_size: whole, raid0_lvs: z.array(z.string()) })
 const thinVolume = z.object({ thin_pool: z.string(), device_id: whole })
 const thinPool = z.object({ metadata: z.string(), pool: z.string() })
 
@@ -86,7 +92,7 @@ export const openVolumeGroups = async (volumes: readonly PhysicalVolume[]): Prom
 const problem = (text: string): never => {
   throw new LayoutError(text)
 }
-const shaped = <S extends z.ZodType>(schema: S, value: unknown): z.output<S> => {
+const shaped = <S extends z.ZodMiniType>(schema: S, value: unknown): z.output<S> => {
   const parsed = schema.safeParse(value)
   return parsed.success ? parsed.data : problem("LVM's metadata of it can not be understood")
 }
