@@ -8,7 +8,6 @@ import type { Readable } from 'node:stream'
 import { z } from 'zod'
 import type { Examination } from './api/doctor.ts'
 import { archiveFormats, type Entry, entry, type GuestSystem, type Partition } from './api/restore.ts'
-import { fingerprintsBytesMax } from './index-slices.ts'
 import { exportNamePattern, safeIdPattern } from './names.ts'
 import { type NetworkShare, networkShare } from './shares.ts'
 
@@ -294,6 +293,16 @@ export const fetchBody = mountBody.extend({ volume: z.string().max(300), path_b6
 export const fileInfoHeader = 'x-file-info'
 export type FetchBody = z.input<typeof fetchBody>
 
+export const indexBody = mountBody.extend({
+  /**
+   * What this walk saw is kept under the machine and `at`, and only what has changed is told since the walk that was kept under `since`; of what is not kept any more, all is told.
+   * Whoever gives a time answers for it that he knows the files by that walk. null: nothing is kept, and all is told.
+   */
+  walk: z.object({ vm_backup_context_id: safeId, at: size, since: size.nullable() }).nullable().default(null),
+})
+export type IndexBody = z.input<typeof indexBody>
+export type IndexWalk = NonNullable<z.output<typeof indexBody>['walk']>
+
 /** Name (its bytes where they are no text), kind (file, directory, link, other), size in bytes, time of the last change in microseconds since 1970. */
 export type IndexedEntry = [name: string | { b64: string }, kind: 'f' | 'd' | 'l' | 'o', size: number, modified: number]
 export type UnnamedEntry = [prefix: number, ...rest: TailOf<IndexedEntry>]
@@ -312,17 +321,7 @@ export type IndexedFolder = {
   entries: IndexedEntry[]
   /** Further ones of those, by the first 32 bits of the hashes of their names: who tells of them has not read the names. None where `same` is null. */
   unnamed: UnnamedEntry[]
-  /** To be kept, and given to the next walk. */
-  fingerprints: ToldFingerprints
 }
-/** Bytes as base64; or which bytes stay of those that were given, with others written over some of them: `at` counts from the first that stays. */
-export type ToldFingerprints = string | { from: number; bytes: number; over: [at: number, bytes: string][] }
-/** All fingerprints that an earlier walk told of a volume, one after the other. */
-export type VolumeFingerprints = { volume: string; fingerprints: Buffer }
-/** How the same is said: bytes that lie behind the JSON, of one volume after the other. */
-export const knownVolumes = z
-  .array(z.object({ volume: z.string().max(300), bytes: z.int().min(0).max(fingerprintsBytesMax) }))
-  .max(1000)
 /** A line of an index: a volume begins; a folder of it; all of it has been told. */
 export type IndexLine = { volume: string } | IndexedFolder | { end: true }
 
@@ -416,10 +415,8 @@ export interface AgentApi {
 
   /**
    * Every file of a restore point's volumes, as lines of JSON (IndexLine), without a mount that anybody sees. What does not end with `end` was cut off.
-   * @param known what an earlier walk told, which need not be there yet: the disks are opened meanwhile. Two messages go, one behind the other (json-and-bytes.ts).
-   * @throws what `known` is rejected with
    */
-  readIndex(body: MountBody, known?: Promise<readonly VolumeFingerprints[]>): Promise<Readable>
+  readIndex(body: IndexBody): Promise<Readable>
   /** Lines of JSON (DigestLine), one for each regular file that can be read; the last line is `"end"`. PARTITION_NOT_FOUND. */
   readDigests(body: DigestBody): Promise<Readable>
   /** One file of it, in the same way. FILE_NOT_FOUND, IS_DIRECTORY, NOT_A_REGULAR_FILE, PARTITION_NOT_FOUND. */

@@ -59,6 +59,3 @@ export const prefixOf = (hash: number): number => sliceOf(hash, prefixBits)
 export const sliceOfPrefix = (prefix: number, bits: number): number => Math.floor(prefix / 2 ** (prefixBits - bits))
 /** The least hash of a slice. */
 export const firstOfSlice = (slice: number, bits: number): number => slice * 2 ** (hashBits - bits)
-
-/** Bytes of fingerprints that are kept of a machine at the most, of all its volumes: they are told in one request. They are some eleven for each file. */
-export const fingerprintsBytesMax = 64 * 1024 ** 2

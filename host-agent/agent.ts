@@ -1,5 +1,6 @@
 /** The host-agent's parts, opened in the order in which they need one another and closed in reverse. */
 import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { AgentHealth } from '../contract/agent.ts'
 import { type AgentSettings, type HostFilesystem, hostFilesystems } from '../contract/settings.ts'
 import { chooseBackend } from './attach/choose.ts'
@@ -11,6 +12,7 @@ import { warmUpFolderThreads } from './files/folder-threads.ts'
 import { log } from './log.ts'
 import { Machines } from './machine/machines.ts'
 import { Merges } from './merges/merges.ts'
+import { KeptWalks } from './mounts/kept-walks.ts'
 import { MountFiles } from './mounts/mount-files.ts'
 import type { Openers } from './mounts/mounted-disks.ts'
 import { Mounts } from './mounts/mounts.ts'
@@ -114,7 +116,7 @@ export const openAgent = async (settings: AgentSettings): Promise<Agent> => {
     repositories,
     exports,
     mounts,
-    files: new MountFiles(mounts),
+    files: new MountFiles(mounts, new KeptWalks(join(settings.stateDir, 'walks'))),
     verifications,
     copies,
     merges,

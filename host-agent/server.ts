@@ -16,7 +16,7 @@ import {
   fetchBody,
   fileInfoHeader,
   guestPath,
-  knownVolumes,
+  indexBody,
   listingBody,
   lockBody,
   mergeBody,
@@ -30,11 +30,9 @@ import {
   verifyBody,
 } from '../contract/agent.ts'
 import { errorBody, HubError } from '../contract/errors.ts'
-import { fingerprintsBytesMax } from '../contract/index-slices.ts'
 import { readBytes, readMessage } from '../contract/json-and-bytes.ts'
 import type { Agent } from './agent.ts'
 import { log } from './log.ts'
-import { KnownVolumes } from './mounts/known-volumes.ts'
 import type { Content } from './mounts/mount-files.ts'
 
 type Env = { Bindings: { incoming: IncomingMessage; outgoing: ServerResponse } }
@@ -67,15 +65,6 @@ const body = async <S extends z.ZodType>(c: Context<Env>, schema: S): Promise<z.
     throw new HubError('VALIDATION_FAILED', 'The request has bytes behind its JSON')
   return checkJson(schema, json)
 }
-/** Resolves when it is said what comes. @throws INVALID_JSON, VALIDATION_FAILED; BODY_TOO_LARGE when that is more than can be kept */
-const fingerprintsIn = async (message: AsyncIterable<Buffer>): Promise<KnownVolumes> => {
-  const { json, rest } = await readMessage(message, bodyBytesMax)
-  const heads = checkJson(knownVolumes, json)
-  if (heads.reduce((sum, { bytes }) => sum + bytes, 0) > fingerprintsBytesMax)
-    throw new HubError('BODY_TOO_LARGE', 'More is known of the volumes than can be')
-  return new KnownVolumes(heads, rest)
-}
-
 /** A system call that failed (a disk that gives EIO, a full process table) is the machine's trouble, not an error of ours. */
 const toHubError = (error: unknown): HubError => {
   if (error instanceof HubError) return error
@@ -207,12 +196,8 @@ export const createServerApp = (agent: Agent) => {
     return send(c, await agent.files.archive(guestFile(c, asked), options))
   })
   app.post('/index', async (c) => {
-    const { json, rest } = await message(c)
-    const asked = checkJson(mountBody, json)
-    // What is known comes while the disks are being opened.
-    const known = fingerprintsIn(rest)
-    known.catch(() => undefined)
-    return send(c, await makingWay(asked.disks, () => agent.files.index(asked, known)))
+    const asked = await body(c, indexBody)
+    return send(c, await makingWay(asked.disks, () => agent.files.index(asked)))
   })
   app.post('/digests', async (c) => {
     const asked = await body(c, digestBody)

@@ -1,13 +1,6 @@
 /** What readers of guests' files tell, line by line. A reader may have been taken over by what it reads: nothing is believed that is not looked at. */
 import type { Readable } from 'node:stream'
-import type {
-  DigestLine,
-  IndexedEntry,
-  IndexedFolder,
-  IndexLine,
-  ToldFingerprints,
-  UnnamedEntry,
-} from '../contract/agent.ts'
+import type { DigestLine, IndexedEntry, IndexedFolder, IndexLine, UnnamedEntry } from '../contract/agent.ts'
 import { HubError } from '../contract/errors.ts'
 import { prefixMax, sliceBitsMax } from '../contract/index-slices.ts'
 
@@ -31,13 +24,6 @@ const isEntry = (value: unknown): value is IndexedEntry => Array.isArray(value) 
 const isUnnamed = (value: unknown): value is UnnamedEntry =>
   Array.isArray(value) && isCount(value[0], prefixMax) && isTail(value)
 const isBase64 = (value: unknown): value is string => typeof value === 'string' && base64.test(value)
-const isPrints = (value: unknown): value is ToldFingerprints =>
-  isObject(value)
-    ? isCount(value.from) &&
-      isCount(value.bytes) &&
-      Array.isArray(value.over) &&
-      value.over.every((one) => Array.isArray(one) && isCount(one[0]) && isBase64(one[1]))
-    : isBase64(value)
 const isFolder = (line: Record<string, unknown>): line is IndexedFolder =>
   isSaid(line.folder) &&
   isCount(line.bits, sliceBitsMax) &&
@@ -47,8 +33,7 @@ const isFolder = (line: Record<string, unknown>): line is IndexedFolder =>
   Array.isArray(line.entries) &&
   line.entries.every(isEntry) &&
   Array.isArray(line.unnamed) &&
-  line.unnamed.every(isUnnamed) &&
-  isPrints(line.fingerprints)
+  line.unnamed.every(isUnnamed)
 const isIndexLine = (line: unknown): line is IndexLine =>
   isObject(line) &&
   ('folder' in line

@@ -100,7 +100,7 @@ const walk = async (env: IndexEnv, row: FileIndexRow, backup: JobWithDisks, entr
   let stream: Readable | undefined
   try {
     const { result } = await fromPlaces(places, ({ chains: disks }) =>
-      AGENT.readIndex({ vm_name: backup.job.vmName, disks }, writer.known),
+      AGENT.readIndex({ vm_name: backup.job.vmName, disks, walk: writer.walk }),
     )
     stream = result
     let volumeId: number | undefined

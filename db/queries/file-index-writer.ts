@@ -3,17 +3,10 @@
  * asked of points, and of what the newest of those that are indexed has. What a hub leaves that dies on the way, the next walk puts right.
  */
 import type { PoolConnection, RowDataPacket } from 'mysql2/promise'
-import type { IndexedFolder } from '../../contract/agent.ts'
+import type { IndexedFolder, IndexWalk } from '../../contract/agent.ts'
 import { stored } from '../../contract/index-slices.ts'
 import type { Database } from '../database.ts'
 import { deltaRows } from './file-deltas.ts'
-import {
-  FingerprintWriter,
-  forgetFingerprints,
-  type KnownVolume,
-  knownFingerprints,
-  toldFingerprints,
-} from './file-fingerprints.ts'
 import { forgetDeletedPoints } from './file-index-forget.ts'
 import { Go, type Known, type ToldPart } from './file-index-go.ts'
 import { writeGo } from './file-index-rows.ts'
@@ -44,8 +37,8 @@ export type IndexPoint = Bounds & {
 type Part = Omit<ToldPart, 'folderId'> & { folder: string | number }
 
 export class FileIndexWriter {
-  /** What needs not be told again; rejected when the database does not give it. */
-  readonly known: Promise<readonly KnownVolume[]>
+  /** What the agent is to keep of the walk, and which one it may go by; null: none, for one that is older than what is known. */
+  readonly walk: IndexWalk | null
   readonly #pool: Database['pool']
   readonly #connection: PoolConnection
   readonly #point: IndexPoint
@@ -59,8 +52,6 @@ export class FileIndexWriter {
   #parts: Part[] = []
   #entries = 0
   #count = 0
-  /** For the next walk; of none that is older than what is known. */
-  readonly #fingerprints: FingerprintWriter | undefined
   readonly #words: WordWriter
   /** Most that a go had. */
   #sliceBytes: number | undefined
@@ -83,35 +74,23 @@ export class FileIndexWriter {
     try {
       await connection.query('CREATE OR REPLACE TEMPORARY TABLE file_seen (folder_id INT NOT NULL PRIMARY KEY)')
       const isTorn = await forgetDeletedPoints(connection, { contextId, at }, points)
-      const isNext = before !== undefined && after === undefined && !isTorn
-      // Those of walks that were cut off, too.
-      if (after === undefined) await forgetFingerprints(connection, contextId, isNext ? before : undefined)
-      const known = isNext ? knownFingerprints(connection, contextId, before) : Promise.resolve([])
-      // Until somebody asks for it, nobody hears of it.
-      known.catch(() => undefined)
-      return new FileIndexWriter(pool, connection, { contextId, before, at, after, isTorn }, known, entriesAtOnce)
+      return new FileIndexWriter(pool, connection, { contextId, before, at, after, isTorn }, entriesAtOnce)
     } catch (error) {
       connection.destroy()
       throw error
     }
   }
-  private constructor(
-    pool: Database['pool'],
-    connection: PoolConnection,
-    point: IndexPoint,
-    known: Promise<readonly KnownVolume[]>,
-    entriesAtOnce: number,
-  ) {
-    this.known = known
+  private constructor(pool: Database['pool'], connection: PoolConnection, point: IndexPoint, entriesAtOnce: number) {
     this.#entriesAtOnce = entriesAtOnce
     this.#pool = pool
     this.#words = new WordWriter(pool)
-    this.#fingerprints = point.after === undefined ? new FingerprintWriter(pool, point.at) : undefined
     this.#connection = connection
     this.#point = point
     this.#needsPast = point.after !== undefined || point.isTorn
     this.#isFirst = !this.#needsPast && point.before === undefined
     this.#isNext = !this.#needsPast && !this.#isFirst
+    const since = this.#isNext ? (point.before ?? null) : null
+    this.walk = point.after === undefined ? { vm_backup_context_id: point.contextId, at: point.at, since } : null
   }
 
   /** Of entries. */
@@ -119,14 +98,11 @@ export class FileIndexWriter {
     return this.#count
   }
 
-  async add(volumeId: number, { folder: said, fingerprints, ...told }: IndexedFolder): Promise<void> {
+  async add(volumeId: number, { folder: said, ...told }: IndexedFolder): Promise<void> {
     const folder = stored(said)
     if (folder.length > folderLengthMax) return
     const entries = told.entries.length + told.unnamed.length
     this.#count += entries + (told.same ?? 0)
-    const given = (await this.known).find(({ id }) => id === volumeId)?.fingerprints
-    const own = toldFingerprints(fingerprints, given)
-    if (own) await this.#fingerprints?.add(volumeId, own)
     await this.#take({ ...told, volumeId, folder }, told.same === null ? entries : entriesLikeOneChanged * entries)
   }
 
@@ -136,12 +112,10 @@ export class FileIndexWriter {
     await this.#writing.at(-1)
     if (!this.#isFirst) await this.#endUnseen()
     await this.#words.end()
-    await this.#fingerprints?.end()
     const { contextId, at, after } = this.#point
     await this.#connection.beginTransaction()
     try {
       if (after === undefined) {
-        await forgetFingerprints(this.#connection, contextId, at)
         const others = 'vm_backup_context_id = ? AND at > ? AND at <> ?'
         await this.#connection.query(`DELETE FROM file_walks WHERE ${others}`, [
           contextId,
@@ -161,7 +135,6 @@ export class FileIndexWriter {
     try {
       await this.#writing.at(-1)?.catch(() => undefined)
       await this.#words.settle()
-      await this.#fingerprints?.settle()
       await this.#connection.rollback()
       await this.#connection.query('SET foreign_key_checks = 1')
       await this.#connection.query('DROP TEMPORARY TABLE IF EXISTS file_seen')

@@ -1,7 +1,7 @@
 /**
  * What a walk knows of the one before it. Of each part of a folder its names have a fingerprint together, and what each of them is has one of its own, in the order of the
  * names, with where its inode is: where the names are as they were, only entries whose fingerprints differ are told, and where the folder's own inode says so, its names need
- * not even be read. Whoever is told of the files keeps these and gives them back; only this file knows what they look like. They came from where a guest may have written them: nothing
+ * not even be read. They are kept for the next walk (mounts/kept-walks.ts); only this file knows what they look like. They came from where a guest may have written them: nothing
  * wrong in them does more than that something is told again, or not.
  */
 import { hash } from 'node:crypto'
@@ -18,6 +18,11 @@ const [printBytes, prefixBytes] = [6, 4]
 const entryBytes = printBytes + prefixBytes
 /** Of a number in sevens of bits. */
 const numberBytesMax = 8
+
+/** Bytes of fingerprints that are kept of a volume at the most; they are some eleven for each file. */
+export const fingerprintsBytesMax = 64 * 1024 ** 2
+/** @param offset where one begins among all */
+export const lengthOfPart = (all: Buffer, offset: number): number => all.readUInt32LE(offset + at.bytes)
 
 /** Which part of which folder, as a number. */
 export const placeOf = (path: Uint8Array, from: number): number =>
@@ -128,6 +133,9 @@ const writeNumber = (bytes: Buffer, from: number, number: number): number => {
 /** What was told of an entry that is not as it was: the first 32 bits of the hash of its name, and what it is now. */
 export type Changed = [prefix: number, kind: Inode['kind'], size: number, modified: number]
 
+/** What is written over the bytes of a part, at which of them. */
+type Over = [at: number, bytes: Buffer][]
+
 /** One part of an earlier walk. */
 export class KnownPart {
   readonly bytes: Buffer
@@ -154,13 +162,11 @@ export class KnownPart {
 
   /**
    * The same part as it is now, where its names are what they were: what each of them is, is asked of its inode.
-   * @returns `over`: what is written over these bytes, at which of them; `folders`: records of Names; undefined when not all of it can be said so
+   * @returns `over`: what `write` takes; `folders`: records of Names; undefined when not all of it can be said so
    */
-  now(
-    inodeOf: (number: number) => Inode | undefined,
-  ): { over: [at: number, bytes: string][]; changed: Changed[]; folders: Names } | undefined {
+  now(inodeOf: (number: number) => Inode | undefined): { over: Over; changed: Changed[]; folders: Names } | undefined {
     if (this.bytes[at.isOneEach] !== 1) return undefined
-    const over: [number, string][] = []
+    const over: Over = []
     const changed: Changed[] = []
     let next = headBytes + this.count * entryBytes
     let inode = 0
@@ -179,7 +185,7 @@ export class KnownPart {
       if (found.kind === 'd') folderCount++
       const own = printOf(found)
       if (isSamePrint(this.bytes, entry, own, 0)) continue
-      over.push([entry, own.toString('base64')])
+      over.push([entry, Buffer.from(own)])
       changed.push([this.bytes.readUInt32LE(entry + printBytes), found.kind, found.size, found.modified])
     }
     const folders = Names.of(this.bytes.subarray(next))
@@ -188,6 +194,11 @@ export class KnownPart {
       if (!isName(folders.bytes.subarray(start, end))) return undefined
     }
     return folderCount === 0 ? { over, changed, folders } : undefined
+  }
+
+  /** Makes it what the part is now. @param over as `now` gives it */
+  write(over: Over): void {
+    for (const [entry, own] of over) this.bytes.set(own, entry)
   }
 }
 
@@ -212,7 +223,7 @@ const share = <T extends Uint8Array | Float64Array | Uint32Array>(
 export const toFingerprints = (bytes: Buffer): Fingerprints => {
   const parts: { place: number; offset: number }[] = []
   for (let offset = 0; offset + headBytes <= bytes.length; ) {
-    const length = bytes.readUInt32LE(offset + at.bytes)
+    const length = lengthOfPart(bytes, offset)
     const least = headBytes + bytes.readUInt32LE(offset + at.count) * entryBytes
     if (length < least || offset + length > bytes.length) break
     parts.push({ place: bytes.readDoubleLE(offset + at.place), offset })

@@ -32,11 +32,11 @@ export type FolderTasks = {
   }
   /**
    * Lines of an index (IndexedFolder) of some of the folders of a volume, and what is still to be walked through: these, and the folders found in them.
-   * `known` is what an earlier walk told.
+   * `known` are the fingerprints of an earlier walk; those of parts that begin at `kept` are overwritten with what is there now, those of others are in `prints`.
    */
   walk: {
     take: WalkedVolume & { known: Fingerprints } & Walk
-    give: { lines: Uint8Array } & Walk
+    give: { lines: Uint8Array; kept: Uint32Array; prints: Uint8Array } & Walk
   }
 }
 export type FolderTask = { [Kind in keyof FolderTasks]: { kind: Kind } & FolderTasks[Kind]['take'] }[keyof FolderTasks]

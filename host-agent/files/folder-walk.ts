@@ -3,7 +3,14 @@ import { type BigIntStats, lstatSync, readlinkSync } from 'node:fs'
 import type { IndexedEntry, IndexedFolder } from '../../contract/agent.ts'
 import { sliceBits, sliceOf } from '../../contract/index-slices.ts'
 import { safeSize } from './entries.ts'
-import { type Changed, type Fingerprints, FolderPrint, findFingerprint, placeOf } from './fingerprints.ts'
+import {
+  type Changed,
+  type Fingerprints,
+  FolderPrint,
+  findFingerprint,
+  type KnownPart,
+  placeOf,
+} from './fingerprints.ts'
 import type { FolderTasks, Walk } from './folder-tasks.ts'
 import { type Inode, type InodeTable, openInodeTable } from './inodes/inode-table.ts'
 import { asSafe } from './inodes/mode.ts'
@@ -52,14 +59,12 @@ const lineOf = (
   same: number | null,
   entries: IndexedEntry[],
   unnamed: Changed[],
-  fingerprints: IndexedFolder['fingerprints'],
 ): IndexedFolder => ({
   folder: said(path),
   ...slices,
   same,
   entries,
   unnamed,
-  fingerprints,
 })
 
 /** For a walk that takes the last one first: what lies together on the disk is read together. */
@@ -93,6 +98,9 @@ class SomeFolders {
   readonly #waiting: Folder[]
   #begun: Omit<Walk, 'folders'>
   readonly #lines: string[] = []
+  /** Fingerprints of what was told: where those of known parts lie, which are overwritten there, and new ones. */
+  readonly #kept: number[] = []
+  readonly #prints: Buffer[] = []
   #count = 0
   #looked = 0
   #unread = 0
@@ -122,7 +130,8 @@ class SomeFolders {
       else atOnce = 1
     }
     const lines = new Uint8Array(Buffer.from(this.#lines.join('')))
-    return { lines, folders: fromFolders(this.#waiting), ...this.#begun }
+    const [kept, prints] = [Uint32Array.from(this.#kept), new Uint8Array(Buffer.concat(this.#prints))]
+    return { lines, kept, prints, folders: fromFolders(this.#waiting), ...this.#begun }
   }
 
   /** @returns whether so many could be told */
@@ -162,6 +171,7 @@ class SomeFolders {
     const mark = this.#markOf(folder)
     if (mark === 0) return false
     const lines: IndexedFolder[] = []
+    const parts: { known: KnownPart; over: Parameters<KnownPart['write']>[0] }[] = []
     const found: Folder[] = []
     let total = 1
     for (let [from, isWhole] = [0, false]; !isWhole; ) {
@@ -170,8 +180,8 @@ class SomeFolders {
       const now = unlessDamaged(() => known.now((inode) => this.#table?.inode(inode)))
       if (!now) return false
       const { bits, to, count } = known
-      const prints = { from: known.offset, bytes: known.bytes.length, over: now.over }
-      lines.push(lineOf(path, { bits, from, to }, count - now.changed.length, [], now.changed, prints))
+      parts.push({ known, over: now.over })
+      lines.push(lineOf(path, { bits, from, to }, count - now.changed.length, [], now.changed))
       for (const { start, end, inode } of now.folders)
         if (path.length + end - start < pathBytesMax)
           found.push({ path: Buffer.concat([path, slash, now.folders.bytes.subarray(start, end)]), inode })
@@ -180,6 +190,10 @@ class SomeFolders {
       isWhole = to >= 2 ** bits
     }
     if (!this.#isAsMounted(path, number, found.length > 0)) return false
+    for (const { known, over } of parts) {
+      known.write(over)
+      this.#kept.push(known.offset)
+    }
     // One by one: there may be more than a call can take.
     for (const one of asTheyLie(found)) this.#waiting.push(one)
     this.#tell(lines, total)
@@ -275,7 +289,8 @@ class SomeFolders {
       // Its name is there as before, and it is not: that is only told by telling of all.
       else if (known) return this.#tellPart(folder, names, count, slices, false)
     }
-    this.#tell([lineOf(path, slices, known ? same : null, told, [], print.bytes.toString('base64'))], count + 1)
+    this.#prints.push(print.bytes)
+    this.#tell([lineOf(path, slices, known ? same : null, told, [])], count + 1)
     return asTheyLie(folders)
   }
 

@@ -6,6 +6,7 @@ import { toFingerprints } from './fingerprints.ts'
 import type { Walk, WalkedVolume } from './folder-tasks.ts'
 import { walkSome, warmUpFolderThreads } from './folder-threads.ts'
 import { openUnkept } from './inodes/block-file.ts'
+import { WalkFingerprints } from './walk-fingerprints.ts'
 import { type Folder, fromFolders, noNames, toFolders } from './walked-folders.ts'
 
 /** Threads that walk: beyond one for each processor they cost more to begin with than they save. */
@@ -20,28 +21,35 @@ const write = (target: Writable, data: Uint8Array): Promise<void> =>
 
 /** A volume's uppermost folder, open, and the device or file that it lies on, from some byte on. */
 type IndexedVolume = { fd: number; image: string; offsetBytes: number; filesystem: string }
-/** Folders that can not be read are left out, and so is all that is below them. @param known fingerprints that an earlier walk told */
+/** Folders that can not be read are left out, and so is all that is below them. @param known fingerprints of an earlier walk; in shared memory they are overwritten @returns those of this one */
 export const writeIndexLines = async (
   { fd, image, ...place }: IndexedVolume,
   known: Buffer,
   target: Writable,
   signal: AbortSignal,
-): Promise<void> => {
+): Promise<WalkFingerprints> => {
   // Where it can not be read, files are looked at by way of the mount.
   const file = await openUnkept(image).catch(() => undefined)
   try {
-    await walkThrough({ fd, image: file && { fd: file.fd, ...place } }, known, target, signal)
+    return await walkThrough({ fd, image: file && { fd: file.fd, ...place } }, known, target, signal)
   } finally {
     await file?.close()
   }
 }
 
-const walkThrough = (volume: WalkedVolume, known: Buffer, target: Writable, signal: AbortSignal): Promise<void> => {
+const walkThrough = async (
+  volume: WalkedVolume,
+  known: Buffer,
+  target: Writable,
+  signal: AbortSignal,
+): Promise<WalkFingerprints> => {
   const fingerprints = toFingerprints(known)
+  const walked = new WalkFingerprints(fingerprints)
   const root = { path: Buffer.alloc(0), inode: 0 }
-  return workThrough<Walk>([walkOf([root])], walksAtOnce, async (walk) => {
+  await workThrough<Walk>([walkOf([root])], walksAtOnce, async (walk) => {
     signal.throwIfAborted()
-    const { lines, folders, ...begun } = await walkSome(volume, fingerprints, walk)
+    const { lines, kept, prints, folders, ...begun } = await walkSome(volume, fingerprints, walk)
+    walked.add({ kept, prints })
     await write(target, lines)
     const waiting = toFolders(folders)
     // The last one first: that goes on with what has been begun.
@@ -50,6 +58,7 @@ const walkThrough = (volume: WalkedVolume, known: Buffer, target: Writable, sign
     const walks = waiting.length > 0 ? inBatches(waiting, each).map(walkOf) : []
     return [...walks, ...last.map((folder) => ({ folders: fromFolders([folder]), ...begun }))]
   })
+  return walked
 }
 
 const walkOf = (folders: Folder[]): Walk => ({ folders: fromFolders(folders), ...noNames() })

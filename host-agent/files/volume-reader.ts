@@ -1,7 +1,8 @@
 /** Reading the files of a mount's volumes: here by the process that has them mounted; by way of a sandbox in sandbox/reader-client.ts. */
-import type { Writable } from 'node:stream'
+import { Readable, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { FileInfo, Listing } from '../../contract/agent.ts'
+import { HubError } from '../../contract/errors.ts'
 import { type Coming, readShared } from '../../contract/json-and-bytes.ts'
 import type { ArchiveOptions } from './archive.ts'
 import { writeDigestLines } from './digests.ts'
@@ -12,6 +13,7 @@ import { joinPath, locate, openRoot, type PartitionRoot, splitPath } from './res
 import { openRegular, pumpFile } from './send.ts'
 import { SortedFolders } from './sorted-folders.ts'
 import { streamsOf } from './streams.ts'
+import type { WalkFingerprints } from './walk-fingerprints.ts'
 
 /** What is left to do once the answer's head is sent: writes all of the content, or throws. To be called once, and at once. */
 export type Content = (target: Writable, signal: AbortSignal) => Promise<void>
@@ -27,8 +29,10 @@ export interface VolumeReader {
   read(path: Buffer, start: number, length: number): Promise<Content>
   /** @throws NOT_A_DIRECTORY; FILE_NOT_FOUND for one of `only` */
   archive(path: Buffer, options: ArchiveOptions): Promise<Content>
-  /** Lines of JSON (IndexedFolder). @param known fingerprints that an earlier walk told, as they come */
+  /** Lines of JSON (IndexedFolder). @param known fingerprints of an earlier walk, as they come */
   index(known: Coming): Promise<Content>
+  /** Fingerprints of the last walk that came to its end, for the next one. @throws SERVICE_UNAVAILABLE when there was none */
+  fingerprints(): Promise<Content>
   /** Lines of JSON (DigestLine) of regular files. */
   digests(paths: readonly Buffer[]): Promise<Content>
   /** Lets go of the volume, so that it can be unmounted. */
@@ -44,6 +48,7 @@ class MountedVolume implements VolumeReader {
   readonly #root: PartitionRoot
   readonly #volume: Volume
   readonly #sorted = new SortedFolders()
+  #walked: WalkFingerprints | undefined
   constructor(root: PartitionRoot, volume: Volume) {
     this.#root = root
     this.#volume = volume
@@ -102,7 +107,15 @@ class MountedVolume implements VolumeReader {
     // What is known comes meanwhile.
     warmUpWalk()
     const known = await readShared(coming)
-    return (target, signal) => writeIndexLines({ fd, image, offsetBytes, filesystem }, known, target, signal)
+    return async (target, signal) => {
+      this.#walked = await writeIndexLines({ fd, image, offsetBytes, filesystem }, known, target, signal)
+    }
+  }
+
+  async fingerprints(): Promise<Content> {
+    const walked = this.#walked
+    if (!walked) throw new HubError('SERVICE_UNAVAILABLE', 'The volume has not been walked through')
+    return (target, signal) => pipeline(Readable.from(walked.chunks()), target, { signal, end: false })
   }
 
   async digests(paths: readonly Buffer[]): Promise<Content> {

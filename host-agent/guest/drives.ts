@@ -41,6 +41,9 @@ export class Drives implements VolumeReader {
   async index(): Promise<Content> {
     throw ofOneDrive()
   }
+  async fingerprints(): Promise<Content> {
+    throw ofOneDrive()
+  }
   async digests(): Promise<Content> {
     throw ofOneDrive()
   }

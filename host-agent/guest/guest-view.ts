@@ -144,6 +144,9 @@ export class GuestView implements VolumeReader {
   async index(): Promise<Content> {
     throw new HubError('PATH_INVALID', 'Volumes are walked by themselves')
   }
+  async fingerprints(): Promise<Content> {
+    return this.index()
+  }
   async digests(): Promise<Content> {
     return this.index()
   }

@@ -1,10 +1,10 @@
 /** Reads the files of a mount: listings, single files, whole folders. Every call counts as access. */
 import type { Writable } from 'node:stream'
-import type { DigestBody, FetchBody, FileInfo, IndexLine, Listing, MountBody } from '../../contract/agent.ts'
+import type { DigestBody, FetchBody, FileInfo, IndexBody, IndexLine, Listing, MountBody } from '../../contract/agent.ts'
 import { HubError } from '../../contract/errors.ts'
 import { volumeKey } from '../../contract/names.ts'
 import type { ArchiveOptions, ListOptions, VolumeReader } from '../files/volume-reader.ts'
-import type { KnownVolumes } from './known-volumes.ts'
+import type { KeptWalks } from './kept-walks.ts'
 import type { Mounts } from './mounts.ts'
 
 /** A file of a mount: its absolute path as bytes, in a partition or, without one, in the default partition. */
@@ -15,8 +15,10 @@ export type Content = (target: Writable) => Promise<void>
 
 export class MountFiles {
   readonly #mounts: Mounts
-  constructor(mounts: Mounts) {
+  readonly #walks: KeptWalks
+  constructor(mounts: Mounts, walks: KeptWalks) {
     this.#mounts = mounts
+    this.#walks = walks
   }
 
   async list({ id, path, partition }: GuestFile, options: ListOptions): Promise<Listing> {
@@ -40,27 +42,29 @@ export class MountFiles {
     return (target) => lend(target, (signal) => content(target, signal))
   }
 
-  /** Every file of a restore point's volumes, one volume after the other; nobody sees a mount. @throws what `coming` is rejected with */
-  async index(body: MountBody, coming: Promise<KnownVolumes>): Promise<Content> {
+  /** Every file of a restore point's volumes, one volume after the other; nobody sees a mount. */
+  async index({ walk = null, ...body }: IndexBody): Promise<Content> {
     const { disks, close } = await this.#mounts.borrow(body)
-    const known = await coming.catch(async (error) => {
-      await close()
-      throw error
-    })
     return async (target) => {
       const cut = abortedWith(target)
       const say = (line: IndexLine) => write(target, `${JSON.stringify(line)}\n`)
+      const walked = new Map<string, VolumeReader>()
       try {
         for (const partition of disks.partitions) {
           const reader = disks.readerOf(partition.number)
           if (!reader || partition.kind === 'guest') continue
           const volume = volumeKey(partition)
           await say({ volume })
-          const content = await reader.index(known.of(volume))
+          const content = await reader.index(await this.#walks.known(walk, volume))
           await content(target, cut)
+          walked.set(volume, reader)
         }
-        await known.end()
-        await say({ end: true })
+        // Whoever hears of the end may ask for the next walk at once, which then waits for what is kept of this one.
+        const end = say({ end: true })
+        // Looked at in its turn; until then a rejection is not an unhandled one.
+        end.catch(() => undefined)
+        if (walk) await this.#walks.keep(walk, walked)
+        await end
       } finally {
         await close()
       }

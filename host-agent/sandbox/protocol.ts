@@ -56,4 +56,6 @@ export type ArchiveRequest = PathRequest & {
 
 /** With so many bytes of fingerprints behind it (json-and-bytes.ts). */
 export type IndexRequest = { volume: number; known_bytes: number }
+/** Of the walk that came to its end last. */
+export type FingerprintsRequest = { volume: number }
 export type DigestRequest = { volume: number; paths_b64: string[] }

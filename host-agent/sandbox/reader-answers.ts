@@ -10,6 +10,7 @@ import type { Mounted, NotMounted } from '../volumes/mounted.ts'
 import {
   type ArchiveRequest,
   type DigestRequest,
+  type FingerprintsRequest,
   type IndexRequest,
   inside,
   type ListRequest,
@@ -100,6 +101,7 @@ export const answering = (
       withReason(asked, () => readerOf(asked).read(pathOf(asked), asked.start, asked.length)),
     '/index': (asked: IndexRequest, chunks) =>
       withReason(asked, () => readerOf(asked).index({ bytes: asked.known_bytes, chunks })),
+    '/fingerprints': (asked: FingerprintsRequest) => withReason(asked, () => readerOf(asked).fingerprints()),
     '/digests': (asked: DigestRequest) =>
       withReason(asked, () => readerOf(asked).digests(asked.paths_b64.map((path) => Buffer.from(path, 'base64')))),
     '/archive': (asked: ArchiveRequest) =>

@@ -101,6 +101,7 @@ export class ReaderClient {
         const asked: protocol.IndexRequest = { volume, known_bytes: bytes }
         return this.#content('/index', asked, undefined, chunks)
       },
+      fingerprints: () => this.#content('/fingerprints', { volume } satisfies protocol.FingerprintsRequest, undefined),
       digests: (paths: readonly Buffer[]) => {
         const asked: protocol.DigestRequest = { volume, paths_b64: paths.map((path) => path.toString('base64')) }
         return this.#content('/digests', asked, undefined)

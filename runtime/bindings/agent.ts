@@ -1,17 +1,7 @@
 /** AGENT: the host-agent over its unix socket. */
 import { Agent as HttpAgent, type IncomingMessage, request } from 'node:http'
-import { pipeline, Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
-import type { z } from 'zod'
-import {
-  type AgentApi,
-  type FileInfo,
-  fileInfoHeader,
-  type knownVolumes,
-  type MountBody,
-  type RepositoryPlace,
-  type VolumeFingerprints,
-} from '../../contract/agent.ts'
+import { type AgentApi, type FileInfo, fileInfoHeader, type RepositoryPlace } from '../../contract/agent.ts'
 import { errorFromBody, HubError } from '../../contract/errors.ts'
 import { messageOf } from '../../contract/json-and-bytes.ts'
 
@@ -29,19 +19,6 @@ const unreachable = (cause: unknown) =>
  */
 const ignore = () => undefined
 
-/** Or what comes one after the other. */
-type Sent = Buffer[] | AsyncIterable<Buffer>
-
-async function* indexMessages(body: MountBody, known: Promise<readonly VolumeFingerprints[]>): AsyncGenerator<Buffer> {
-  yield* messageOf(body)
-  const volumes = await known
-  const heads = volumes.map(({ volume, fingerprints }) => ({ volume, bytes: fingerprints.length }))
-  yield* messageOf(
-    heads satisfies z.input<typeof knownVolumes>,
-    volumes.map(({ fingerprints }) => fingerprints),
-  )
-}
-
 export const openAgentClient = (socketPath: string): AgentApi & { close: () => void } => {
   const pool = new HttpAgent({ keepAlive: true, maxSockets: connectionsMax })
   const streams = new HttpAgent({ keepAlive: false })
@@ -49,17 +26,13 @@ export const openAgentClient = (socketPath: string): AgentApi & { close: () => v
   const open = (
     method: string,
     path: string,
-    message: Sent,
+    message: Buffer[],
     agent: HttpAgent,
     limitMs: number,
   ): Promise<IncomingMessage> =>
     new Promise<IncomingMessage>((resolve, reject) => {
-      const isThere = Array.isArray(message)
-      const length = isThere ? message.reduce((total, part) => total + part.length, 0) : undefined
-      const headers = {
-        ...(length === 0 ? {} : { 'Content-Type': 'application/json' }),
-        ...(length ? { 'Content-Length': length } : {}),
-      }
+      const length = message.reduce((total, part) => total + part.length, 0)
+      const headers = length === 0 ? {} : { 'Content-Type': 'application/json', 'Content-Length': length }
       let answered = false
       const outgoing = request({ socketPath, path, method, headers, agent, timeout: limitMs })
       outgoing.on('timeout', () => outgoing.destroy(new Error('the host-agent took too long')))
@@ -76,8 +49,6 @@ export const openAgentClient = (socketPath: string): AgentApi & { close: () => v
         answered = true
         resolve(response)
       })
-      // Ended with an error, it ends the request with that.
-      if (!isThere) return void pipeline(Readable.from(message), outgoing, () => undefined)
       for (const part of message) outgoing.write(part)
       outgoing.end()
     })
@@ -102,7 +73,7 @@ export const openAgentClient = (socketPath: string): AgentApi & { close: () => v
     return JSON.parse(said) as T
   }
 
-  const stream = async (path: string, message: Sent): Promise<IncomingMessage> => {
+  const stream = async (path: string, message: Buffer[]): Promise<IncomingMessage> => {
     // A client that reads slowly is no reason to cut a stream: once it runs, there is no time limit.
     const response = await open('POST', path, message, streams, timeoutMs)
     if (response.statusCode !== 200) return fail(response)
@@ -150,11 +121,7 @@ export const openAgentClient = (socketPath: string): AgentApi & { close: () => v
     readFile: (id, body) => stream(`${mount(id)}/content`, messageOf(body)),
     readArchive: (id, body) => stream(`${mount(id)}/archive`, messageOf(body)),
 
-    readIndex: async (body, known = Promise.resolve([])) => {
-      // Rejected, it also ends the request; but it is why.
-      const [, lines] = await Promise.all([known, stream('/index', indexMessages(body, known))])
-      return lines
-    },
+    readIndex: (body) => stream('/index', messageOf(body)),
     readDigests: (body) => stream('/digests', messageOf(body)),
     fetchFile: async (body) => {
       const content = await stream('/fetch', messageOf(body))

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import type { AgentApi, MountBody, VerifyBody } from '../../contract/agent.ts'
+import type { AgentApi, DigestBody, VerifyBody } from '../../contract/agent.ts'
 import type { HubError } from '../../contract/errors.ts'
 import { openAgentClient } from '../../runtime/bindings/agent.ts'
 
@@ -47,11 +47,10 @@ const answers: [string, Answer, string][] = [
   ],
   ['dies', (request) => void request.once('data', () => request.socket.destroy()), 'SERVICE_UNAVAILABLE'],
 ]
-const asked = { vm_name: 'web', disks: [] } as unknown as MountBody
-const large = Buffer.alloc(4 * 1024 ** 2)
+const large = 4 * 1024 ** 2
 const calls: [string, (agent: AgentApi) => Promise<unknown>][] = [
-  ['an index', (agent) => agent.readIndex(asked, Promise.resolve([{ volume: 'one', fingerprints: large }]))],
-  ['a check', (agent) => agent.verifyFile({ text: 'x'.repeat(large.length) } as unknown as VerifyBody)],
+  ['digests', (agent) => agent.readDigests({ text: 'x'.repeat(large) } as unknown as DigestBody)],
+  ['a check', (agent) => agent.verifyFile({ text: 'x'.repeat(large) } as unknown as VerifyBody)],
 ]
 
 it.each(answers.flatMap(([what, how, code]) => calls.map(([call, work]) => [what, call, how, code, work] as const)))(

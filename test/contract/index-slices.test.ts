@@ -1,6 +1,5 @@
 import { expect, it } from 'vitest'
 import { firstOfSlice, hashOfBytes, nameHash, prefixOf, sliceBits, sliceOf } from '../../contract/index-slices.ts'
-import { toldFingerprints } from '../../db/queries/file-fingerprints.ts'
 import { isInPart, partOf, placeOfPart } from '../../db/queries/file-places.ts'
 import { FolderPrint, findFingerprint, toFingerprints } from '../../host-agent/files/fingerprints.ts'
 import { hashOfName, Names } from '../../host-agent/files/names.ts'
@@ -98,21 +97,9 @@ it('a fingerprint says of inodes alone what has changed, whatever was done to it
   ).toEqual([[128, 'name 2']])
   const changed = now(bytes, [2 ** 33, inode(9, 9)])!
   expect(changed.changed).toEqual([[prefixOf(nameHash('name 3')), 'f', 9, 9]])
-  const prints = { from: 0, bytes: bytes.length, over: changed.over }
-  expect(toldFingerprints(prints, bytes)).toEqual(printed(records, ...was.with(3, inode(9, 9))).bytes)
-  expect(toldFingerprints({ ...prints, from: 1 }, bytes)).toBeUndefined()
-  expect(
-    toldFingerprints(
-      {
-        ...prints,
-        over: [
-          [2 ** 50, 'AAAA'],
-          [bytes.length - 1, 'AAAA'],
-        ],
-      },
-      bytes,
-    ),
-  ).toHaveLength(bytes.length)
+  const part = knownOf(bytes)
+  part.write(changed.over)
+  expect(part.bytes).toEqual(printed(records, ...was.with(3, inode(9, 9))).bytes)
   // One that is not there, a folder that was none, and two names that can not be told from each other.
   expect(now(bytes, [5, undefined])).toBeUndefined()
   expect(now(bytes, [5, inode(4, 1, 'd')])).toBeUndefined()

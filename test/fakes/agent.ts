@@ -16,6 +16,7 @@ import type {
   ExportState,
   FetchBody,
   GuestPath,
+  IndexBody,
   IndexedEntry,
   IndexLine,
   LockBody,
@@ -26,7 +27,6 @@ import type {
   RepositoryPlace,
   VerifyBody,
   VerifyState,
-  VolumeFingerprints,
 } from '../../contract/agent.ts'
 import type { Examination } from '../../contract/api/doctor.ts'
 import type { Entry, Partition } from '../../contract/api/restore.ts'
@@ -66,6 +66,8 @@ export class FakeAgent implements AgentApi {
   ])
   /** What single restore points hold instead, by the keys of their files. */
   readonly trees = new Map<string, Map<string, string | null>>()
+  /** What walks that are kept saw in each folder. */
+  walks = new Map<string, ReadonlyMap<string, IndexedEntry[]>>()
   /** What `readIndex` has told, the last one last. */
   readonly toldIndexes: string[] = []
   /** Times of files by their paths, in seconds. */
@@ -472,7 +474,7 @@ export class FakeAgent implements AgentApi {
     return Readable.from([Buffer.from('an archive')])
   }
   /** Of every restore point the same: the tree as one volume. */
-  async readIndex({ disks }: MountBody, known: Promise<readonly VolumeFingerprints[]> = Promise.resolve([])) {
+  async readIndex({ disks, walk = null }: IndexBody) {
     this.#check()
     const key = keyOf({ ...disks[0]!, base: disks[0]!.bases[0]! })
     if (!this.files.has(key)) throw new HubError('CHAIN_BROKEN', 'A file of the chain is missing')
@@ -486,10 +488,12 @@ export class FakeAgent implements AgentApi {
       folders.set(path.slice(0, slash), entries)
     }
     const volume = 'disk 0 partition 0'
-    const before = (await known).find((one) => one.volume === volume)?.fingerprints ?? Buffer.alloc(0)
+    const walkOf = (at: number) => `${walk!.vm_backup_context_id} ${at}`
+    const before = walk && walk.since !== null ? this.walks.get(walkOf(walk.since)) : undefined
+    if (walk) this.walks.set(walkOf(walk.at), folders)
     const lines = [`${JSON.stringify({ volume } satisfies IndexLine)}\n`]
     for (const [folder, entries] of folders)
-      for (const line of toldFolders(folder, entries, before)) lines.push(`${JSON.stringify(line)}\n`)
+      for (const line of toldFolders(folder, entries, before?.get(folder))) lines.push(`${JSON.stringify(line)}\n`)
     lines.push(`${JSON.stringify({ end: true } satisfies IndexLine)}\n`)
     this.toldIndexes.push(lines.join(''))
     return Readable.from(lines.map((line) => Buffer.from(line)))

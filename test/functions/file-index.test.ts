@@ -248,7 +248,7 @@ it('believes nothing that a reader says without looking at it', async () => {
   const whole = alone.agent.readIndex.bind(alone.agent)
   const volume = { volume: 'disk 0 partition 0' }
   const told = (folder: unknown, entries: unknown, more: object = {}) => ({
-    ...{ folder, bits: 0, from: 0, to: 1, same: null, entries, unnamed: [], fingerprints: '' },
+    ...{ folder, bits: 0, from: 0, to: 1, same: null, entries, unnamed: [] },
     ...more,
   })
   const folder = (entry: unknown) => told('', [entry])
@@ -267,9 +267,6 @@ it('believes nothing that a reader says without looking at it', async () => {
     ),
     ...['?', [1], [['name', 'f', 1, 1]], [[-1, 'f', 1, 1]], [[2 ** 32, 'f', 1, 1]], [[1, 'f', -1, 1]]].map((unnamed) =>
       told('', [], { unnamed }),
-    ),
-    ...[['AAAA'], '?', 7, null, {}, { from: -1, bytes: 0, over: [] }, { from: 0, bytes: 0, over: [[0, '?']] }].map(
-      (fingerprints) => told('', [], { fingerprints }),
     ),
     ...[-1, 0, 2, '1', null].map((to) => told('', [], { to })),
     folder(['name', 'f\t0\n1\t1\t1\tforged', 1, 1]),
@@ -536,7 +533,6 @@ const dieWhileIndexing = async ({ id, tree }: { id: string; tree: Tree }) => {
       same: null,
       entries: [entry],
       unnamed: [],
-      fingerprints: '',
     }
     await writer.add(volumeId, line)
   }

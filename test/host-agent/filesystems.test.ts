@@ -23,7 +23,6 @@ import { execa } from 'execa'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { IndexedEntry, IndexLine, MountState } from '../../contract/agent.ts'
 import { nameHash, prefixOf, sliceOf, stored } from '../../contract/index-slices.ts'
-import { volumeKey } from '../../contract/names.ts'
 import { type Census, census, leftBehind } from '../support/census.ts'
 import {
   blankImage,
@@ -35,7 +34,6 @@ import {
   withLoop,
   withMounted,
 } from '../support/images.ts'
-import { fingerprintsOf } from '../support/index-lines.ts'
 import { residentBytes } from '../support/memory.ts'
 import { openRealAgent, type RealAgent } from '../support/real-agent.ts'
 import { mountOf, sealedDisk } from '../support/sealed-disk.ts'
@@ -529,13 +527,14 @@ describe('many files', () => {
       const { partitions, mount_id } = await mount()
       expect(partitions).toHaveLength(1)
       await real.agent.removeMount(mount_id, 'user')
-      const walk = async (fingerprints: Buffer) => {
-        const known = [{ volume: volumeKey(partitions[0]!), fingerprints }]
-        const stream = await real.agent.readIndex(mountOf(await sealedDisk(real, image)), Promise.resolve(known))
+      const machine = `ctx-${kind}`
+      const walk = async (at: number, since: number | null) => {
+        const asked = { ...mountOf(await sealedDisk(real, image)), walk: { vm_backup_context_id: machine, at, since } }
+        const stream = await real.agent.readIndex(asked)
         const lines = (await buffer(stream)).toString('utf8').trim().split('\n')
         return lines.map((line) => JSON.parse(line) as IndexLine).flatMap((line) => ('folder' in line ? [line] : []))
       }
-      const folders = await walk(Buffer.alloc(0))
+      const folders = await walk(1, null)
       const bytes = (said: IndexedEntry[0]) =>
         (typeof said === 'string' ? Buffer.from(said) : Buffer.from(said.b64, 'base64')).toString('latin1')
       const seen = folders.flatMap(({ folder, entries }) =>
@@ -559,19 +558,22 @@ describe('many files', () => {
         slice = to
       }
       expect(slice).toBe(2 ** wide[0]!.bits)
-      // Whoever knows the fingerprints is told of nothing.
-      const known = fingerprintsOf(folders)
-      const again = await walk(known)
+      // What is as the walk before saw it is not told again, and as much is kept of both.
+      const again = await walk(2, 1)
       expect(again.flatMap(({ entries, unnamed }) => [entries, unnamed].flat())).toEqual([])
       expect(again.reduce((sum, { same }) => sum + same!, 0)).toBe(expected.length)
-      expect(fingerprintsOf(again, known).length).toBe(known.length)
+      const kept = join(real.folder, 'state/walks', machine)
+      const files = () => readdirSync(kept).toSorted()
+      await expect.poll(() => files().length).toBe(2)
+      const [before, now] = files().map((name) => readFileSync(join(kept, name)))
+      expect(now!.length).toBe(before!.length)
       // Afterwards of what has changed alone, and of all of a folder that has other names.
       inFilesystem((folder) => {
         writeFileSync(join(folder, 'wide/f00007'), 'another')
         utimesSync(join(folder, 'wide/f11111'), 7, 7.25)
         writeFileSync(join(folder, 'deep/new'), '')
       })
-      const told = await walk(known)
+      const told = await walk(3, 2)
       // In folders with the names that they had, by their inodes: without names.
       const names = new Map(
         folders.flatMap(({ folder, entries }) =>
@@ -595,9 +597,14 @@ describe('many files', () => {
       expect(
         told.reduce((sum, { same, entries, unnamed }) => sum + (same ?? 0) + entries.length + unnamed.length, 0),
       ).toBe(expected.length + 1)
-      // What is no fingerprint does no harm.
-      const wrong = Buffer.from(known.map((byte, at) => (at % 7 === 0 ? byte ^ 0xff : byte)))
-      expect((await walk(wrong)).length).toBe(folders.length)
+      // Those before the one that it was told by are forgotten; what is no fingerprint does no harm.
+      await expect.poll(() => files().map((name) => name.split('-')[0])).toEqual(['2', '3'])
+      const last = join(kept, files().at(-1)!)
+      writeFileSync(
+        last,
+        readFileSync(last).map((byte, at) => (at % 7 === 0 ? byte ^ 0xff : byte)),
+      )
+      expect((await walk(4, 3)).length).toBe(folders.length)
     },
   )
 

@@ -25,11 +25,11 @@ import { toFingerprints } from '../../host-agent/files/fingerprints.ts'
 import type { Walk } from '../../host-agent/files/folder-tasks.ts'
 import { walkSome } from '../../host-agent/files/folder-walk.ts'
 import { type InodeTable, openInodeTable } from '../../host-agent/files/inodes/inode-table.ts'
+import { WalkFingerprints } from '../../host-agent/files/walk-fingerprints.ts'
 import { fromFolders, noNames } from '../../host-agent/files/walked-folders.ts'
 import { type Census, census, leftBehind } from '../support/census.ts'
 import { seeded } from '../support/damage.ts'
 import { withLoop } from '../support/images.ts'
-import { fingerprintsOf } from '../support/index-lines.ts'
 
 let before: Census
 let folder: string
@@ -149,14 +149,17 @@ const known = (first: readonly IndexedFolder[], next?: readonly IndexedFolder[])
     .filter(([path]) => folders.has(path.slice(0, path.lastIndexOf('/'))))
     .map(([path, [, ...rest]]) => `${path} ${rest.join(' ')}`)
 }
-const linesOf = (root: string, device: string, filesystem: string, fingerprints: Buffer): IndexedFolder[] => {
+/** @param since fingerprints of an earlier walk */
+const walkOf = (root: string, device: string, filesystem: string, since = Buffer.alloc(0)) => {
   const [fd, image] = [openSync(root, 'r'), { fd: openSync(device, 'r'), offsetBytes: 0, filesystem }]
   const told: IndexedFolder[] = []
-  const known = toFingerprints(fingerprints)
+  const known = toFingerprints(since)
+  const walked = new WalkFingerprints(known)
   const waiting: Walk[] = [{ folders: fromFolders([{ path: Buffer.alloc(0), inode: 0 }]), ...noNames() }]
   try {
     for (let walk = waiting.pop(); walk; walk = waiting.pop()) {
-      const { lines, ...left } = walkSome({ fd, image, known, ...walk })
+      const { lines, kept, prints, ...left } = walkSome({ fd, image, known, ...walk })
+      walked.add({ kept, prints })
       if (left.folders.length > 0) waiting.push(left)
       for (const line of Buffer.from(lines).toString().split('\n'))
         if (line !== '') told.push(JSON.parse(line) as IndexedFolder)
@@ -165,7 +168,7 @@ const linesOf = (root: string, device: string, filesystem: string, fingerprints:
     closeSync(fd)
     closeSync(image.fd)
   }
-  return told
+  return { lines: told, fingerprints: Buffer.concat([...walked.chunks()]) }
 }
 
 type Layout = [name: string, filesystem: 'ext2' | 'ext3' | 'ext4' | 'xfs', bytes: number, mkfs: string[]]
@@ -208,7 +211,7 @@ it.each(layouts)('%s: %s is read as the kernel reads it', (_, filesystem, bytes,
   const mounted = join(folder, 'mounted')
   mkdirSync(mounted, { recursive: true })
   const hasMarks = !options.includes('128') && !options.includes('inline_data')
-  let told: IndexedFolder[] = []
+  let told: ReturnType<typeof walkOf> | undefined
   withLoop(image, (device) => {
     execFileSync('/usr/bin/mount', ['-t', filesystem, device, mounted])
     try {
@@ -224,11 +227,11 @@ it.each(layouts)('%s: %s is read as the kernel reads it', (_, filesystem, bytes,
       const isTold = (path: string) => !options.includes('inline_data') || path === '/wide'
       expect(lookThrough(mounted, '', table, isTold)).toBe(2847 + (filesystem === 'xfs' ? 0 : 1))
       expect(table.inode(2 ** 31), 'no inode').toBeUndefined()
-      told = linesOf(mounted, device, filesystem, Buffer.alloc(0))
-      expect(known(told).toSorted()).toEqual(lookedAt(mounted, '').toSorted())
-      const again = linesOf(mounted, device, filesystem, fingerprintsOf(told))
-      expect(again.flatMap(({ entries, unnamed }) => [entries, unnamed].flat())).toEqual([])
-      expect(known(told, again).toSorted()).toEqual(lookedAt(mounted, '').toSorted())
+      told = walkOf(mounted, device, filesystem)
+      expect(known(told.lines).toSorted()).toEqual(lookedAt(mounted, '').toSorted())
+      const again = walkOf(mounted, device, filesystem, told.fingerprints)
+      expect(again.lines.flatMap(({ entries, unnamed }) => [entries, unnamed].flat())).toEqual([])
+      expect(known(told.lines, again.lines).toSorted()).toEqual(lookedAt(mounted, '').toSorted())
     } finally {
       table.close()
       closeSync(fd)
@@ -242,12 +245,12 @@ it.each(layouts)('%s: %s is read as the kernel reads it', (_, filesystem, bytes,
     }
     execFileSync('/usr/bin/mount', ['-t', filesystem, '-o', 'ro', device, mounted])
     try {
-      const next = linesOf(mounted, device, filesystem, fingerprintsOf(told))
-      expect(known(told, next).toSorted()).toEqual(lookedAt(mounted, '').toSorted())
+      const next = walkOf(mounted, device, filesystem, told!.fingerprints)
+      expect(known(told!.lines, next.lines).toSorted()).toEqual(lookedAt(mounted, '').toSorted())
       // Where inodes say to the nanosecond when a folder was changed, names that stay are not read.
-      const unread = next.filter(({ unnamed }) => unnamed.length > 0).map(({ folder }) => folder)
-      const later = linesOf(mounted, device, filesystem, fingerprintsOf(next, fingerprintsOf(told)))
-      expect(later.flatMap(({ entries, unnamed }) => [entries, unnamed].flat())).toEqual([])
+      const unread = next.lines.filter(({ unnamed }) => unnamed.length > 0).map(({ folder }) => folder)
+      const later = walkOf(mounted, device, filesystem, next.fingerprints)
+      expect(later.lines.flatMap(({ entries, unnamed }) => [entries, unnamed].flat())).toEqual([])
       expect(unread.toSorted()).toEqual(hasMarks ? ['/deep', '/some/within'] : [])
     } finally {
       execFileSync('/usr/bin/umount', [mounted])
@@ -271,15 +274,14 @@ it('many folders of very many names are each told once, in parts', () => {
         for (let file = 0; file < files; file++) writeFileSync(join(mounted, `wide ${at}/${file}`), '')
       }
       execFileSync('/usr/bin/sync', ['-f', mounted])
-      const lines = linesOf(mounted, device, 'xfs', Buffer.alloc(0))
+      const { lines, fingerprints } = walkOf(mounted, device, 'xfs')
       expect(lines.length).toBe(1 + 2 * folders)
       const paths = lines.flatMap(({ folder, entries }) =>
         entries.map(([name]) => `${folder as string}/${name as string}`),
       )
       expect(new Set(paths).size).toBe(folders * (files + 1))
       expect(paths.length).toBe(folders * (files + 1))
-      const fingerprints = fingerprintsOf(lines)
-      const again = linesOf(mounted, device, 'xfs', fingerprints)
+      const { lines: again } = walkOf(mounted, device, 'xfs', fingerprints)
       expect(again.flatMap(({ entries }) => entries)).toEqual([])
       expect(again.reduce((sum, { same }) => sum + same!, 0)).toBe(paths.length)
     } finally {

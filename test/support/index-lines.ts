@@ -1,5 +1,4 @@
 import type { IndexedEntry, IndexLine } from '../../contract/agent.ts'
-import { toldFingerprints } from '../../db/queries/file-fingerprints.ts'
 
 const bytesOf = (said: IndexedEntry[0]) =>
   typeof said === 'string' ? Buffer.from(said) : Buffer.from(said.b64, 'base64')
@@ -13,7 +12,3 @@ export const entriesOf = (lines: readonly IndexLine[]): [path: string, ...rest: 
         )
       : [],
   )
-
-/** All fingerprints that an index tells, one after the other. @param given to the walk that told it */
-export const fingerprintsOf = (lines: readonly IndexLine[], given?: Buffer): Buffer =>
-  Buffer.concat(lines.flatMap((line) => ('folder' in line ? [toldFingerprints(line.fingerprints, given)!] : [])))
