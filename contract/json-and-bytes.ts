@@ -3,14 +3,10 @@ import { HubError } from './errors.ts'
 
 const lineEnd = 0x0a
 
-/** To be sent one after the other. @param json what JSON.stringify takes */
-export const messageOf = (json: unknown, bytes: readonly Buffer[] = []): Buffer[] => [
-  // Without a line's end within: JSON escapes those of strings.
-  Buffer.from(`${JSON.stringify(json)}\n`),
-  ...bytes,
-]
+/** What bytes may follow. Without a line's end within: JSON escapes those of strings. @param json what JSON.stringify takes */
+export const messageOf = (json: unknown): Buffer[] => [Buffer.from(`${JSON.stringify(json)}\n`)]
 
-/** `json`: text that nobody has looked at. `rest`: the bytes behind it, which may be a message themselves. */
+/** `json`: text that nobody has looked at. `rest`: the bytes behind it. */
 export type Message = { json: string; rest: AsyncIterable<Buffer> }
 
 /** Resolves when the JSON has come. @param chunks their iterator is left open @throws BODY_TOO_LARGE */

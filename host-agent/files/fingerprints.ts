@@ -134,7 +134,7 @@ const writeNumber = (bytes: Buffer, from: number, number: number): number => {
 export type Changed = [prefix: number, kind: Inode['kind'], size: number, modified: number]
 
 /** What is written over the bytes of a part, at which of them. */
-type Over = [at: number, bytes: Buffer][]
+export type Over = [at: number, bytes: Buffer][]
 
 /** One part of an earlier walk. */
 export class KnownPart {

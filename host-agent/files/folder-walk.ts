@@ -9,6 +9,7 @@ import {
   FolderPrint,
   findFingerprint,
   type KnownPart,
+  type Over,
   placeOf,
 } from './fingerprints.ts'
 import type { FolderTasks, Walk } from './folder-tasks.ts'
@@ -171,7 +172,7 @@ class SomeFolders {
     const mark = this.#markOf(folder)
     if (mark === 0) return false
     const lines: IndexedFolder[] = []
-    const parts: { known: KnownPart; over: Parameters<KnownPart['write']>[0] }[] = []
+    const parts: { known: KnownPart; over: Over }[] = []
     const found: Folder[] = []
     let total = 1
     for (let [from, isWhole] = [0, false]; !isWhole; ) {

@@ -21,7 +21,11 @@ const write = (target: Writable, data: Uint8Array): Promise<void> =>
 
 /** A volume's uppermost folder, open, and the device or file that it lies on, from some byte on. */
 type IndexedVolume = { fd: number; image: string; offsetBytes: number; filesystem: string }
-/** Folders that can not be read are left out, and so is all that is below them. @param known fingerprints of an earlier walk; in shared memory they are overwritten @returns those of this one */
+/**
+ * Folders that can not be read are left out, and so is all that is below them.
+ * @param known fingerprints of an earlier walk; in shared memory they are overwritten
+ * @returns those of this one
+ */
 export const writeIndexLines = async (
   { fd, image, ...place }: IndexedVolume,
   known: Buffer,
