@@ -69,6 +69,7 @@ const serve = answering(
       ? mountByKernel(runHere, image, filesystem, path, step)
       : { mounted: false, reason: `${filesystem} is not supported`, remedy: null },
   deviceOf,
+  { '/hello': async () => ({}) },
 )
 
 const server = createServer(

@@ -56,7 +56,7 @@ const archiveOptions = ({ format, checksums, only_b64, without_b64, prefix_b64 }
 export const answering = (
   mountVolume: MountVolume,
   deviceOf: (image: string) => Promise<string>,
-  more: Answers = {},
+  more: Answers,
 ): ((request: Request, response: Response) => Promise<void>) => {
   const volumes = new Map<number, VolumeReader>()
   /** Why the driver of a volume serves it no more. */
@@ -91,7 +91,6 @@ export const answering = (
 
   const answers: Answers = {
     ...more,
-    '/hello': async () => ({}),
     '/open': open,
     '/list': (asked: ListRequest) => withReason(asked, () => readerOf(asked).list(pathOf(asked), asked)),
     '/info': (asked: PathRequest) => withReason(asked, () => readerOf(asked).info(pathOf(asked))),

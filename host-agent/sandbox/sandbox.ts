@@ -161,8 +161,6 @@ export class Sandbox {
       )
       const sandbox = new Sandbox(options, shared, daemon, init, reader)
       await sandbox.upper()
-      // What the first answer has to be loaded for is loaded by now.
-      await reader.hello()
       return sandbox
     } catch (error) {
       await daemon?.stop(0)
