@@ -45,9 +45,8 @@ const opened = (blocks: Blocks, ...secrets: (string | Buffer)[]) =>
 describe.each(windowsVolumes)('$name', ({ name, password, recoveryKey, keyFile, digest }) => {
   it('reads as dm-crypt read it, by whatever Windows lets it be opened with', { timeout: 120_000 }, async () => {
     await withBlocks(imageOf(images, name), async (blocks) => {
-      expect(await opened(blocks, 'wrong', '000000-000000-000000-000000-000000-000000-000000-000000')).toBeUndefined()
       const others = [password, keyFile && readFileSync(join(images, keyFile))].filter((one) => one !== undefined)
-      for (const secret of others) expect(await opened(blocks, 'wrong', secret)).toBeDefined()
+      for (const secret of others) expect(await opened(blocks, secret)).toBeDefined()
       const plain = (await opened(blocks, recoveryKey))!
       expect(plain.sizeBytes).toBe(blocks.sizeBytes)
       expect(digestOf(await plain.read(0, plain.sizeBytes))).toBe(digest)
@@ -60,6 +59,16 @@ describe.each(windowsVolumes)('$name', ({ name, password, recoveryKey, keyFile, 
       ] as const)
         expect((await plain.read(at, length)).equals(whole.subarray(at, at + length))).toBe(true)
     })
+  })
+})
+
+// Each try takes a second of SHA-256: of one volume.
+it('what does not open it says so, and is no hindrance to what does', { timeout: 120_000 }, async () => {
+  const { name, recoveryKey } = windowsVolumes[0]!
+  const wrong = ['wrong', '000000-000000-000000-000000-000000-000000-000000-000000']
+  await withBlocks(imageOf(images, name), async (blocks) => {
+    expect(await opened(blocks, ...wrong)).toBeUndefined()
+    expect(await opened(blocks, ...wrong, recoveryKey)).toBeDefined()
   })
 })
 
