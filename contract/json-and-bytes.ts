@@ -4,7 +4,7 @@ import { HubError } from './errors.ts'
 const lineEnd = 0x0a
 
 /** What bytes may follow. Without a line's end within: JSON escapes those of strings. @param json what JSON.stringify takes */
-export const messageOf = (json: unknown): Buffer[] => [Buffer.from(`${JSON.stringify(json)}\n`)]
+export const messageOf = (json: unknown): Buffer => Buffer.from(`${JSON.stringify(json)}\n`)
 
 /** `json`: text that nobody has looked at. `rest`: the bytes behind it. */
 export type Message = { json: string; rest: AsyncIterable<Buffer> }

@@ -218,8 +218,8 @@ class Patience {
   }
 
   /** What he is to take, one after the other; where it has not come yet, he is in time. */
-  async *whileTaken(first: readonly Buffer[], coming: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-    yield* first
+  async *whileTaken(first: Buffer, coming: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    yield first
     this.#pause()
     for await (const chunk of coming) {
       this.#begin()

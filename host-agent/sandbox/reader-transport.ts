@@ -17,13 +17,12 @@ export type ReaderTransport = {
   close: () => Promise<void>
 }
 
-type Sent = readonly Buffer[] | AsyncIterable<Buffer>
+type Sent = Buffer | AsyncIterable<Buffer>
 
 const send = (message: Sent, target: Writable): void => {
   // Ended with an error, it ends the request with that.
-  if (!Array.isArray(message)) return void pipeline(Readable.from(message), target).catch(() => undefined)
-  for (const part of message) target.write(part)
-  target.end()
+  if (!Buffer.isBuffer(message)) return void pipeline(Readable.from(message), target).catch(() => undefined)
+  target.end(message)
 }
 
 const connectionsMax = 32

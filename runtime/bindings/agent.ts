@@ -26,15 +26,14 @@ export const openAgentClient = (socketPath: string): AgentApi & { close: () => v
   const open = (
     method: string,
     path: string,
-    message: Buffer[],
+    message: Buffer | undefined,
     agent: HttpAgent,
     limitMs: number,
   ): Promise<IncomingMessage> =>
     new Promise<IncomingMessage>((resolve, reject) => {
-      const length = message.reduce((total, part) => total + part.length, 0)
-      const headers = length === 0 ? {} : { 'Content-Type': 'application/json', 'Content-Length': length }
+      const headers = message && { 'Content-Type': 'application/json', 'Content-Length': message.length }
       let answered = false
-      const outgoing = request({ socketPath, path, method, headers, agent, timeout: limitMs })
+      const outgoing = request({ socketPath, path, method, headers: headers ?? {}, agent, timeout: limitMs })
       outgoing.on('timeout', () => outgoing.destroy(new Error('the host-agent took too long')))
       outgoing.on('error', (cause: NodeJS.ErrnoException) => {
         // A kept connection that the agent had just closed: the request never began, and every operation can be repeated.
@@ -49,8 +48,7 @@ export const openAgentClient = (socketPath: string): AgentApi & { close: () => v
         answered = true
         resolve(response)
       })
-      for (const part of message) outgoing.write(part)
-      outgoing.end()
+      outgoing.end(message)
     })
 
   const fail = async (response: IncomingMessage): Promise<never> => {
@@ -65,7 +63,7 @@ export const openAgentClient = (socketPath: string): AgentApi & { close: () => v
   }
 
   const call = async <T>(method: string, path: string, body?: unknown, limitMs = timeoutMs): Promise<T> => {
-    const response = await open(method, path, body === undefined ? [] : messageOf(body), pool, limitMs)
+    const response = await open(method, path, body === undefined ? undefined : messageOf(body), pool, limitMs)
     if (response.statusCode !== 200) return fail(response)
     const said = await text(response).catch((cause: unknown) => {
       throw unreachable(cause)
@@ -73,7 +71,7 @@ export const openAgentClient = (socketPath: string): AgentApi & { close: () => v
     return JSON.parse(said) as T
   }
 
-  const stream = async (path: string, message: Buffer[]): Promise<IncomingMessage> => {
+  const stream = async (path: string, message: Buffer): Promise<IncomingMessage> => {
     // A client that reads slowly is no reason to cut a stream: once it runs, there is no time limit.
     const response = await open('POST', path, message, streams, timeoutMs)
     if (response.statusCode !== 200) return fail(response)

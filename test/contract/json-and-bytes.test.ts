@@ -12,7 +12,7 @@ const inPieces = (message: Buffer, size: number) =>
 
 it.each([1, 2, 7, 1000])('what is sent in pieces of %i bytes is read', async (size) => {
   for (const behind of [[], bytes]) {
-    const message = await readMessage(inPieces(Buffer.concat([...messageOf(json), ...behind]), size), 1000)
+    const message = await readMessage(inPieces(Buffer.concat([messageOf(json), ...behind]), size), 1000)
     expect(JSON.parse(message.json)).toEqual(json)
     expect(Buffer.from(await readBytes(message.rest, 4))).toEqual(Buffer.concat(behind))
   }
@@ -29,7 +29,7 @@ it('a message without a line is JSON alone', async () => {
 it('more than may come is refused', async () => {
   const code = (work: Promise<unknown>) => expect(work).rejects.toMatchObject({ code: 'BODY_TOO_LARGE' })
   await code(readMessage(inPieces(Buffer.from('{"a":1}'), 3), 6))
-  const message = await readMessage(inPieces(Buffer.concat([...messageOf({}), ...bytes]), 2), 2)
+  const message = await readMessage(inPieces(Buffer.concat([messageOf({}), ...bytes]), 2), 2)
   await code(readBytes(message.rest, 3))
 })
 

@@ -44,7 +44,7 @@ const walk = { vm_backup_context_id: 'ctx', at: 2, since: 1 }
 it.each([
   ['no JSON', () => Buffer.from('{'), 'INVALID_JSON'],
   ['nothing', () => Buffer.alloc(0), 'INVALID_JSON'],
-  ['bytes behind it', () => Buffer.concat([...messageOf(asked), Buffer.alloc(3)]), 'VALIDATION_FAILED'],
+  ['bytes behind it', () => Buffer.concat([messageOf(asked), Buffer.alloc(3)]), 'VALIDATION_FAILED'],
   ['a machine that is a path', walked({ ...walk, vm_backup_context_id: '../mounts' }), 'VALIDATION_FAILED'],
   ['a negative time', walked({ ...walk, since: -1 }), 'VALIDATION_FAILED'],
   ['part of a time', walked({ ...walk, at: 0.5 }), 'VALIDATION_FAILED'],
